@@ -1,0 +1,88 @@
+//! May this request, now?
+
+use alloc::vec::Vec;
+
+use crate::bound::Bounded;
+use crate::denial::Denial;
+use crate::grant::Grant;
+use crate::intent::{Action, Intent};
+use crate::permit::{Bearer, Charge, Permit};
+use crate::verb::Verb;
+
+/// Admits one request.
+///
+/// It is a pure function: what needs a memory (uses) is in the permit's charges, to be held in the ledger
+/// before anything is done.
+///
+/// # Errors
+/// In this order: [`Denial::ClientNotAllowed`], [`Denial::NotAllowed`], [`Denial::OutOfScope`],
+/// [`Denial::TooLarge`], [`Denial::TooSmall`].
+pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
+    let Bounded { grant, lease } = bounded;
+    if !grant.clients.iter().all(|ranges| ranges.contain(intent.client)) {
+        return Err(Denial::ClientNotAllowed);
+    }
+    if !grant.allow.contains(intent.action.verb()) {
+        return Err(Denial::NotAllowed(intent.action.name()));
+    }
+    check_scope(&grant, intent)?;
+    if let Action::Upload { declared_bytes: Some(size) } = intent.action {
+        check_declared(&grant, size)?;
+    }
+    let counted = grant.levels.iter().any(|level| level.limits.are_counted());
+    let charges =
+        |level: &crate::GrantLevel| Charge { name: level.name.clone(), uses_max: level.limits.uses };
+    Ok(Permit {
+        action: intent.action,
+        path: intent.path.clone(),
+        may_replace: grant.allow.contains(Verb::Write),
+        may_know_absence: [Verb::Read, Verb::Stat, Verb::List]
+            .into_iter()
+            .any(|verb| grant.allow.contains(verb)),
+        size: grant.size,
+        end: grant.end,
+        charges: if counted { grant.levels.iter().map(charges).collect() } else { Vec::new() },
+        lease,
+        bearer: bearer(&grant),
+        disposition: grant.disposition,
+    })
+}
+
+impl Grant {
+    /// Who vouches for the request, for records.
+    pub fn bearer(&self) -> Bearer {
+        bearer(self)
+    }
+}
+
+fn bearer(grant: &Grant) -> Bearer {
+    Bearer {
+        dialect: grant.dialect,
+        signer: grant.signer.clone(),
+        subject: grant.subject.clone(),
+        key: grant.fingerprint(),
+        id: grant.id.clone(),
+        policy: grant.policy.clone(),
+    }
+}
+
+fn check_scope(grant: &Grant, intent: &Intent<'_>) -> Result<(), Denial> {
+    let within = match intent.action {
+        Action::List => {
+            let asked = alloc::format!("/{}/{}", intent.path.bucket(), intent.prefix);
+            grant.scopes.contain_text(&asked)
+        }
+        Action::Stat | Action::Read | Action::Upload { .. } | Action::Delete => {
+            grant.scopes.contain(intent.path)
+        }
+    };
+    if within { Ok(()) } else { Err(Denial::OutOfScope) }
+}
+
+fn check_declared(grant: &Grant, size: u64) -> Result<(), Denial> {
+    match grant.size.max_bytes {
+        Some(cap) if size > cap => Err(Denial::TooLarge { size, cap }),
+        _ if size < grant.size.min_bytes => Err(Denial::TooSmall { size, least: grant.size.min_bytes }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,140 @@
+//! What the house says about a grant: its signer's ceiling, its stored policies, and the time.
+//!
+//! Bounding never widens: each limit of the result is at most as wide as the grant's own.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::client::ClientRanges;
+use crate::content::Disposition;
+use crate::denial::Denial;
+use crate::grant::Grant;
+use crate::key::parameter::Parameters;
+use crate::limits::Limits;
+use crate::scope::Scopes;
+use crate::size::{SizeRange, stricter};
+use crate::time::{Now, Timestamp};
+use crate::verb::Verbs;
+
+/// The most that a signer or a stored policy lets a key do. `None` bounds nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Ceiling {
+    /// Where.
+    pub scopes: Option<Scopes>,
+    /// What may be done.
+    pub allow: Option<Verbs>,
+    /// Not before.
+    pub start: Option<Timestamp>,
+    /// The first second at which nothing new opens.
+    pub end: Option<Timestamp>,
+    /// How far ahead a key's end may lie.
+    pub max_lifetime: Option<Duration>,
+    /// The largest upload, in bytes.
+    pub size_max: Option<u64>,
+    /// The smallest upload, in bytes.
+    pub size_min: Option<u64>,
+    /// The counted limits of each key.
+    pub limits: Limits,
+    /// From which addresses.
+    pub clients: Option<ClientRanges>,
+    /// How a download presents itself.
+    pub disposition: Option<Disposition>,
+    /// How long a download's lease lasts after its last request.
+    pub lease: Option<Duration>,
+}
+
+/// All that the house says about one grant.
+#[derive(Clone, Debug)]
+pub struct House<'a> {
+    /// The ceiling of the grant's signer.
+    pub signer: &'a Ceiling,
+    /// The policies that the key and its signer name, `None` for one that does not exist.
+    pub policies: Vec<Option<&'a Ceiling>>,
+    /// How far an application's clock may be ahead of ours.
+    pub clock_skew: Duration,
+    /// How long a lease lasts where no policy says.
+    pub lease: Duration,
+    /// The parameters that this build enforces.
+    pub enforced: Parameters,
+}
+
+/// A grant within the bounds of the house, and within its time.
+#[derive(Debug)]
+pub struct Bounded {
+    pub(crate) grant: Grant,
+    pub(crate) lease: Duration,
+}
+
+impl Bounded {
+    /// What is left of the grant.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+}
+
+/// Bounds `grant` by its signer and policies.
+///
+/// # Errors
+/// In this order: [`Denial::LimitNotSupported`], [`Denial::NotYetValid`], [`Denial::Expired`],
+/// [`Denial::PolicyMissing`], [`Denial::LifetimeTooLong`].
+pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, Denial> {
+    if let Some(parameter) = grant.named.first_beyond(house.enforced) {
+        return Err(Denial::LimitNotSupported(parameter));
+    }
+    check_window(&grant, house.clock_skew, now)?;
+    let mut lease = house.lease;
+    let ceilings = core::iter::once(Some(house.signer)).chain(house.policies.iter().copied());
+    for ceiling in ceilings.clone() {
+        ceiling.ok_or(Denial::PolicyMissing)?;
+    }
+    for ceiling in ceilings.flatten() {
+        if ceiling.max_lifetime.is_some_and(|max| grant.end > now.clock.plus(max)) {
+            return Err(Denial::LifetimeTooLong);
+        }
+    }
+    for ceiling in core::iter::once(house.signer).chain(house.policies.iter().copied().flatten()) {
+        restrict(&mut grant, ceiling);
+        lease = ceiling.lease.unwrap_or(lease);
+    }
+    // A ceiling may have a window of its own.
+    check_window(&grant, house.clock_skew, now)?;
+    Ok(Bounded { grant, lease })
+}
+
+fn check_window(grant: &Grant, clock_skew: Duration, now: Now) -> Result<(), Denial> {
+    let latest = now.clock.plus(clock_skew);
+    for not_before in [grant.start, grant.issued].into_iter().flatten() {
+        if not_before > latest {
+            return Err(Denial::NotYetValid(not_before));
+        }
+    }
+    if now.highest >= grant.end { Err(Denial::Expired(grant.end)) } else { Ok(()) }
+}
+
+fn restrict(grant: &mut Grant, ceiling: &Ceiling) {
+    if let Some(allow) = ceiling.allow {
+        grant.allow = grant.allow.intersect(allow);
+    }
+    if let Some(scopes) = &ceiling.scopes {
+        let mine = core::mem::replace(&mut grant.scopes, Scopes::any_of(Vec::new()));
+        grant.scopes = mine.intersect(scopes);
+    }
+    grant.start = grant.start.max(ceiling.start);
+    grant.end = stricter(Some(grant.end), ceiling.end).expect("the grant has an end");
+    grant.size = grant
+        .size
+        .intersect(SizeRange { min_bytes: ceiling.size_min.unwrap_or(0), max_bytes: ceiling.size_max });
+    grant.clients.extend(ceiling.clients.clone());
+    // The house's limits are charged at the base, so that no narrowing renews them.
+    let base = grant.levels.first_mut().expect("a grant has a level");
+    base.limits = base.limits.stricter(ceiling.limits);
+    // An attachment is stricter than inline; of two alike the key's own stands.
+    let stricter_disposition = match (&grant.disposition, &ceiling.disposition) {
+        (Some(own), Some(theirs)) => !own.is_attachment() && theirs.is_attachment(),
+        (None, Some(_)) => true,
+        (_, None) => false,
+    };
+    if stricter_disposition {
+        grant.disposition.clone_from(&ceiling.disposition);
+    }
+}

@@ -1,0 +1,220 @@
+//! What a verified key permits: one type, whichever dialect the key came in.
+
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::client::ClientRanges;
+use crate::content::Disposition;
+use crate::key::claims::Claims;
+use crate::key::parameter::Parameters;
+use crate::key::{Key, Level};
+use crate::limits::Limits;
+use crate::scope::Scopes;
+use crate::signature::Fingerprint;
+use crate::size::{SizeRange, stricter};
+use crate::time::Timestamp;
+use crate::verb::Verbs;
+
+/// The wire form that a key came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Readable `vk-` parameters.
+    Native,
+}
+
+impl Dialect {
+    /// The dialect's name in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+        }
+    }
+}
+
+/// What a verified key permits, before the house has bounded it.
+///
+/// It can only be made from a key whose signature held.
+#[derive(Debug)]
+pub struct Grant {
+    pub(crate) dialect: Dialect,
+    pub(crate) signer: String,
+    pub(crate) allow: Verbs,
+    pub(crate) scopes: Scopes,
+    pub(crate) start: Option<Timestamp>,
+    pub(crate) end: Timestamp,
+    pub(crate) issued: Option<Timestamp>,
+    pub(crate) size: SizeRange,
+    /// All must contain the client.
+    pub(crate) clients: Vec<ClientRanges>,
+    pub(crate) disposition: Option<Disposition>,
+    pub(crate) policy: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) id: Option<String>,
+    /// The base first; never empty.
+    pub(crate) levels: Vec<GrantLevel>,
+    pub(crate) named: Parameters,
+}
+
+/// One level of a grant: what is counted under its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantLevel {
+    /// Under which name it is counted.
+    pub name: LevelName,
+    /// What stands for its signature in records.
+    pub fingerprint: Fingerprint,
+    /// Its own limits.
+    pub limits: Limits,
+}
+
+/// The name of a level, a tuple: the signer, then for each level down to this one whether it is named by its
+/// `id` or by its fingerprint (`fp`), and the value.
+///
+/// It is written as a JSON array, in which no value can pass for another tuple.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LevelName(String);
+
+impl LevelName {
+    /// The name of a base level, or of a level below `parent`.
+    fn of(signer: &str, parent: Option<&Self>, level: &Level) -> Self {
+        use fmt::Write as _;
+        // Names, ids and fingerprints have no character that JSON would escape.
+        let mut text = match parent {
+            None => alloc::format!("[\"{signer}\""),
+            Some(parent) => parent.0[..parent.0.len() - 1].into(),
+        };
+        match &level.claims.id {
+            Some(id) => write!(text, ",\"id\",\"{id}\"]"),
+            None => write!(text, ",\"fp\",\"{}\"]", level.fingerprint),
+        }
+        .expect("writing to a string does not fail");
+        Self(text)
+    }
+
+    /// The JSON array.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LevelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Grant {
+    /// The signer that vouches for it.
+    pub fn signer(&self) -> &str {
+        &self.signer
+    }
+
+    /// The stored access policy that the key names.
+    pub fn policy(&self) -> Option<&str> {
+        self.policy.as_deref()
+    }
+
+    /// The issuer's user.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// The issuer's own name for the key.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The wire form that the key came in.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// What stands for the key in records: the fingerprint of its last level.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.levels.last().expect("a grant has a level").fingerprint
+    }
+
+    /// What may be done, with all that it holds.
+    pub fn allow(&self) -> Verbs {
+        self.allow
+    }
+
+    /// Where.
+    pub fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// The first second at which it opens nothing new.
+    pub fn end(&self) -> Timestamp {
+        self.end
+    }
+
+    /// Not before.
+    pub fn start(&self) -> Option<Timestamp> {
+        self.start
+    }
+
+    /// The bounds of an upload's size.
+    pub fn size(&self) -> SizeRange {
+        self.size
+    }
+
+    /// The counted levels, the base first.
+    pub fn levels(&self) -> &[GrantLevel] {
+        &self.levels
+    }
+
+    /// How a download presents itself.
+    pub fn disposition(&self) -> Option<&Disposition> {
+        self.disposition.as_ref()
+    }
+
+    /// Intersects with what one narrowing says.
+    fn narrow(&mut self, claims: Claims) {
+        if let Some(allow) = claims.allow {
+            self.allow = self.allow.intersect(allow);
+        }
+        self.size = self.size.intersect(claims.size());
+        self.start = self.start.max(claims.start);
+        self.end = stricter(Some(self.end), claims.end).expect("the grant has an end");
+        self.clients.extend(claims.clients);
+        if let Some(path) = claims.path {
+            let scopes = core::mem::replace(&mut self.scopes, Scopes::any_of(Vec::new()));
+            self.scopes = scopes.intersect(&Scopes::only(path));
+        }
+    }
+}
+
+impl From<Key> for Grant {
+    fn from(key: Key) -> Self {
+        let mut names: Vec<GrantLevel> = Vec::with_capacity(key.levels.len());
+        for level in &key.levels {
+            let name = LevelName::of(&key.signer, names.last().map(|parent| &parent.name), level);
+            names.push(GrantLevel { name, fingerprint: level.fingerprint, limits: level.claims.limits });
+        }
+        let mut levels = key.levels.into_iter();
+        let base = levels.next().expect("a key has a base").claims;
+        let mut grant = Self {
+            dialect: Dialect::Native,
+            signer: key.signer,
+            allow: base.allow.expect("a decoded key allows something").expanded(),
+            size: base.size(),
+            scopes: Scopes::only(base.path.expect("a decoded key has a path")),
+            start: base.start,
+            end: base.end.expect("a decoded key has an end"),
+            issued: base.issued,
+            clients: base.clients.map_or_else(Vec::new, |clients| vec![clients]),
+            disposition: base.disposition,
+            policy: base.policy,
+            subject: base.subject,
+            id: base.id,
+            levels: names,
+            named: key.named,
+        };
+        for level in levels {
+            grant.narrow(level.claims);
+        }
+        grant
+    }
+}

@@ -1,0 +1,61 @@
+//! What a request wants.
+
+use core::net::IpAddr;
+
+use crate::name::ResourcePath;
+use crate::verb::Verb;
+
+/// What a request wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Ask for an object's headers.
+    Stat,
+    /// Download an object.
+    Read,
+    /// Upload an object; `declared_bytes` is its length where the request says it.
+    Upload {
+        /// The body's length, if it is known before the body is read.
+        declared_bytes: Option<u64>,
+    },
+    /// Delete an object.
+    Delete,
+    /// List a bucket or a folder.
+    List,
+}
+
+impl Action {
+    /// The action's name in records and refusals.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stat => "stat",
+            Self::Read => "read",
+            Self::Upload { .. } => "upload",
+            Self::Delete => "delete",
+            Self::List => "list",
+        }
+    }
+
+    /// The least verb that allows it.
+    pub const fn verb(self) -> Verb {
+        match self {
+            Self::Stat => Verb::Stat,
+            Self::Read => Verb::Read,
+            Self::Upload { .. } => Verb::Create,
+            Self::Delete => Verb::Delete,
+            Self::List => Verb::List,
+        }
+    }
+}
+
+/// What a request wants, where, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Intent<'a> {
+    /// What to do.
+    pub action: Action,
+    /// Where.
+    pub path: &'a ResourcePath,
+    /// Beneath which text below the bucket a listing asks, for [`Action::List`].
+    pub prefix: &'a str,
+    /// The client's address.
+    pub client: IpAddr,
+}

@@ -1,0 +1,40 @@
+//! The limits that need a memory: how often, how much, how fast.
+
+use crate::size::stricter;
+
+/// The counted limits of one level of a key, or of a signer or policy; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Transfers in all.
+    pub uses: Option<u64>,
+    /// Bytes uploaded in all.
+    pub in_bytes: Option<u64>,
+    /// Bytes downloaded in all.
+    pub out_bytes: Option<u64>,
+    /// Different names uploaded to.
+    pub files: Option<u64>,
+    /// Bytes per second over all transfers.
+    pub rate_bytes: Option<u64>,
+    /// Transfers at once.
+    pub parallel: Option<u64>,
+}
+
+impl Limits {
+    /// The stricter of each limit.
+    #[must_use]
+    pub fn stricter(self, other: Self) -> Self {
+        Self {
+            uses: stricter(self.uses, other.uses),
+            in_bytes: stricter(self.in_bytes, other.in_bytes),
+            out_bytes: stricter(self.out_bytes, other.out_bytes),
+            files: stricter(self.files, other.files),
+            rate_bytes: stricter(self.rate_bytes, other.rate_bytes),
+            parallel: stricter(self.parallel, other.parallel),
+        }
+    }
+
+    /// Whether enforcing these limits needs the ledger.
+    pub fn are_counted(&self) -> bool {
+        *self != Self::default()
+    }
+}

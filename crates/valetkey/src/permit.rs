@@ -1,0 +1,67 @@
+//! The answer of admission.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::content::Disposition;
+use crate::grant::{Dialect, LevelName};
+use crate::intent::Action;
+use crate::name::ResourcePath;
+use crate::signature::Fingerprint;
+use crate::size::SizeRange;
+use crate::time::Timestamp;
+
+/// One request may do one thing, within these bounds.
+///
+/// Only [`admit`](crate::admit) makes one.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Permit {
+    /// What it may do.
+    pub action: Action,
+    /// Where.
+    pub path: ResourcePath,
+    /// Whether an upload may replace what is there.
+    pub may_replace: bool,
+    /// Whether it may be told that an object does not exist.
+    pub may_know_absence: bool,
+    /// The bounds of an upload's size.
+    pub size: SizeRange,
+    /// How a download presents itself.
+    pub disposition: Option<Disposition>,
+    /// The first second at which the key opens nothing new.
+    pub end: Timestamp,
+    /// What is charged for it, the base level first; empty where nothing is counted.
+    pub charges: Vec<Charge>,
+    /// How long a download's lease lasts after its last request.
+    pub lease: Duration,
+    /// On whose behalf.
+    pub bearer: Bearer,
+}
+
+/// What one level of a key is charged with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// Under which name.
+    pub name: LevelName,
+    /// How many uses there are in all, if that is limited at this level.
+    pub uses_max: Option<u64>,
+}
+
+/// Who vouches for a request, for records.
+#[derive(Clone, Debug)]
+pub struct Bearer {
+    /// The wire form of the key.
+    pub dialect: Dialect,
+    /// The signer.
+    pub signer: String,
+    /// The issuer's user.
+    pub subject: Option<String>,
+    /// The fingerprint of the key's last level.
+    pub key: Fingerprint,
+    /// The issuer's own name for the key.
+    pub id: Option<String>,
+    /// The stored access policy that the key names.
+    pub policy: Option<String>,
+}

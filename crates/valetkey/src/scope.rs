@@ -1,0 +1,118 @@
+//! Where a key opens.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::name::ResourcePath;
+
+/// A set of subtrees and single objects.
+///
+/// A path that ends in `/` stands for everything below it, by whole segments; any other for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scopes(Vec<ResourcePath>);
+
+impl Scopes {
+    /// The scope of one path.
+    pub fn only(path: ResourcePath) -> Self {
+        Self(vec![path])
+    }
+
+    /// The union of the scopes of `paths`.
+    pub fn any_of(paths: Vec<ResourcePath>) -> Self {
+        Self(paths)
+    }
+
+    /// Whether `path` lies within; a folder lies within where all below it does.
+    pub fn contain(&self, path: &ResourcePath) -> bool {
+        self.contain_text(path.as_str())
+    }
+
+    /// Whether everything whose path begins with `text` lies within, as a listing asks. The text is
+    /// `/bucket/` and a prefix that may end within a segment.
+    pub fn contain_text(&self, text: &str) -> bool {
+        self.0.iter().any(|scope| covers(scope, text))
+    }
+
+    /// What lies in both.
+    #[must_use]
+    pub fn intersect(self, other: &Self) -> Self {
+        if let ([mine], [theirs]) = (self.0.as_slice(), other.0.as_slice()) {
+            // The common case moves a path instead of cloning it.
+            if covers(theirs, mine.as_str()) {
+                return self;
+            }
+        }
+        let mut both = Vec::new();
+        for mine in &self.0 {
+            for theirs in &other.0 {
+                let narrower = if covers(theirs, mine.as_str()) {
+                    mine
+                } else if covers(mine, theirs.as_str()) {
+                    theirs
+                } else {
+                    continue;
+                };
+                if !both.contains(narrower) {
+                    both.push(narrower.clone());
+                }
+            }
+        }
+        Self(both)
+    }
+
+    /// The paths whose union this is.
+    pub fn paths(&self) -> &[ResourcePath] {
+        &self.0
+    }
+}
+
+fn covers(scope: &ResourcePath, text: &str) -> bool {
+    if scope.is_object() { scope.as_str() == text } else { text.starts_with(scope.as_str()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scopes(paths: &[&str]) -> Scopes {
+        Scopes::any_of(paths.iter().map(|path| ResourcePath::from_text(path).unwrap()).collect())
+    }
+
+    fn check(scope: &str, path: &str, contained: bool) {
+        assert_eq!(
+            scopes(&[scope]).contain(&ResourcePath::from_url(path).unwrap()),
+            contained,
+            "{scope} {path}"
+        );
+    }
+
+    #[test]
+    fn a_subtree_ends_on_a_whole_segment() {
+        check("/files/team1/", "/files/team1/x", true);
+        check("/files/team1/", "/files/team1/deep/er", true);
+        check("/files/team1/", "/files/team1/", true);
+        check("/files/team1/", "/files/team10/x", false);
+        check("/files/team1/", "/files/team1", false);
+        check("/files/team1/", "/files/team1x", false);
+        check("/files/", "/filesx/a", false);
+        check("/files/a", "/files/a", true);
+        check("/files/a", "/files/a/b", false);
+        check("/files/a", "/files/ab", false);
+    }
+
+    #[test]
+    fn a_listing_asks_for_a_text() {
+        assert!(scopes(&["/files/u42/"]).contain_text("/files/u42/ph"));
+        assert!(!scopes(&["/files/u42/"]).contain_text("/files/u4"));
+        assert!(!scopes(&["/files/u42/"]).contain_text("/files/u42"));
+    }
+
+    #[test]
+    fn the_intersection_is_the_narrower_of_each_pair() {
+        let both = |a: &[&str], b: &[&str]| scopes(a).intersect(&scopes(b));
+        assert_eq!(both(&["/files/a/"], &["/files/"]), scopes(&["/files/a/"]));
+        assert_eq!(both(&["/files/"], &["/files/a/", "/files/b"]), scopes(&["/files/a/", "/files/b"]));
+        assert_eq!(both(&["/files/a/"], &["/files/b/"]), scopes(&[]));
+        assert_eq!(both(&["/files/a/x"], &["/files/a/x"]), scopes(&["/files/a/x"]));
+    }
+}

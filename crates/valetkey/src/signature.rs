@@ -1,0 +1,81 @@
+//! Signatures, which are compared in constant time only, and the fingerprints that stand for them.
+
+use alloc::string::String;
+use core::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+
+use crate::content::decode_32_bytes;
+
+/// The signature of one level of a key.
+///
+/// It has no equality but [`Signature::matches`], and prints as a placeholder: whoever reads it holds the
+/// key.
+#[derive(Clone)]
+pub struct Signature([u8; 32]);
+
+impl Signature {
+    pub(crate) fn of(mac: Hmac<Sha256>) -> Self {
+        Self(mac.finalize().into_bytes().into())
+    }
+
+    /// Reads 43 characters of base64url without padding, whose spare bits are zero.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        decode_32_bytes(text).map(Self)
+    }
+
+    /// Compares in constant time.
+    pub(crate) fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+
+    /// The HMAC that this signature keys, with which the next level is signed.
+    pub(crate) fn mac(&self) -> Hmac<Sha256> {
+        Hmac::new_from_slice(&self.0).expect("HMAC takes a key of any length")
+    }
+
+    /// The text of `vk-sig`. It opens what the key opens: put it into a URL and nowhere else.
+    pub fn reveal(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// What stands for the signature in logs and records.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let hash = blake3::hash(&self.0);
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.as_bytes()[..16]);
+        Fingerprint(bytes)
+    }
+}
+
+impl Drop for Signature {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signature(…)")
+    }
+}
+
+/// The first 16 bytes of the BLAKE3 hash of a signature, printed in hex.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint([u8; 16]);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
