@@ -1,1 +1,20 @@
-//! Dialects.
+//! The wire forms of a valet key: each is parsed here, and becomes the same [`valetkey::Grant`].
+//!
+//! What strangers wrote is read by code that has no disk, net or clock. A dialect adds a language, never a
+//! power: what a key permits is decided by `valetkey` alone. This crate must never know what is stored,
+//! who the signers are or what time it is.
+
+#![no_std]
+
+extern crate alloc;
+
+mod detect;
+mod head;
+pub mod native;
+mod presented;
+mod query;
+
+pub use detect::present;
+pub use head::RequestHead;
+pub use presented::Presented;
+pub use query::{Call, Survey};

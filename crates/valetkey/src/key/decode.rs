@@ -159,7 +159,7 @@ fn read_claims(block: &Block<'_>, level: usize) -> Result<Claims, Denial> {
 }
 
 /// Whether a parameter's name as it was sent begins with our prefix once decoded, in any case.
-pub(crate) fn has_prefix(raw_name: &str) -> bool {
+pub fn has_prefix(raw_name: &str) -> bool {
     if !raw_name.starts_with(['v', 'V', '%']) {
         return false;
     }

@@ -16,7 +16,7 @@ pub mod parameter;
 mod url;
 mod verify;
 
-pub use decode::{Presented, decode};
+pub use decode::{Presented, decode, has_prefix};
 pub use url::{KeyUrl, UrlError};
 pub use verify::{Key, Level};
 

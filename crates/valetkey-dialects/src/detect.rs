@@ -1,0 +1,119 @@
+//! Where the credential is: the one place that looks for it.
+//!
+//! A request carries one key or none. Two keys, or an `Authorization` header beside a key in the query, are
+//! refused, so that no two parts of the gateway can take two different ones for the key.
+
+use alloc::string::ToString;
+
+use valetkey::{Denial, ResourcePath};
+
+use crate::head::RequestHead;
+use crate::presented::Presented;
+use crate::{native, query};
+
+/// The credential of a request, by where it stands.
+enum Credential<'a> {
+    NativeQuery,
+    NativeHeader(&'a str),
+    Foreign(&'static str),
+}
+
+/// Finds the one key of a request and parses it. `path` is the request's own.
+///
+/// # Errors
+/// [`Denial::NoKey`], [`Denial::BadRequest`] for two credentials, [`Denial::MalformedKey`], or
+/// [`Denial::CallNotSupported`] for a dialect that is not offered yet.
+pub fn present<'a>(head: &RequestHead<'a>, path: &ResourcePath) -> Result<Presented<'a>, Denial> {
+    match find(head)? {
+        Credential::NativeQuery => native::present(head.query, path),
+        Credential::NativeHeader(text) => native::present(text, path),
+        Credential::Foreign(dialect) => Err(Denial::CallNotSupported(dialect)),
+    }
+}
+
+fn find<'a>(head: &RequestHead<'a>) -> Result<Credential<'a>, Denial> {
+    let mut found = query_credentials(head.query);
+    let in_query = found.next();
+    if found.next().is_some() {
+        return Err(two_credentials());
+    }
+    let mut headers = head.values("authorization");
+    let Some(value) = headers.next() else {
+        return in_query.ok_or(Denial::NoKey);
+    };
+    if in_query.is_some() || headers.next().is_some() {
+        return Err(two_credentials());
+    }
+    header_credential(value)
+}
+
+fn query_credentials(query: &str) -> impl Iterator<Item = Credential<'_>> {
+    let survey = query::credential_names(query);
+    [
+        survey.native.then_some(Credential::NativeQuery),
+        survey.aws.then_some(Credential::Foreign("the aws dialect")),
+        survey.gcs.then_some(Credential::Foreign("the gcs dialect")),
+        survey.azure.then_some(Credential::Foreign("the azure dialect")),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn header_credential(value: &[u8]) -> Result<Credential<'_>, Denial> {
+    let text = core::str::from_utf8(value)
+        .map_err(|_| Denial::BadRequest("the Authorization header is not UTF-8".to_string()))?;
+    let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
+    if scheme.eq_ignore_ascii_case("valetkey") {
+        Ok(Credential::NativeHeader(rest.trim()))
+    } else if scheme.starts_with("AWS4-") {
+        Ok(Credential::Foreign("the aws dialect"))
+    } else if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(Credential::Foreign("the jwt dialect"))
+    } else {
+        Err(Denial::NoKey)
+    }
+}
+
+fn two_credentials() -> Denial {
+    Denial::BadRequest("the request carries two credentials; send exactly one key".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "vk-signer=web&vk-allow=read&vk-end=2026-11-22T00:00:00Z&vk-sig=hEhgYjx5dL-kqONSrzOnARETdJGpgcZxy7EVdC7lfBY";
+
+    fn check(query: &str, authorization: &[&str], reason: Option<&str>) {
+        let headers: alloc::vec::Vec<_> =
+            authorization.iter().map(|value| ("authorization", value.as_bytes())).collect();
+        let head = RequestHead { path: "/files/a.txt", query, headers: &headers };
+        let path = ResourcePath::from_url(head.path).unwrap();
+        let denial = present(&head, &path).err();
+        assert_eq!(denial.as_ref().map(Denial::reason), reason, "{query} {authorization:?}");
+    }
+
+    #[test]
+    fn exactly_one_credential_is_taken() {
+        let header = alloc::format!("Valetkey {KEY}");
+        check(KEY, &[], None);
+        check("", &[&header], None);
+        check("", &[], Some("no_key"));
+        check("utm_source=x", &[], Some("no_key"));
+        check("", &["Basic eDp5"], Some("no_key"));
+        check("", &["Valetkey"], Some("malformed_key"));
+        check(KEY, &[&header], Some("bad_request"));
+        check(KEY, &["Basic eDp5"], Some("bad_request"));
+        check("", &[&header, &header], Some("bad_request"));
+        check(&alloc::format!("{KEY}&X-Amz-Algorithm=AWS4-HMAC-SHA256"), &[], Some("bad_request"));
+    }
+
+    #[test]
+    fn dialects_that_are_not_offered_say_so() {
+        check("X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=0", &[], Some("not_supported"));
+        check("X-Goog-Algorithm=GOOG4-RSA-SHA256", &[], Some("not_supported"));
+        check("sv=2020-12-06&sig=x", &[], Some("not_supported"));
+        check("", &["AWS4-HMAC-SHA256 Credential=x"], Some("not_supported"));
+        check("", &["Bearer x"], Some("not_supported"));
+    }
+}

@@ -1,0 +1,16 @@
+//! The native dialect: an adapter, since the key format itself is the crate `valetkey`.
+
+mod headers;
+
+use valetkey::{Denial, ResourcePath, key};
+
+use crate::presented::Presented;
+
+pub use headers::{UploadHeaders, check_headers};
+
+/// Decodes the key in `text`, a query string from the URL or from an `Authorization: Valetkey` header.
+pub(crate) fn present<'a>(text: &'a str, path: &ResourcePath) -> Result<Presented<'a>, Denial> {
+    key::decode(text, Some(path))?
+        .map(Presented::Native)
+        .ok_or_else(|| Denial::MalformedKey("there is no vk- parameter in the Authorization header".into()))
+}
