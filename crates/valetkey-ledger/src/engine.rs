@@ -1,0 +1,4 @@
+//! What keeps the rows. Every engine passes the conformance suite.
+
+pub mod memory;
+pub mod sqlite;

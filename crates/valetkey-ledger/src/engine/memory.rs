@@ -1,0 +1,119 @@
+//! A ledger in memory: for tests, and to hold the durable ones against.
+//!
+//! It promises all that the others do but to survive: it ends with its process.
+
+mod store;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::command::{Command, Reply, Settle};
+use crate::state::Machine;
+use crate::{
+    Answer, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement, Status, UnixSeconds,
+    Unresolved,
+};
+use store::MemoryStore;
+
+/// A ledger that lives as long as its value.
+pub struct MemoryLedger {
+    /// `None` once it is closed.
+    machine: Shared,
+}
+
+type Shared = Arc<Mutex<Option<Machine<MemoryStore>>>>;
+
+impl MemoryLedger {
+    /// An empty ledger.
+    ///
+    /// # Errors
+    /// [`OpenError::Random`] if the operating system gives no random number.
+    pub fn open() -> Result<Self, OpenError> {
+        let random = || getrandom::u64().map_err(OpenError::Random);
+        let machine = Machine::new(MemoryStore::new(random()?), random()?);
+        // A store in memory has no faults; if it had, the ledger would answer as a closed one.
+        Ok(Self { machine: Arc::new(Mutex::new(machine.ok())) })
+    }
+
+    fn ask<T: Send + 'static>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Answer<T> {
+        let (reply, answer) = Reply::new();
+        run(&self.machine, command(reply));
+        answer
+    }
+}
+
+impl Ledger for MemoryLedger {
+    fn hold(&self, request: HoldRequest) -> Answer<HoldId> {
+        let (machine, now) = (Arc::clone(&self.machine), request.now);
+        let (reply, answer) = Reply::of_hold(move |hold| {
+            run(&machine, Command::Settle(Settle { hold, settlement: Settlement::Released, now }, None));
+        });
+        run(&self.machine, Command::Hold(Some(request), reply));
+        answer
+    }
+
+    fn publish(&self, hold: HoldId) -> Answer<()> {
+        self.ask(|reply| Command::Publish(hold, reply))
+    }
+
+    fn settle(&self, hold: HoldId, settlement: Settlement, now: UnixSeconds) -> Answer<()> {
+        self.ask(|reply| Command::Settle(Settle { hold, settlement, now }, Some(reply)))
+    }
+
+    fn usage(&self, meter: Meter) -> Answer<u64> {
+        self.ask(|reply| Command::Usage(meter, reply))
+    }
+
+    fn unresolved(&self) -> Answer<Vec<Unresolved>> {
+        self.ask(Command::Unresolved)
+    }
+
+    fn status(&self) -> Answer<Status> {
+        self.ask(Command::Status)
+    }
+
+    fn observe(&self, now: UnixSeconds) -> Answer<UnixSeconds> {
+        self.ask(|reply| Command::Observe(now, reply))
+    }
+
+    fn distrust_new(&self) -> Answer<()> {
+        self.ask(Command::DistrustNew)
+    }
+
+    fn close(&self) -> Answer<()> {
+        self.ask(Command::Close)
+    }
+}
+
+fn run(machine: &Shared, mut command: Command) {
+    // A command that panicked half way has left counts that nobody should trust: the ledger is closed then.
+    let mut place = machine.lock().unwrap_or_else(|poisoned| {
+        let mut place = PoisonError::into_inner(poisoned);
+        *place = None;
+        place
+    });
+    let Some(machine) = place.as_mut() else {
+        command.fail(LedgerError::Closed);
+        return;
+    };
+    let outcome = command.decide(machine).and_then(|()| machine.commit());
+    match outcome {
+        Ok(()) => {
+            if matches!(command, Command::Close(_)) {
+                *place = None;
+            }
+            // The answer of a hold cannot be gone yet: this runs before the answer is handed out.
+            command.answer();
+        }
+        Err(fault) => {
+            machine.roll_back();
+            command.fail(fault.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MemoryLedger;
+
+    crate::conformance!((MemoryLedger::open().expect("the system gives random numbers"), ()));
+}

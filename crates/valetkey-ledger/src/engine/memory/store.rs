@@ -1,0 +1,99 @@
+//! Rows in maps.
+
+use std::collections::HashMap;
+
+use crate::store::{Fault, Header, HoldRow, HoldState, MeterRow, Store};
+use crate::{HoldId, Meter, UnixSeconds};
+
+/// It has no faults, so there is never anything to roll back.
+pub(super) struct MemoryStore {
+    header: Header,
+    meters: HashMap<Meter, MeterRow>,
+    holds: HashMap<HoldId, HoldRow>,
+    has_writes: bool,
+}
+
+impl MemoryStore {
+    pub(super) fn new(ledger: u64) -> Self {
+        Self { header: Header::new(ledger), meters: HashMap::new(), holds: HashMap::new(), has_writes: false }
+    }
+}
+
+impl Store for MemoryStore {
+    fn begin(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn has_writes(&self) -> bool {
+        self.has_writes
+    }
+
+    fn commit(&mut self) -> Result<(), Fault> {
+        self.has_writes = false;
+        Ok(())
+    }
+
+    fn rollback(&mut self) {}
+
+    fn header(&mut self) -> Result<Header, Fault> {
+        Ok(self.header)
+    }
+
+    fn put_header(&mut self, header: &Header) -> Result<(), Fault> {
+        self.header = *header;
+        Ok(())
+    }
+
+    fn meter(&mut self, meter: &Meter) -> Result<Option<MeterRow>, Fault> {
+        Ok(self.meters.get(meter).copied())
+    }
+
+    fn put_meter(&mut self, meter: &Meter, row: MeterRow) -> Result<(), Fault> {
+        self.has_writes = true;
+        self.meters.insert(meter.clone(), row);
+        Ok(())
+    }
+
+    fn clear_meters(&mut self, before: UnixSeconds, rows_max: u32) -> Result<Option<UnixSeconds>, Fault> {
+        let mut due: Vec<(UnixSeconds, Meter)> = self
+            .meters
+            .iter()
+            .filter(|(_, row)| row.keep_until < before)
+            .map(|(meter, row)| (row.keep_until, meter.clone()))
+            .collect();
+        due.sort();
+        due.truncate(usize::try_from(rows_max).unwrap_or(usize::MAX));
+        for (_, meter) in &due {
+            self.meters.remove(meter);
+        }
+        Ok(due.last().map(|(keep_until, _)| *keep_until))
+    }
+
+    fn hold(&mut self, id: HoldId) -> Result<Option<HoldRow>, Fault> {
+        Ok(self.holds.get(&id).cloned())
+    }
+
+    fn put_hold(&mut self, id: HoldId, row: HoldRow) -> Result<(), Fault> {
+        self.has_writes = true;
+        self.holds.insert(id, row);
+        Ok(())
+    }
+
+    fn mark_publishing(&mut self, id: HoldId) -> Result<(), Fault> {
+        self.has_writes = true;
+        if let Some(row) = self.holds.get_mut(&id) {
+            row.state = HoldState::Publishing;
+        }
+        Ok(())
+    }
+
+    fn remove_hold(&mut self, id: HoldId) -> Result<(), Fault> {
+        self.has_writes = true;
+        self.holds.remove(&id);
+        Ok(())
+    }
+
+    fn holds_in(&mut self, state: HoldState) -> Result<Vec<HoldId>, Fault> {
+        Ok(self.holds.iter().filter(|(_, row)| row.state == state).map(|(id, _)| *id).collect())
+    }
+}

@@ -1,0 +1,185 @@
+//! A ledger in one SQLite file, for one gateway.
+//!
+//! - One thread owns the database. It takes all commands that wait (at most [`BATCH_MAX`]), decides them within one
+//!   transaction, commits it with one sync of the write-ahead log, and answers. A batch that wrote nothing commits
+//!   nothing.
+//! - A batch that cannot be written is rolled back as a whole, its leases too, and answered `Unavailable`; the ledger
+//!   goes on, since a full disk may have room again. That is sound because SQLite takes no failed commit for done: it
+//!   writes every page of it anew the next time, and a sync that failed is never believed later. Settlements of such a
+//!   batch stay owed: they go first in the next batch, which is tried after a second at the latest. What was found
+//!   damaged is another matter: the ledger then refuses everything until it is opened anew, which checks the whole file.
+//! - One process: a lock on `FILE.lock`, not on the database itself, so that `sqlite3 -readonly` and backups can read
+//!   it at any time. The operator's acceptance is written from another process; the ledger looks for it whenever it is
+//!   about to refuse for the lack of it.
+//! - The whole file is checked when it is opened, and each counter row bears a seal over its fields, compared at every
+//!   read: a count that was damaged, or edited by hand, is never taken for a lower one. (Commits that a damaged
+//!   write-ahead log lost after a crash cannot be told from ones that never happened. A clean stop leaves no log.)
+
+mod file;
+mod schema;
+mod seal;
+mod store;
+mod writer;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+
+use crate::command::{Command, Reply, Settle};
+use crate::state::Machine;
+use crate::store::{Standing, Store};
+use crate::{
+    Acceptance, Answer, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement, Status,
+    UnixSeconds, Unresolved,
+};
+use file::{LockFile, failed};
+use store::SqliteStore;
+use writer::Writer;
+
+/// How many commands one commit takes. A few hundred spread the sync thin; more would only make the first one wait.
+pub const BATCH_MAX: usize = 512;
+/// How many commands may wait. Beyond it the ledger refuses instead of growing; settlements, whose number the open holds
+/// bound, are taken all the same.
+pub const WAITING_MAX: usize = 65_536;
+
+/// A ledger in one SQLite file.
+///
+/// Dropping it stops it as [`Ledger::close`] does, and waits until it has stopped.
+pub struct SqliteLedger {
+    queue: Queue,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SqliteLedger {
+    /// Opens the ledger at `path`, or makes one, readable for its owner only. The folder must be there.
+    ///
+    /// Uses that an earlier life held for uploads and deletes and did not mark as publishing are given back.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = file::make(path.as_ref())?;
+        let lock = LockFile::take(&path)?;
+        let life = getrandom::u64().map_err(OpenError::Random)?;
+        let store = SqliteStore::open(&path)?;
+        let mut machine = Machine::new(store, life).map_err(|fault| store::open_error(&path, fault))?;
+        machine.commit().map_err(|fault| store::open_error(&path, fault))?;
+
+        let (commands, queue) = mpsc::channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let writer = Writer::new(machine, queue, Arc::clone(&waiting));
+        let thread = thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || writer.run(lock))
+            .map_err(failed(&path))?;
+        Ok(Self { queue: Queue { commands, waiting }, thread: Mutex::new(Some(thread)) })
+    }
+}
+
+impl Ledger for SqliteLedger {
+    fn hold(&self, request: HoldRequest) -> Answer<HoldId> {
+        let (queue, now) = (self.queue.clone(), request.now);
+        let (reply, answer) = Reply::of_hold(move |hold| {
+            queue.push(Command::Settle(Settle { hold, settlement: Settlement::Released, now }, None));
+        });
+        self.queue.push(Command::Hold(Some(request), reply));
+        answer
+    }
+
+    fn publish(&self, hold: HoldId) -> Answer<()> {
+        self.queue.ask(|reply| Command::Publish(hold, reply))
+    }
+
+    fn settle(&self, hold: HoldId, settlement: Settlement, now: UnixSeconds) -> Answer<()> {
+        self.queue.ask(|reply| Command::Settle(Settle { hold, settlement, now }, Some(reply)))
+    }
+
+    fn usage(&self, meter: Meter) -> Answer<u64> {
+        self.queue.ask(|reply| Command::Usage(meter, reply))
+    }
+
+    fn unresolved(&self) -> Answer<Vec<Unresolved>> {
+        self.queue.ask(Command::Unresolved)
+    }
+
+    fn status(&self) -> Answer<Status> {
+        self.queue.ask(Command::Status)
+    }
+
+    fn observe(&self, now: UnixSeconds) -> Answer<UnixSeconds> {
+        self.queue.ask(|reply| Command::Observe(now, reply))
+    }
+
+    fn distrust_new(&self) -> Answer<()> {
+        self.queue.ask(Command::DistrustNew)
+    }
+
+    fn close(&self) -> Answer<()> {
+        self.queue.ask(Command::Close)
+    }
+}
+
+impl Drop for SqliteLedger {
+    fn drop(&mut self) {
+        drop(self.close());
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(_)) = thread.map(JoinHandle::join) {
+            tracing::error!("ledger thread panicked");
+        }
+    }
+}
+
+/// Accepts what a ledger refuses for, from any process: the gateway may be running, and takes it over at the next
+/// request that it would have refused.
+///
+/// # Errors
+/// [`OpenError::Missing`] if there is no ledger, and see [`OpenError`].
+pub fn accept(path: impl AsRef<Path>, acceptance: Acceptance) -> Result<(), OpenError> {
+    let path = path.as_ref();
+    if !path.try_exists().map_err(failed(path))? {
+        return Err(OpenError::Missing(path.to_owned()));
+    }
+    let mut store = SqliteStore::open_beside(path)?;
+    let mut write = || {
+        store.begin()?;
+        let mut header = store.header()?;
+        match acceptance {
+            Acceptance::NewLedger => header.standing = Standing::Accepted,
+            Acceptance::Clock(now) => header.time_mark = now.min(UnixSeconds::MAX),
+        }
+        header.acceptances += 1;
+        store.put_header(&header)?;
+        store.commit()
+    };
+    write().map_err(|fault| store::open_error(path, fault))
+}
+
+/// The way to the thread that owns the database.
+#[derive(Clone)]
+struct Queue {
+    commands: mpsc::Sender<Command>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Queue {
+    fn ask<T: Send + 'static>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Answer<T> {
+        let (reply, answer) = Reply::new();
+        self.push(command(reply));
+        answer
+    }
+
+    fn push(&self, command: Command) {
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let must_come = matches!(command, Command::Settle(..) | Command::Close(_));
+        if waiting >= WAITING_MAX && !must_come {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            command.fail(LedgerError::Busy(waiting));
+        } else if let Err(mpsc::SendError(command)) = self.commands.send(command) {
+            command.fail(LedgerError::Closed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

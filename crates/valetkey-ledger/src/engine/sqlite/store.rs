@@ -1,0 +1,406 @@
+//! Rows in SQLite. A transaction begins with the first write, so that a batch which only reads costs no lock.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, named_params};
+
+use super::file::failed;
+use super::schema::{self, shows_damage, unreadable};
+use super::seal::Seal;
+use crate::store::{Charged, Fault, Header, HoldRow, HoldState, MeterRow, Standing, Store};
+use crate::{Action, HoldId, Meter, OpenError, UnixSeconds};
+
+/// How long to wait for another process, which writes an acceptance or copies the file.
+const OTHERS_WAIT: Duration = Duration::from_secs(5);
+
+pub(super) struct SqliteStore {
+    connection: Connection,
+}
+
+impl SqliteStore {
+    /// Opens and checks the ledger, or makes it in an empty file.
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        refuse_emptied(path)?;
+        let (mut store, is_empty) = Self::connect(path)?;
+        refuse_stump(path, is_empty)?;
+        // A file in which nothing was ever recorded is made anew; for others the log is their state.
+        store.set("journal_mode", "wal", path)?;
+        store.set("synchronous", "full", path)?;
+        if is_empty {
+            let ledger = getrandom::u64().map_err(OpenError::Random)?;
+            store.make(&Header::new(ledger)).map_err(|fault| open_error(path, fault))?;
+        } else {
+            schema::check(&store.connection, path)?;
+            store.check_seals().map_err(|fault| open_error(path, fault))?;
+        }
+        Ok(store)
+    }
+
+    /// Opens a ledger that may be open elsewhere, to write to its header.
+    pub(super) fn open_beside(path: &Path) -> Result<Self, OpenError> {
+        match Self::connect(path)? {
+            (_, true) => Err(OpenError::Missing(path.to_owned())),
+            (store, false) => {
+                store.set("synchronous", "full", path)?;
+                Ok(store)
+            }
+        }
+    }
+
+    /// Says whether the file is still empty.
+    fn connect(path: &Path) -> Result<(Self, bool), OpenError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|error| unreadable(path, error))?;
+        connection.busy_timeout(OTHERS_WAIT).map_err(|error| unreadable(path, error))?;
+        connection.set_prepared_statement_cache_capacity(64);
+        let store = Self { connection };
+        store.set("cell_size_check", "on", path)?;
+        store.set("trusted_schema", "off", path)?;
+        let is_empty = schema::is_empty(&store.connection, path)?;
+        Ok((store, is_empty))
+    }
+
+    fn set(&self, pragma: &str, value: &str, path: &Path) -> Result<(), OpenError> {
+        // Some answer with a row, some with none.
+        self.connection
+            .pragma_update_and_check(None, pragma, value, |_| Ok(()))
+            .optional()
+            .map(drop)
+            .map_err(|error| unreadable(path, error))
+    }
+
+    fn make(&mut self, header: &Header) -> Result<(), Fault> {
+        self.begin()?;
+        schema::make(&self.connection).map_err(fault)?;
+        self.put_header(header)?;
+        self.commit()
+    }
+
+    fn check_seals(&mut self) -> Result<(), Fault> {
+        self.header()?;
+        let mut statement = self
+            .connection
+            .prepare("SELECT uses, keep_until, made, seal, name FROM meters")
+            .map_err(fault)?;
+        let mut rows = statement.query(()).map_err(fault)?;
+        while let Some(row) = rows.next().map_err(fault)? {
+            let name: String = row.get(4).map_err(fault)?;
+            read_meter(&name, row).map_err(fault)??;
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn pragma(&self, name: &str) -> rusqlite::types::Value {
+        self.connection.pragma_query_value(None, name, |row| row.get(0)).expect("a setting can be read")
+    }
+
+    /// Runs a statement that writes.
+    fn write(&mut self, sql: &'static str, params: impl rusqlite::Params) -> Result<usize, Fault> {
+        self.begin()?;
+        self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map_err(fault)
+    }
+
+    /// Runs a statement that reads at most one row.
+    fn read<T>(
+        &self,
+        sql: &'static str,
+        params: impl rusqlite::Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, Fault> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row(params, read).optional())
+            .map_err(fault)
+    }
+
+    /// Runs one of the statements around a transaction.
+    fn run(&self, sql: &'static str) -> Result<(), Fault> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(()))
+            .map(drop)
+            .map_err(fault)
+    }
+}
+
+impl Store for SqliteStore {
+    fn begin(&mut self) -> Result<(), Fault> {
+        match self.has_writes() {
+            true => Ok(()),
+            false => self.run("BEGIN IMMEDIATE"),
+        }
+    }
+
+    fn has_writes(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    fn commit(&mut self) -> Result<(), Fault> {
+        match self.has_writes() {
+            true => self.run("COMMIT"),
+            false => Ok(()),
+        }
+    }
+
+    fn rollback(&mut self) {
+        // Some failures have rolled back already. If this fails too, the next BEGIN says so.
+        if self.has_writes()
+            && let Err(Fault::Failed(error) | Fault::Damaged(error)) = self.run("ROLLBACK")
+        {
+            tracing::error!(error = &*error, "roll back ledger batch");
+        }
+    }
+
+    fn header(&mut self) -> Result<Header, Fault> {
+        let sql =
+            "SELECT id, standing, time_mark, cleared_before, meters_made, acceptances, seal FROM ledger";
+        let found = self.read(sql, (), |row| {
+            let header = Header {
+                ledger: parsed(row, 0, |text| u64::from_str_radix(text, 16).ok())?,
+                standing: parsed(row, 1, standing)?,
+                time_mark: UnixSeconds(unsigned(row, 2)?),
+                cleared_before: UnixSeconds(unsigned(row, 3)?),
+                meters_made: unsigned(row, 4)?,
+                acceptances: unsigned(row, 5)?,
+            };
+            Ok((header, row.get::<_, i64>(6)?))
+        })?;
+        match found {
+            Some((header, seal)) if seal == header_seal(&header) => Ok(header),
+            Some(_) => Err(damaged("seal of the ledger's own row does not fit it")),
+            None => Err(damaged("ledger's own row is missing")),
+        }
+    }
+
+    fn put_header(&mut self, header: &Header) -> Result<(), Fault> {
+        let sql = "INSERT INTO ledger (one, id, standing, time_mark, cleared_before, meters_made, acceptances, seal) \
+             VALUES (1, :id, :standing, :time_mark, :cleared_before, :meters_made, :acceptances, :seal) \
+             ON CONFLICT (one) DO UPDATE SET standing = :standing, time_mark = :time_mark, \
+             cleared_before = :cleared_before, meters_made = :meters_made, acceptances = :acceptances, seal = :seal";
+        self.write(
+            sql,
+            named_params! {
+                ":id": format!("{:016x}", header.ledger),
+                ":standing": standing_text(header.standing),
+                ":time_mark": signed(header.time_mark.0)?,
+                ":cleared_before": signed(header.cleared_before.0)?,
+                ":meters_made": signed(header.meters_made)?,
+                ":acceptances": signed(header.acceptances)?,
+                ":seal": header_seal(header),
+            },
+        )?;
+        Ok(())
+    }
+
+    fn meter(&mut self, meter: &Meter) -> Result<Option<MeterRow>, Fault> {
+        let name = meter.as_str();
+        let sql = "SELECT uses, keep_until, made, seal FROM meters WHERE name = ?1";
+        self.read(sql, (name,), |row| read_meter(name, row))?.transpose()
+    }
+
+    fn put_meter(&mut self, meter: &Meter, row: MeterRow) -> Result<(), Fault> {
+        let sql = "INSERT INTO meters (name, uses, keep_until, made, seal) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT (name) DO UPDATE SET uses = ?2, keep_until = ?3, made = ?4, seal = ?5";
+        let seal = meter_seal(meter.as_str(), row);
+        let (uses, keep_until, made) = (signed(row.uses)?, signed(row.keep_until.0)?, signed(row.made)?);
+        self.write(sql, (meter.as_str(), uses, keep_until, made, seal))?;
+        Ok(())
+    }
+
+    fn clear_meters(&mut self, before: UnixSeconds, rows_max: u32) -> Result<Option<UnixSeconds>, Fault> {
+        let sql = "SELECT max(keep_until) FROM \
+             (SELECT keep_until FROM meters WHERE keep_until < ?1 ORDER BY keep_until, name LIMIT ?2)";
+        let before = signed(before.0)?;
+        let latest: Option<i64> = self.read(sql, (before, rows_max), |row| row.get(0))?.flatten();
+        let Some(latest) = latest else {
+            return Ok(None);
+        };
+        let sql = "DELETE FROM meters WHERE name IN \
+             (SELECT name FROM meters WHERE keep_until < ?1 ORDER BY keep_until, name LIMIT ?2)";
+        self.write(sql, (before, rows_max))?;
+        u64::try_from(latest)
+            .map(|latest| Some(UnixSeconds(latest)))
+            .map_err(|_| damaged("negative keep_until"))
+    }
+
+    fn hold(&mut self, id: HoldId) -> Result<Option<HoldRow>, Fault> {
+        let hold = id.to_string();
+        let sql = "SELECT state, action, object FROM holds WHERE id = ?1";
+        let found = self.read(sql, (&hold,), |row| {
+            Ok((parsed(row, 0, hold_state)?, parsed(row, 1, action)?, row.get::<_, String>(2)?))
+        })?;
+        let Some((state, action, object)) = found else {
+            return Ok(None);
+        };
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT meter, made FROM hold_charges WHERE hold = ?1 ORDER BY level")
+            .map_err(fault)?;
+        let charged = statement
+            .query_map((&hold,), |row| {
+                Ok(Charged { meter: Meter::new(row.get::<_, String>(0)?), made: unsigned(row, 1)? })
+            })
+            .and_then(Iterator::collect)
+            .map_err(fault)?;
+        Ok(Some(HoldRow { state, action, object, charged }))
+    }
+
+    fn put_hold(&mut self, id: HoldId, row: HoldRow) -> Result<(), Fault> {
+        let hold = id.to_string();
+        let sql = "INSERT INTO holds (id, state, action, object) VALUES (?1, ?2, ?3, ?4)";
+        self.write(sql, (&hold, state_text(row.state), row.action.as_str(), &row.object))?;
+        for (level, charged) in (0_i64..).zip(&row.charged) {
+            let sql = "INSERT INTO hold_charges (hold, level, meter, made) VALUES (?1, ?2, ?3, ?4)";
+            self.write(sql, (&hold, level, charged.meter.as_str(), signed(charged.made)?))?;
+        }
+        Ok(())
+    }
+
+    fn mark_publishing(&mut self, id: HoldId) -> Result<(), Fault> {
+        let sql = "UPDATE holds SET state = ?2 WHERE id = ?1";
+        self.write(sql, (id.to_string(), state_text(HoldState::Publishing)))?;
+        Ok(())
+    }
+
+    fn remove_hold(&mut self, id: HoldId) -> Result<(), Fault> {
+        let hold = id.to_string();
+        self.write("DELETE FROM holds WHERE id = ?1", (&hold,))?;
+        self.write("DELETE FROM hold_charges WHERE hold = ?1", (&hold,))?;
+        Ok(())
+    }
+
+    fn holds_in(&mut self, state: HoldState) -> Result<Vec<HoldId>, Fault> {
+        let sql = "SELECT id FROM holds WHERE state = ?1 ORDER BY id";
+        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
+        statement
+            .query_map((state_text(state),), |row| parsed(row, 0, |text| text.parse().ok()))
+            .and_then(Iterator::collect)
+            .map_err(fault)
+    }
+}
+
+/// What a fault means to whoever opens the file.
+pub(super) fn open_error(path: &Path, fault: Fault) -> OpenError {
+    match fault {
+        Fault::Damaged(error) => OpenError::Damaged { path: path.to_owned(), detail: error.to_string() },
+        Fault::Failed(error) => OpenError::Failed { path: path.to_owned(), source: error.into() },
+    }
+}
+
+/// A database of no length beside a log with content has lost its content. SQLite would take it for new, and throw the
+/// log away.
+fn refuse_emptied(path: &Path) -> Result<(), OpenError> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let length = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    match length(path) == 0 && length(Path::new(&log)) > 0 {
+        true => Err(OpenError::Damaged {
+            path: path.to_owned(),
+            detail: "empty beside a write-ahead log".to_owned(),
+        }),
+        false => Ok(()),
+    }
+}
+
+/// SQLite takes a file that is shorter than any page for an empty one. A ledger that was being made when its process
+/// was killed has no byte, or whole pages.
+fn refuse_stump(path: &Path, is_empty: bool) -> Result<(), OpenError> {
+    const PAGE_BYTES_MIN: u64 = 512;
+    let length = fs::metadata(path).map_err(failed(path))?.len();
+    match is_empty && (1..PAGE_BYTES_MIN).contains(&length) {
+        true => {
+            Err(OpenError::Damaged { path: path.to_owned(), detail: format!("only {length} bytes long") })
+        }
+        false => Ok(()),
+    }
+}
+
+fn fault(error: rusqlite::Error) -> Fault {
+    match shows_damage(&error) {
+        true => Fault::Damaged(Arc::new(error)),
+        false => Fault::Failed(Arc::new(error)),
+    }
+}
+
+fn damaged(what: &'static str) -> Fault {
+    Fault::Damaged(Arc::from(Box::from(what)))
+}
+
+/// Reads `uses, keep_until, made, seal`, and compares the seal.
+fn read_meter(name: &str, row: &Row<'_>) -> rusqlite::Result<Result<MeterRow, Fault>> {
+    let meter = MeterRow {
+        uses: unsigned(row, 0)?,
+        keep_until: UnixSeconds(unsigned(row, 1)?),
+        made: unsigned(row, 2)?,
+    };
+    Ok(match row.get::<_, i64>(3)? == meter_seal(name, meter) {
+        true => Ok(meter),
+        false => Err(damaged("seal of a meter does not fit it")),
+    })
+}
+
+fn meter_seal(name: &str, row: MeterRow) -> i64 {
+    Seal::new().text(name).number(row.uses).number(row.keep_until.0).number(row.made).to_integer()
+}
+
+fn header_seal(header: &Header) -> i64 {
+    Seal::new()
+        .number(header.ledger)
+        .text(standing_text(header.standing))
+        .number(header.time_mark.0)
+        .number(header.cleared_before.0)
+        .number(header.meters_made)
+        .number(header.acceptances)
+        .to_integer()
+}
+
+fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
+}
+
+/// The transitions keep every number in range; one that is not would be a count gone wild.
+fn signed(value: u64) -> Result<i64, Fault> {
+    i64::try_from(value).map_err(|error| Fault::Failed(Arc::new(error)))
+}
+
+fn parsed<T>(row: &Row<'_>, column: usize, parse: impl FnOnce(&str) -> Option<T>) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    parse(&text).ok_or_else(|| {
+        let error = format!("unknown word {text:?}").into();
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error)
+    })
+}
+
+fn standing_text(standing: Standing) -> &'static str {
+    match standing {
+        Standing::New => "new",
+        Standing::Distrusted => "distrusted",
+        Standing::Accepted => "accepted",
+    }
+}
+
+fn standing(text: &str) -> Option<Standing> {
+    [Standing::New, Standing::Distrusted, Standing::Accepted]
+        .into_iter()
+        .find(|word| standing_text(*word) == text)
+}
+
+fn state_text(state: HoldState) -> &'static str {
+    match state {
+        HoldState::Held => "held",
+        HoldState::Publishing => "publishing",
+    }
+}
+
+fn hold_state(text: &str) -> Option<HoldState> {
+    [HoldState::Held, HoldState::Publishing].into_iter().find(|word| state_text(*word) == text)
+}
+
+fn action(text: &str) -> Option<Action> {
+    [Action::Upload, Action::Delete].into_iter().find(|word| word.as_str() == text)
+}

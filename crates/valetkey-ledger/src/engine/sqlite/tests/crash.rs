@@ -1,0 +1,163 @@
+//! What a restart finds.
+
+use super::*;
+use crate::{Action, Unresolved};
+
+#[test]
+fn restart_releases_the_held_reports_the_publishing_and_keeps_downloads_spent() {
+    let (_folder, path) = folder();
+    let ledger = open(&path);
+    hold(&ledger, "held", upload_of("files/held"));
+    let upload = hold(&ledger, "upload", upload_of("files/up"));
+    let delete = hold(&ledger, "delete", Purpose::Delete { object: "files/down".to_owned() });
+    hold(&ledger, "download", download_by("client"));
+    for hold in [upload, delete] {
+        wait(ledger.publish(hold)).unwrap();
+    }
+    let (_copy, killed_path) = killed(&path);
+    drop(ledger);
+
+    // A stop without settling and a kill leave the same.
+    for path in [path, killed_path] {
+        let ledger = open(&path);
+        check_usage(&ledger, "held", 0);
+        check_usage(&ledger, "upload", 1);
+        check_usage(&ledger, "delete", 1);
+        check_usage(&ledger, "download", 1);
+        let mut unresolved = wait(ledger.unresolved()).unwrap();
+        unresolved.sort_by_key(|unresolved| unresolved.object.clone());
+        let expected = [
+            Unresolved { hold: delete, action: Action::Delete, object: "files/down".to_owned() },
+            Unresolved { hold: upload, action: Action::Upload, object: "files/up".to_owned() },
+        ];
+        assert_eq!(unresolved, expected);
+
+        // They can wait for another life, and are settled once.
+        drop(ledger);
+        let ledger = open(&path);
+        wait(ledger.settle(upload, Settlement::Done { bytes: 0 }, NOW)).unwrap();
+        wait(ledger.settle(delete, Settlement::Released, NOW)).unwrap();
+        assert!(wait(ledger.unresolved()).unwrap().is_empty());
+        assert!(matches!(
+            wait(ledger.settle(upload, Settlement::Done { bytes: 0 }, NOW)),
+            Err(LedgerError::UnknownHold(_))
+        ));
+        check_usage(&ledger, "upload", 1);
+        check_usage(&ledger, "delete", 0);
+    }
+}
+
+#[test]
+fn restart_ends_leases_and_their_holds() {
+    let (_folder, path) = folder();
+    let ledger = open(&path);
+    let download = hold(&ledger, "m", download_by("client"));
+    drop(ledger);
+    let ledger = open(&path);
+    assert!(matches!(
+        wait(ledger.settle(download, Settlement::Released, NOW)),
+        Err(LedgerError::UnknownHold(_))
+    ));
+    check_usage(&ledger, "m", 1);
+    hold(&ledger, "m", download_by("client"));
+    check_usage(&ledger, "m", 2);
+}
+
+#[test]
+fn what_was_answered_survives_a_kill_at_any_moment() {
+    let (_folder, path) = folder();
+    let ledger = open(&path);
+    for round in 0..12 {
+        let upload = hold(&ledger, "m", upload_of("files/a"));
+        let kill = killed(&path);
+        check_usage(&open(&kill.1), "m", round);
+        wait(ledger.publish(upload)).unwrap();
+        let kill = killed(&path);
+        let after = open(&kill.1);
+        check_usage(&after, "m", round + 1);
+        assert_eq!(wait(after.unresolved()).unwrap().len(), 1);
+        wait(ledger.settle(upload, Settlement::Done { bytes: 1 }, NOW)).unwrap();
+        let kill = killed(&path);
+        let after = open(&kill.1);
+        check_usage(&after, "m", round + 1);
+        assert!(wait(after.unresolved()).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn released_download_is_given_back_durably() {
+    let (_folder, path) = folder();
+    let ledger = open(&path);
+    let download = hold(&ledger, "m", download_by("client"));
+    wait(ledger.settle(download, Settlement::Released, NOW)).unwrap();
+    check_usage(&open(&killed(&path).1), "m", 0);
+}
+
+#[test]
+fn download_that_ends_well_and_a_ride_write_nothing() {
+    let (_folder, path) = folder();
+    let ledger = open(&path);
+    let download = hold(&ledger, "m", download_by("client"));
+    let log = path.with_file_name("ledger.db-wal");
+    let before = fs::read(&log).unwrap();
+    wait(ledger.settle(download, Settlement::Done { bytes: 5 }, NOW.plus(9))).unwrap();
+    let ride = hold(&ledger, "m", download_by("client"));
+    wait(ledger.settle(ride, Settlement::Done { bytes: 100 }, NOW.plus(9))).unwrap();
+    check_usage(&ledger, "m", 1);
+    assert_eq!(fs::read(&log).unwrap().len(), before.len());
+}
+
+#[test]
+fn highest_time_seen_is_durable_within_ten_seconds_of_it() {
+    let (_folder, path) = folder();
+    let ledger = open(&path);
+    let mark_after_kill = || wait(open(&killed(&path).1).status()).unwrap().time_mark;
+    wait(ledger.observe(NOW)).unwrap();
+    assert_eq!(mark_after_kill(), NOW);
+    wait(ledger.observe(NOW.plus(9))).unwrap();
+    assert_eq!(mark_after_kill(), NOW);
+    wait(ledger.observe(NOW.plus(10))).unwrap();
+    assert_eq!(mark_after_kill(), NOW.plus(10));
+    wait(ledger.observe(NOW.plus(11))).unwrap();
+    hold(&ledger, "m", upload_of("files/a"));
+    assert_eq!(mark_after_kill(), NOW.plus(11), "a commit that happens anyway takes it along");
+}
+
+#[test]
+fn clearing_is_remembered() {
+    let (_folder, path) = folder();
+    let ledger = open(&path);
+    hold(&ledger, "m", upload_of("files/a"));
+    let later = END.plus(86_401);
+    let late = |meter| {
+        let charges = vec![Charge { keep_until: later, ..charge(meter, 9) }];
+        HoldRequest { charges, ..request(meter, upload_of("files/b"), later) }
+    };
+    wait(ledger.hold(late("n"))).unwrap();
+    check_usage(&ledger, "m", 0);
+    drop(ledger);
+    // Even an operator who accepts the clock of then does not bring the key back.
+    accept(&path, Acceptance::Clock(NOW)).unwrap();
+    let ledger = open(&path);
+    assert!(matches!(
+        wait(ledger.hold(request("m", upload_of("files/a"), NOW))),
+        Err(LedgerError::Forgotten { .. })
+    ));
+}
+
+#[test]
+fn use_is_not_given_back_to_a_later_meter_of_the_same_name() {
+    let (_folder, path) = folder();
+    let ledger = open(&path);
+    let stalled = hold(&ledger, "m", upload_of("files/a"));
+    let later = END.plus(86_401);
+    let renewed = |name| {
+        let charges = vec![Charge { keep_until: later, ..charge(name, 9) }];
+        HoldRequest { charges, ..request(name, upload_of("files/b"), later) }
+    };
+    wait(ledger.hold(renewed("other"))).unwrap();
+    check_usage(&ledger, "m", 0);
+    wait(ledger.hold(renewed("m"))).unwrap();
+    wait(ledger.settle(stalled, Settlement::Released, later)).unwrap();
+    check_usage(&ledger, "m", 1);
+}

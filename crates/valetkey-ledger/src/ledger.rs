@@ -1,0 +1,114 @@
+//! The surface that every engine offers.
+
+use std::pin::Pin;
+
+use crate::{Action, HoldId, HoldRequest, LedgerError, Meter, Settlement, UnixSeconds};
+
+/// What a ledger answers. The command is given when the method is called, not when the answer is polled.
+///
+/// Dropping an answer undoes nothing but a [`Ledger::hold`]: a hold that nobody learned of is released.
+pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send>>;
+
+/// The record of what keys have used.
+///
+/// Nothing here assumes one process: an engine may be shared by several gateways.
+pub trait Ledger: Send + Sync + 'static {
+    /// Holds one use of every charge, or of none. Resolves once that is durable.
+    ///
+    /// A download that rides on a lease takes no use. Dropping the answer releases the hold.
+    ///
+    /// # Errors
+    /// [`LedgerError::Exhausted`] if a level has no use left, [`LedgerError::NotAccepted`] while the operator must
+    /// accept something, [`LedgerError::Forgotten`] for a key of which no record is kept any more, and every fault.
+    fn hold(&self, request: HoldRequest) -> Answer<HoldId>;
+
+    /// Marks an upload or a delete as about to show: from here on a crash leaves it unresolved, not released.
+    /// Resolves once that is durable. Doing it twice does no harm.
+    ///
+    /// # Errors
+    /// [`LedgerError::UnknownHold`] if no upload or delete of that name is open, and every fault.
+    fn publish(&self, hold: HoldId) -> Answer<()>;
+
+    /// Ends a hold. `now` is the time at which it ended.
+    ///
+    /// A fault does not undo it: the ledger goes on trying until it is written, so it is not to be repeated. What a
+    /// crash then finds counts as spent.
+    ///
+    /// # Errors
+    /// [`LedgerError::UnknownHold`] if it has ended already, and every fault.
+    fn settle(&self, hold: HoldId, settlement: Settlement, now: UnixSeconds) -> Answer<()>;
+
+    /// How many uses of a meter are held or spent.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn usage(&self, meter: Meter) -> Answer<u64>;
+
+    /// The holds that an earlier life left publishing. Whoever asks looks what became of each, and settles it.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn unresolved(&self) -> Answer<Vec<Unresolved>>;
+
+    /// How the ledger stands.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn status(&self) -> Answer<Status>;
+
+    /// Raises the highest time seen, and returns it: the time by which ends are to be judged.
+    ///
+    /// It is durable with the next commit, or within about ten seconds of time seen. The first call takes a new ledger
+    /// into use: [`Status::fresh`] is to be judged before.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn observe(&self, now: UnixSeconds) -> Answer<UnixSeconds>;
+
+    /// Refuses every hold until the operator accepts this ledger ([`Acceptance::NewLedger`]): it is new, and other
+    /// records say that there was one before. Durable.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn distrust_new(&self) -> Answer<()>;
+
+    /// Does what was asked before, then stops and lets go of everything. What is asked later is
+    /// [`LedgerError::Closed`]. Holds that are open count as after a crash.
+    ///
+    /// # Errors
+    /// [`LedgerError::Closed`] if it was closed before.
+    fn close(&self) -> Answer<()>;
+}
+
+/// A hold that a crash left between its publishing mark and its settlement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    /// Which hold.
+    pub hold: HoldId,
+    /// What it was about to do.
+    pub action: Action,
+    /// To which object, in the words of the request.
+    pub object: String,
+}
+
+/// How a ledger stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Nothing was ever recorded in it before it was opened.
+    pub fresh: bool,
+    /// Its counts are trusted: false from [`Ledger::distrust_new`] until the operator's acceptance.
+    pub accepted: bool,
+    /// The highest time seen.
+    pub time_mark: UnixSeconds,
+    /// Keys that ended before this moment are refused for ever, since their counts may be gone.
+    pub cleared_before: UnixSeconds,
+}
+
+/// What an operator accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// The ledger may start from nothing.
+    NewLedger,
+    /// The clock is right, and the highest time seen was not: from here on it is this one.
+    Clock(UnixSeconds),
+}

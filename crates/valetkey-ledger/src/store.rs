@@ -1,0 +1,119 @@
+//! What an engine keeps: rows. The transitions in `state` read and write them and decide everything else.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use crate::{Action, HoldId, LedgerError, Meter, UnixSeconds};
+
+/// A place for rows. Between two calls of `commit` or `rollback`, what was written is visible to later reads of the
+/// same store and to nobody else.
+pub(crate) trait Store {
+    /// Makes sure that nobody else writes until the next commit or rollback.
+    fn begin(&mut self) -> Result<(), Fault>;
+    fn has_writes(&self) -> bool;
+    fn commit(&mut self) -> Result<(), Fault>;
+    fn rollback(&mut self);
+
+    fn header(&mut self) -> Result<Header, Fault>;
+    fn put_header(&mut self, header: &Header) -> Result<(), Fault>;
+
+    fn meter(&mut self, meter: &Meter) -> Result<Option<MeterRow>, Fault>;
+    fn put_meter(&mut self, meter: &Meter, row: MeterRow) -> Result<(), Fault>;
+    /// Removes at most `rows_max` meters that need not be kept until `before`, those that end first first. Returns the
+    /// latest `keep_until` among them.
+    fn clear_meters(&mut self, before: UnixSeconds, rows_max: u32) -> Result<Option<UnixSeconds>, Fault>;
+
+    fn hold(&mut self, id: HoldId) -> Result<Option<HoldRow>, Fault>;
+    fn put_hold(&mut self, id: HoldId, row: HoldRow) -> Result<(), Fault>;
+    fn mark_publishing(&mut self, id: HoldId) -> Result<(), Fault>;
+    fn remove_hold(&mut self, id: HoldId) -> Result<(), Fault>;
+    fn holds_in(&mut self, state: HoldState) -> Result<Vec<HoldId>, Fault>;
+}
+
+/// What the ledger remembers about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) ledger: u64,
+    pub(crate) standing: Standing,
+    /// The highest time seen.
+    pub(crate) time_mark: UnixSeconds,
+    /// Above every `keep_until` of a meter that was cleared.
+    pub(crate) cleared_before: UnixSeconds,
+    /// How many meters were ever made.
+    pub(crate) meters_made: u64,
+    /// How often an operator accepted something: whoever holds a copy of the header sees by it that another process
+    /// changed the original.
+    pub(crate) acceptances: u64,
+}
+
+impl Header {
+    pub(crate) fn new(ledger: u64) -> Self {
+        Self {
+            ledger,
+            standing: Standing::New,
+            time_mark: UnixSeconds(0),
+            cleared_before: UnixSeconds(0),
+            meters_made: 0,
+            acceptances: 0,
+        }
+    }
+}
+
+/// Whether the counts are to be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Made, and never taken into use.
+    New,
+    /// New while other records are not.
+    Distrusted,
+    Accepted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MeterRow {
+    /// Held or spent.
+    pub(crate) uses: u64,
+    pub(crate) keep_until: UnixSeconds,
+    /// Which meter of the ledger's history this is: a name may come again after it was cleared, and a use that was
+    /// charged to the old one must not be given back to the new one.
+    pub(crate) made: u64,
+}
+
+/// A use that was taken from a meter, as needed to give it back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Charged {
+    pub(crate) meter: Meter,
+    pub(crate) made: u64,
+}
+
+/// The durable half of an upload or a delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HoldRow {
+    pub(crate) state: HoldState,
+    pub(crate) action: Action,
+    pub(crate) object: String,
+    pub(crate) charged: Vec<Charged>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HoldState {
+    Held,
+    Publishing,
+}
+
+/// An engine's failure. It ends the batch, and nothing of the batch remains.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// It may work later: a full disk, a lock held too long.
+    Failed(Arc<dyn Error + Send + Sync>),
+    /// What was read cannot be true, so nothing that is read can be trusted.
+    Damaged(Arc<dyn Error + Send + Sync>),
+}
+
+impl From<Fault> for LedgerError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Failed(source) | Fault::Damaged(source) => Self::Unavailable(source),
+        }
+    }
+}
