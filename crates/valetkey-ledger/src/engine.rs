@@ -2,3 +2,6 @@
 
 pub mod memory;
 pub mod sqlite;
+
+#[cfg(test)]
+pub(crate) mod failing;

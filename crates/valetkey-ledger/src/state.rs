@@ -360,3 +360,6 @@ fn in_range(charges: &[Charge], now: UnixSeconds) -> Result<(), LedgerError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

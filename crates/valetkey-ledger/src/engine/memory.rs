@@ -12,7 +12,7 @@ use crate::{
     Answer, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement, Status, UnixSeconds,
     Unresolved,
 };
-use store::MemoryStore;
+pub(crate) use store::MemoryStore;
 
 /// A ledger that lives as long as its value.
 pub struct MemoryLedger {

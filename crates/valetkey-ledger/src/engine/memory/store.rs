@@ -6,7 +6,8 @@ use crate::store::{Fault, Header, HoldRow, HoldState, MeterRow, Store};
 use crate::{HoldId, Meter, UnixSeconds};
 
 /// It has no faults, so there is never anything to roll back.
-pub(super) struct MemoryStore {
+#[derive(Clone)]
+pub(crate) struct MemoryStore {
     header: Header,
     meters: HashMap<Meter, MeterRow>,
     holds: HashMap<HoldId, HoldRow>,
@@ -14,7 +15,7 @@ pub(super) struct MemoryStore {
 }
 
 impl MemoryStore {
-    pub(super) fn new(ledger: u64) -> Self {
+    pub(crate) fn new(ledger: u64) -> Self {
         Self { header: Header::new(ledger), meters: HashMap::new(), holds: HashMap::new(), has_writes: false }
     }
 }

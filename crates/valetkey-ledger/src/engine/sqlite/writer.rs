@@ -123,3 +123,6 @@ impl<S: Store> Writer<S> {
         self.owed.extend(batch.into_iter().filter_map(|command| command.fail(error.clone())));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! A store that fails when told to, for the tests of what happens then.
+
+use std::sync::{Arc, Mutex};
+
+use super::memory::MemoryStore;
+use crate::store::{Fault, Header, HoldRow, HoldState, MeterRow, Store};
+use crate::{HoldId, Meter, UnixSeconds};
+
+/// What commits do.
+#[derive(Clone, Copy)]
+pub(crate) enum Mode {
+    Works,
+    Fails,
+    ShowsDamage,
+}
+
+/// Rows in memory, of which those that were not committed can be lost.
+pub(crate) struct FailingStore {
+    rows: MemoryStore,
+    committed: MemoryStore,
+    pub(crate) mode: Arc<Mutex<Mode>>,
+}
+
+impl FailingStore {
+    pub(crate) fn new() -> Self {
+        let rows = MemoryStore::new(1);
+        Self { committed: rows.clone(), rows, mode: Arc::new(Mutex::new(Mode::Works)) }
+    }
+}
+
+impl Store for FailingStore {
+    fn begin(&mut self) -> Result<(), Fault> {
+        self.rows.begin()
+    }
+
+    fn has_writes(&self) -> bool {
+        self.rows.has_writes()
+    }
+
+    fn commit(&mut self) -> Result<(), Fault> {
+        let error = || Arc::from(Box::from("told to fail"));
+        let mode = *self.mode.lock().expect("no test panics with the lock");
+        match mode {
+            Mode::Works => {
+                self.rows.commit()?;
+                self.committed = self.rows.clone();
+                Ok(())
+            }
+            Mode::Fails => Err(Fault::Failed(error())),
+            Mode::ShowsDamage => Err(Fault::Damaged(error())),
+        }
+    }
+
+    fn rollback(&mut self) {
+        self.rows = self.committed.clone();
+    }
+
+    fn header(&mut self) -> Result<Header, Fault> {
+        self.rows.header()
+    }
+
+    fn put_header(&mut self, header: &Header) -> Result<(), Fault> {
+        self.rows.put_header(header)
+    }
+
+    fn meter(&mut self, meter: &Meter) -> Result<Option<MeterRow>, Fault> {
+        self.rows.meter(meter)
+    }
+
+    fn put_meter(&mut self, meter: &Meter, row: MeterRow) -> Result<(), Fault> {
+        self.rows.put_meter(meter, row)
+    }
+
+    fn clear_meters(&mut self, before: UnixSeconds, rows_max: u32) -> Result<Option<UnixSeconds>, Fault> {
+        self.rows.clear_meters(before, rows_max)
+    }
+
+    fn hold(&mut self, id: HoldId) -> Result<Option<HoldRow>, Fault> {
+        self.rows.hold(id)
+    }
+
+    fn put_hold(&mut self, id: HoldId, row: HoldRow) -> Result<(), Fault> {
+        self.rows.put_hold(id, row)
+    }
+
+    fn mark_publishing(&mut self, id: HoldId) -> Result<(), Fault> {
+        self.rows.mark_publishing(id)
+    }
+
+    fn remove_hold(&mut self, id: HoldId) -> Result<(), Fault> {
+        self.rows.remove_hold(id)
+    }
+
+    fn holds_in(&mut self, state: HoldState) -> Result<Vec<HoldId>, Fault> {
+        self.rows.holds_in(state)
+    }
+}
