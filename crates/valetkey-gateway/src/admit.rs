@@ -1,0 +1,106 @@
+//! May this request, now? First by what it is, then by what the ledger remembers.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::Method;
+use http::request::Parts;
+use hyper::body::Body as _;
+use hyper::body::Incoming;
+use valetkey::{Action, Denial, Intent, Permit};
+use valetkey_dialects::Call;
+use valetkey_ledger::{Charge, HoldRequest, LedgerError, Meter, Purpose, UnixSeconds};
+
+use crate::bound::BoundedRequest;
+use crate::gateway::Gateway;
+use crate::settle::{Hold, Recorder};
+
+/// A permit whose uses are reserved, durably.
+pub(crate) struct Held {
+    pub(crate) permit: Permit,
+    pub(crate) hold: Hold,
+}
+
+/// Admits a request by its method, its path and its declared length.
+///
+/// # Errors
+/// As [`valetkey::admit`]; [`Denial::BadRequest`] where the method does not fit the path, and
+/// [`Denial::CallNotSupported`] for a call that this version does not offer.
+pub(crate) fn admit(
+    request: BoundedRequest,
+    parts: &Parts,
+    body: &Incoming,
+    client: IpAddr,
+    recorder: &Recorder,
+) -> Result<Permit, Denial> {
+    let BoundedRequest { bounded, path, survey } = request;
+    let whole = !path.is_object();
+    let action = match parts.method {
+        Method::GET | Method::HEAD if whole => Action::List,
+        Method::GET => Action::Read,
+        Method::HEAD => Action::Stat,
+        Method::DELETE => Action::Delete,
+        _ => Action::Upload { declared_bytes: body.size_hint().exact() },
+    };
+    recorder.intends(action, &path);
+    // A listing of a folder's URL asks below that folder at least.
+    let prefix = match &survey.prefix {
+        Some(prefix) if path.name().is_empty() => prefix.as_str(),
+        _ => path.name(),
+    };
+    let permit = valetkey::admit(bounded, &Intent { action, path: &path, prefix, client })?;
+    match survey.call {
+        Some(Call::Multipart) => return Err(Denial::CallNotSupported("multipart upload")),
+        Some(Call::Azure) => return Err(Denial::CallNotSupported("this call")),
+        Some(Call::Archive) => return Err(Denial::CallNotSupported("an archive of a folder")),
+        None => {}
+    }
+    if parts.method == Method::POST || parts.method == Method::PATCH {
+        return Err(Denial::CallNotSupported("an upload by POST or PATCH"));
+    }
+    if whole && !matches!(action, Action::List) {
+        return Err(Denial::BadRequest("the URL names a folder; this request needs the name of an object".into()));
+    }
+    Ok(permit)
+}
+
+/// Refuses what must be recorded while nothing can be: uploads, deletes and counted transfers.
+///
+/// # Errors
+/// [`Denial::LedgerUnavailable`].
+pub(crate) fn audit_is_sound(gateway: &Gateway, permit: &Permit) -> Result<(), Denial> {
+    let must_record = matches!(permit.action, Action::Upload { .. } | Action::Delete) || !permit.charges.is_empty();
+    if must_record && !gateway.audit.is_sound() { Err(Denial::LedgerUnavailable) } else { Ok(()) }
+}
+
+/// Reserves what the permit is charged with. A permit that is charged with nothing does not touch the ledger.
+///
+/// # Errors
+/// [`Denial::UsesExhausted`], [`Denial::LedgerUnavailable`].
+pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpose) -> Result<Held, Denial> {
+    if permit.charges.is_empty() {
+        return Ok(Held { permit, hold: Hold::of_nothing(gateway) });
+    }
+    let now = gateway.clock.now();
+    let keep_until = seconds(permit.end);
+    let charges = permit.charges.iter().map(|charge| Charge {
+        meter: Meter::new(charge.name.as_str()),
+        uses_max: charge.uses_max,
+        keep_until,
+    });
+    let request = HoldRequest { charges: charges.collect(), purpose, now: seconds(now.clock) };
+    match gateway.ledger.hold(request).await {
+        Ok(id) => Ok(Held { permit, hold: Hold::of(gateway, id) }),
+        Err(LedgerError::Exhausted { .. }) => Err(Denial::UsesExhausted),
+        Err(LedgerError::Forgotten) => Err(Denial::Expired(permit.end)),
+        Err(error) => {
+            tracing::error!(%error, "the ledger cannot hold a use");
+            Err(Denial::LedgerUnavailable)
+        }
+    }
+}
+
+/// The ledger counts seconds from the epoch on; what lies before it is its beginning.
+pub(crate) fn seconds(time: valetkey::Timestamp) -> UnixSeconds {
+    UnixSeconds(u64::try_from(time.unix()).unwrap_or(0))
+}

@@ -1,0 +1,106 @@
+//! The whole story of a request.
+//!
+//! ```text
+//! request
+//!   -> identify   who vouches for this, and did they?     RequestHead -> Identified, with a Grant
+//!   -> bound      what does the house say about it?       Grant -> Bounded, never wider
+//!   -> admit      may this request, now?                  Bounded -> Permit -> Held
+//!   -> transfer   move the bytes, count them              Held + body -> what was received or is sent
+//!   -> settle     make it true, tell who must know        Held -> Receipt
+//! ```
+//!
+//! Each stage takes the last stage's value by move, and there is no other way to make one, so that none can
+//! be left out or reordered.
+
+use std::net::IpAddr;
+
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use hyper::body::{Body as _, Incoming};
+use valetkey::{Action, Denial};
+use valetkey_dialects::RequestHead;
+
+use crate::gateway::Gateway;
+use crate::serve::outbox::Outbox;
+use crate::settle::Recorder;
+use crate::transfer::body::Body;
+use crate::transfer::{delete, download, upload};
+use crate::{admit, bound, identify, request, respond, settle};
+use std::sync::Arc;
+
+/// The connection that a request came over.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    /// The client's address.
+    pub(crate) client: IpAddr,
+    /// Where answers queue their pieces, on plain HTTP/1.1.
+    pub(crate) outbox: Option<Outbox>,
+}
+
+/// Answers one request. It never fails: what goes wrong is an answer too.
+pub(crate) async fn answer(
+    gateway: &Arc<Gateway>,
+    connection: &Connection,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let request_id = gateway.request_ids.next();
+    if let Some(answer) = respond::without_a_key(gateway, &parts) {
+        return respond::named(answer, &request_id);
+    }
+    let recorder = Recorder::begin(gateway, connection.client, &request_id);
+    let body_unread = !body.is_end_stream();
+    let answer = match run(gateway, connection, &parts, body, &recorder).await {
+        Ok(answer) => answer,
+        Err(denial) => {
+            recorder.refused(&denial);
+            respond::refusal(&denial, &request_id, &parts, body_unread)
+        }
+    };
+    respond::named(answer, &request_id)
+}
+
+async fn run(
+    gateway: &Arc<Gateway>,
+    connection: &Connection,
+    parts: &Parts,
+    body: Incoming,
+    recorder: &Recorder,
+) -> Result<Response<Body>, Denial> {
+    let headers = request::headers(parts);
+    let head = RequestHead { path: parts.uri.path(), query: parts.uri.query().unwrap_or(""), headers: &headers };
+    request::check(parts, &head)?;
+    let now = gateway.clock.now();
+
+    let identified = identify::identify(gateway, &head)?;
+    recorder.speaks_for(identified.grant.bearer());
+    let bounded = bound::bound(gateway, identified, now)?;
+    let permit = admit::admit(bounded, parts, &body, connection.client, recorder)?;
+    admit::audit_is_sound(gateway, &permit)?;
+
+    match permit.action {
+        Action::Stat => download::stat(gateway, permit, &head, recorder, now).await,
+        Action::Read => {
+            let found = match download::find(gateway, &permit, &head, now).await? {
+                download::Found::Object(found) => found,
+                download::Found::Nothing(answer) => return Ok(recorder.answered(answer)),
+            };
+            let held = admit::hold(gateway, permit, found.purpose(&head, connection.client)).await?;
+            Ok(download::send(held, found, connection, recorder))
+        }
+        Action::Upload { .. } => {
+            let plan = upload::plan(gateway, &permit, &head).await?;
+            let held = admit::hold(gateway, permit, plan.purpose()).await?;
+            let received = upload::receive(&held, plan, body).await?;
+            settle::upload(held, received, recorder).await
+        }
+        Action::Delete => {
+            let Some(plan) = delete::plan(gateway, &permit, &head).await? else {
+                return Ok(recorder.answered(respond::status(StatusCode::NO_CONTENT)));
+            };
+            let held = admit::hold(gateway, permit, plan.purpose()).await?;
+            settle::delete(held, plan, recorder).await
+        }
+        Action::List => Err(Denial::CallNotSupported("listing")),
+    }
+}

@@ -1,0 +1,33 @@
+//! Who vouches for this request, and did they?
+
+use valetkey::{Denial, Grant, ResourcePath};
+use valetkey_dialects::{RequestHead, Survey, native, present};
+
+use crate::gateway::Gateway;
+
+/// A request whose key's signature holds.
+pub(crate) struct Identified {
+    pub(crate) grant: Grant,
+    /// Where the request goes.
+    pub(crate) path: ResourcePath,
+    /// What its free parameters say.
+    pub(crate) survey: Survey,
+}
+
+/// Finds the key of a request and checks its signature.
+///
+/// # Errors
+/// [`Denial::BadName`], [`Denial::NoKey`], [`Denial::BadRequest`], [`Denial::MalformedKey`],
+/// [`Denial::BadSignature`]; none of them tells what is stored or configured here.
+pub(crate) fn identify(gateway: &Gateway, head: &RequestHead<'_>) -> Result<Identified, Denial> {
+    if head.path == "/" {
+        return Err(Denial::NoKey);
+    }
+    let path = ResourcePath::from_url(head.path)?;
+    let presented = present(head, &path)?;
+    native::check_headers(head)?;
+    let survey = Survey::of(head.query)?;
+    let signer = gateway.settings.signers.get(presented.signer());
+    let grant = presented.verify(signer.map(|signer| &signer.secrets))?;
+    Ok(Identified { grant, path, survey })
+}

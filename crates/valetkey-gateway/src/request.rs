@@ -1,0 +1,58 @@
+//! What must hold of any request before anything in it is believed.
+
+use http::request::Parts;
+use http::{Method, Version};
+use valetkey::Denial;
+use valetkey_dialects::RequestHead;
+
+/// The headers of a request, repeated ones apart.
+pub(crate) fn headers(parts: &Parts) -> Vec<(&str, &[u8])> {
+    parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+}
+
+/// Refuses what two parties could read in two ways: a body with two lengths, a request for two hosts.
+///
+/// # Errors
+/// [`Denial::BadRequest`].
+pub(crate) fn check(parts: &Parts, head: &RequestHead<'_>) -> Result<(), Denial> {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::PUT,
+        Method::DELETE,
+        Method::POST,
+        Method::PATCH,
+        Method::OPTIONS,
+    ];
+    if !known.contains(&parts.method) {
+        return Err(bad("the method is none of GET HEAD PUT DELETE POST PATCH OPTIONS"));
+    }
+    let count = |name| head.values(name).count();
+    if count("transfer-encoding") > 0 && (count("content-length") > 0 || count("transfer-encoding") > 1) {
+        return Err(bad("the body has two lengths: send Content-Length or one Transfer-Encoding"));
+    }
+    if count("content-length") > 1 {
+        return Err(bad("Content-Length is given twice"));
+    }
+    if head.values("transfer-encoding").any(|coding| !coding.eq_ignore_ascii_case(b"chunked")) {
+        return Err(bad("the only transfer coding is chunked"));
+    }
+    let mut hosts = head.values("host");
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(bad("Host is given twice"));
+    }
+    if host.is_none() && parts.version == Version::HTTP_11 {
+        return Err(bad("Host is missing"));
+    }
+    if let (Some(host), Some(authority)) = (host, parts.uri.authority())
+        && !host.eq_ignore_ascii_case(authority.as_str().as_bytes())
+    {
+        return Err(bad("Host differs from the host of the request target"));
+    }
+    Ok(())
+}
+
+fn bad(text: &str) -> Denial {
+    Denial::BadRequest(text.to_owned())
+}

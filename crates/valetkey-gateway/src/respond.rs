@@ -1,0 +1,195 @@
+//! From what came of a request to the answer that its client reads.
+
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Method, Response, StatusCode, Version};
+use valetkey::{Denial, Now, Permit};
+
+use crate::backend::disk::Metadata;
+use crate::gateway::Gateway;
+use crate::transfer::body::Body;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REASON: HeaderName = HeaderName::from_static("x-valetkey-reason");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Where the gateway's own resources are.
+const OWN: &str = "/-/";
+
+/// An answer without a body.
+pub(crate) fn status(status: StatusCode) -> Response<Body> {
+    let mut answer = Response::new(Body::Empty);
+    *answer.status_mut() = status;
+    answer
+}
+
+/// Puts the request's id on its answer.
+pub(crate) fn named(mut answer: Response<Body>, request_id: &str) -> Response<Body> {
+    insert(&mut answer, REQUEST_ID, request_id);
+    answer
+}
+
+/// Sets a header, unless its value is none that HTTP could carry.
+pub(crate) fn insert(answer: &mut Response<Body>, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+        answer.headers_mut().insert(name, value);
+    }
+}
+
+/// Answers what needs no key: the health of the gateway, and preflights. They tell nothing else.
+pub(crate) fn without_a_key(gateway: &Gateway, parts: &Parts) -> Option<Response<Body>> {
+    if parts.method == Method::OPTIONS {
+        let mut answer = status(StatusCode::NO_CONTENT);
+        insert(&mut answer, header::ALLOW, "GET, HEAD, PUT, DELETE, OPTIONS");
+        return Some(answer);
+    }
+    let asks = parts.method == Method::GET || parts.method == Method::HEAD;
+    (asks && parts.uri.path() == "/-/health").then(|| {
+        let draining = gateway.draining.load(Ordering::Relaxed);
+        let (code, text) = match (draining, gateway.ledger_answers.load(Ordering::Relaxed)) {
+            (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "the ledger does not answer\n"),
+            (false, true) => (StatusCode::OK, "ok\n"),
+        };
+        let mut answer = text_answer(code, HeaderValue::from_static("text/plain"), text.into(), parts);
+        insert(&mut answer, header::CACHE_CONTROL, "no-store");
+        answer
+    })
+}
+
+/// The answer to a refused request.
+///
+/// `body_unread` says that the request had a body, whose rest is not waited for.
+pub(crate) fn refusal(denial: &Denial, request_id: &str, parts: &Parts, body_unread: bool) -> Response<Body> {
+    let code = StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let reason = denial.reason();
+    let problem = serde_json::json!({
+        "type": format!("urn:valetkey:reason:{reason}"),
+        "title": code.canonical_reason().unwrap_or("Refused"),
+        "status": denial.status(),
+        "detail": denial.to_string(),
+        "reason": reason,
+        "request_id": request_id,
+    });
+    let mut answer = text_answer(code, PROBLEM, format!("{problem}\n").into(), parts);
+    insert(&mut answer, REASON, reason);
+    insert(&mut answer, header::CACHE_CONTROL, "no-store");
+    insert(&mut answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    match denial {
+        Denial::NoKey => insert(&mut answer, header::WWW_AUTHENTICATE, "Valetkey"),
+        Denial::BackendUnavailable | Denial::LedgerUnavailable => {
+            insert(&mut answer, header::RETRY_AFTER, "5");
+        }
+        _ => {}
+    }
+    if body_unread && parts.version <= Version::HTTP_11 {
+        insert(&mut answer, header::CONNECTION, "close");
+    }
+    answer
+}
+
+fn text_answer(code: StatusCode, kind: HeaderValue, text: Bytes, parts: &Parts) -> Response<Body> {
+    let bytes = text.len();
+    let body = if parts.method == Method::HEAD { Body::Empty } else { Body::Text(text) };
+    let mut answer = Response::new(body);
+    *answer.status_mut() = code;
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+    answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    answer
+}
+
+/// The head of an answer that describes an object: a download, or a question about it.
+///
+/// Whatever was uploaded, no browser is to run it: its type is not guessed at, scripts have no origin, and
+/// what a browser would run is saved and not shown unless the key says otherwise.
+pub(crate) fn object(code: StatusCode, metadata: &Metadata, permit: &Permit, now: Now) -> Response<Body> {
+    let mut answer = status(code);
+    let attributes = &metadata.attributes;
+    insert(&mut answer, header::ETAG, &format!("\"{}\"", metadata.etag));
+    insert(&mut answer, header::LAST_MODIFIED, &httpdate::fmt_http_date(not_before_1970(metadata.modified)));
+    insert(&mut answer, header::CACHE_CONTROL, &cache_control(metadata, permit, now));
+    insert(&mut answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    insert(&mut answer, header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox");
+    insert(&mut answer, header::REFERRER_POLICY, "no-referrer");
+    if code == StatusCode::NOT_MODIFIED {
+        return answer;
+    }
+    insert(&mut answer, header::ACCEPT_RANGES, "bytes");
+    let content_type = attributes.content_type.as_deref().unwrap_or("application/octet-stream");
+    insert(&mut answer, header::CONTENT_TYPE, content_type);
+    for (name, value) in &attributes.headers {
+        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
+        if name != header::CACHE_CONTROL {
+            insert(&mut answer, name, value);
+        }
+    }
+    match &permit.disposition {
+        Some(disposition) => insert(&mut answer, header::CONTENT_DISPOSITION, disposition.as_str()),
+        None if runs_in_a_browser(content_type) => {
+            insert(&mut answer, header::CONTENT_DISPOSITION, "attachment");
+        }
+        None => {}
+    }
+    answer
+}
+
+/// Whether a browser that opens a document of this type would run what is in it.
+fn runs_in_a_browser(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let Some((kind, subtype)) = essence.split_once('/') else { return true };
+    match kind {
+        "audio" | "video" | "font" => false,
+        "image" => subtype.contains("xml"),
+        "text" => !matches!(subtype, "plain" | "csv" | "markdown"),
+        "application" => !matches!(subtype, "octet-stream" | "pdf" | "json" | "zip" | "gzip"),
+        _ => true,
+    }
+}
+
+/// A client may keep the answer no longer than the key lives, and not at all where every use counts. An
+/// uploader's own wish, which nobody signed, can only make it stricter.
+fn cache_control(metadata: &Metadata, permit: &Permit, now: Now) -> String {
+    let wish = metadata.attributes.headers.iter().find(|(name, _)| name == "cache-control");
+    let directives = || wish.iter().flat_map(|(_, value)| value.split(',')).map(str::trim);
+    let wishes = |name: &str| directives().any(|directive| directive.eq_ignore_ascii_case(name));
+    if !permit.charges.is_empty() || wishes("no-store") {
+        return "no-store".to_owned();
+    }
+    let life_secs = permit.end.since(now.clock).as_secs();
+    let wished_secs = directives().filter_map(|directive| {
+        let (name, value) = directive.split_once('=')?;
+        name.eq_ignore_ascii_case("max-age").then(|| value.trim_matches('"').parse().unwrap_or(0))
+    });
+    let age_secs = wished_secs.fold(life_secs, u64::min);
+    let no_cache = if wishes("no-cache") { ", no-cache" } else { "" };
+    format!("private, max-age={age_secs}{no_cache}")
+}
+
+/// HTTP's dates begin with the Unix epoch.
+fn not_before_1970(time: SystemTime) -> SystemTime {
+    time.max(SystemTime::UNIX_EPOCH)
+}
+
+/// Whether a path is in the gateway's own space.
+pub(crate) fn is_own(path: &str) -> bool {
+    path.starts_with(OWN) || path == "/-"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_browser_would_run_is_saved() {
+        for kind in ["text/html", "TEXT/HTML; charset=utf-8", "image/svg+xml", "application/xhtml+xml", "text/xml", "text/javascript", "multipart/x-mixed-replace", "nonsense", "message/rfc822", "application/xml"] {
+            assert!(runs_in_a_browser(kind), "{kind}");
+        }
+        for kind in ["text/plain", "image/png", "image/jpeg", "application/pdf", "application/octet-stream", "video/mp4", "application/json"] {
+            assert!(!runs_in_a_browser(kind), "{kind}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What a gateway needs before its first connection.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use rustix::process::{Resource, Rlimit};
+use tokio::runtime::{Builder, Runtime};
+use valetkey::{ResourcePath, Timestamp};
+use valetkey_ledger::engine::{Memory, Sqlite};
+use valetkey_ledger::{Action, Ledger, LedgerError, Settlement, UnixSeconds, Unresolved};
+
+use crate::admit::seconds;
+use crate::backend::disk::{Disk, Folder, OpenError};
+use crate::clock::{self, Clock};
+use crate::gateway::{Gateway, RequestIds};
+use crate::notify::{Audit, AuditError};
+use crate::settings::{self, Settings};
+
+/// How many threads of each worker may wait for the disk at once.
+const BLOCKING_THREADS_MAX: usize = 64;
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("listen on {0}: {1}")]
+    Listen(SocketAddr, #[source] io::Error),
+    /// No worker is configured.
+    #[error("start a worker: there is none")]
+    NoWorker,
+    /// A worker cannot run.
+    #[error("start a worker: {0}")]
+    Worker(#[source] io::Error),
+    /// Signals cannot be waited for.
+    #[error("wait for signals: {0}")]
+    Signal(#[source] io::Error),
+    /// The ledger cannot be opened.
+    #[error("open the ledger: {0}")]
+    Ledger(#[from] LedgerError),
+    /// The audit log cannot be opened.
+    #[error("open the audit log: {0}")]
+    Audit(#[from] AuditError),
+    /// A backend cannot be opened.
+    #[error("open backend {0}: {1}")]
+    Backend(String, #[source] OpenError),
+    /// There is no randomness.
+    #[error("name requests: {0}")]
+    Random(getrandom::Error),
+}
+
+/// A single-threaded runtime.
+pub(super) fn runtime() -> Result<Runtime, StartError> {
+    Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build()
+        .map_err(StartError::Worker)
+}
+
+/// How many workers serve: one for each core unless the settings say otherwise.
+pub(super) fn workers(settings: &Settings) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, Into::into);
+    settings.server.workers.map_or_else(cores, Into::into)
+}
+
+/// Allows as many descriptors as the operator's hard limit does: each download takes two.
+pub(super) fn raise_descriptor_limit() {
+    let Rlimit { maximum, .. } = rustix::process::getrlimit(Resource::Nofile);
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// Opens everything that the settings name.
+pub(super) async fn gateway(settings: Settings) -> Result<Gateway, StartError> {
+    let ledger: Arc<dyn Ledger> = match &settings.ledger {
+        settings::Ledger::Sqlite { path } => Arc::new(Sqlite::open(path)?),
+        settings::Ledger::Memory => Arc::new(Memory::new()),
+    };
+    let opened = Audit::open(&settings.audit.path, &settings.audit.key_file)?;
+    if let Some(bytes) = opened.mended {
+        tracing::warn!(bytes, "the last line of the audit log was half-written and is cut");
+    }
+    let status = ledger.status().await?;
+    if status.fresh && !opened.was_empty {
+        ledger.distrust_new().await?;
+        tracing::error!(
+            "the ledger is new while the audit log is not: keys with limits are refused until an operator \
+             accepts it with: valetkey check --accept-new-ledger"
+        );
+    }
+    let mark = ledger.observe(seconds(clock::now())).await?;
+    let buckets = buckets(&settings)?;
+    resolve(ledger.as_ref(), &buckets).await?;
+    let start = getrandom::u64().map_err(StartError::Random)?;
+    Ok(Gateway {
+        settings,
+        buckets,
+        ledger,
+        audit: opened.audit,
+        clock: Arc::new(Clock::starting_at(timestamp(mark))),
+        draining: AtomicBool::new(false),
+        ledger_answers: AtomicBool::new(true),
+        request_ids: RequestIds::starting_with(start),
+    })
+}
+
+pub(super) fn timestamp(seconds: UnixSeconds) -> Timestamp {
+    i64::try_from(seconds.0).map_or(Timestamp::MAX, Timestamp::from_unix)
+}
+
+fn buckets(settings: &Settings) -> Result<HashMap<String, Folder>, StartError> {
+    let mut disks = BTreeMap::new();
+    let mut buckets = HashMap::new();
+    for (name, bucket) in &settings.buckets {
+        let failed = |error| StartError::Backend(bucket.backend.clone(), error);
+        let Some(settings::Backend::Disk { root }) = settings.backends.get(&bucket.backend) else { continue };
+        let disk = match disks.get(&bucket.backend) {
+            Some(disk) => Arc::clone(disk),
+            None => {
+                let disk = Disk::open(root).map_err(failed)?;
+                disks.insert(bucket.backend.clone(), Arc::clone(&disk));
+                disk
+            }
+        };
+        buckets.insert(name.clone(), disk.folder(&bucket.prefix).map_err(failed)?);
+    }
+    Ok(buckets)
+}
+
+/// Settles what a crash left between its mark and its end: it counts as spent, whether it is found or not.
+async fn resolve(ledger: &dyn Ledger, buckets: &HashMap<String, Folder>) -> Result<(), StartError> {
+    for Unresolved { hold, action, object } in ledger.unresolved().await? {
+        let found = ResourcePath::from_text(&object).ok().and_then(|path| {
+            let folder = buckets.get(path.bucket())?;
+            folder.find_hold(path.name(), &hold.to_string()).ok()
+        });
+        let found = found.unwrap_or(false);
+        let upload = matches!(action, Action::Upload);
+        tracing::warn!(%hold, %object, upload, found, "a transfer was under way when the gateway stopped");
+        ledger.settle(hold, Settlement::Done { bytes: 0 }, seconds(clock::now())).await?;
+    }
+    Ok(())
+}

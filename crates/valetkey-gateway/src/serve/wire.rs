@@ -1,0 +1,146 @@
+//! The writer and reader of a plain HTTP/1.1 connection.
+//!
+//! It sends the file ranges of an [`Outbox`] by `sendfile(2)`, closes a connection whose client takes nothing
+//! for too long, and lingers at the end, so that a client that is still sending reads the refusal of its
+//! upload instead of a reset.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use rustix::net::{SendAncillaryBuffer, SendFlags};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use super::outbox::{Next, Outbox};
+
+/// How long a client may take nothing of an answer.
+const STALL_MAX: Duration = Duration::from_secs(30);
+
+/// How long, and for how many bytes, the rest of a refused upload is read and dropped.
+const LINGER_MAX: Duration = Duration::from_secs(5);
+const LINGER_BYTES_MAX: usize = 64 << 20;
+
+/// A plain TCP connection under hyper's HTTP/1.1.
+pub(crate) struct Wire {
+    stream: TokioIo<TcpStream>,
+    outbox: Outbox,
+    /// Runs while the socket takes nothing.
+    stall: Option<Pin<Box<Sleep>>>,
+    linger: Option<Linger>,
+}
+
+struct Linger {
+    until: Pin<Box<Sleep>>,
+    bytes_left: usize,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: TcpStream, outbox: Outbox) -> Self {
+        Self { stream: TokioIo::new(stream), outbox, stall: None, linger: None }
+    }
+
+    /// Runs `send` whenever the socket is writable, until it took something or stalled for too long.
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let stream = self.stream.inner();
+        while stream.poll_write_ready(cx)?.is_ready() {
+            match stream.try_io(Interest::WRITABLE, || send(stream)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => {
+                    self.stall = None;
+                    return Poll::Ready(result);
+                }
+            }
+        }
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL_MAX)));
+        ready!(stall.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Write for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let sent = match this.outbox.next(slices) {
+            Next::Write { slices: count, more } => {
+                let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
+                ready!(this.poll_send(cx, |stream| {
+                    let mut control = SendAncillaryBuffer::default();
+                    Ok(rustix::net::sendmsg(stream, &slices[..count], &mut control, flags)?)
+                }))?
+            }
+            Next::Send { file, offset, bytes } => {
+                let sent = ready!(this.poll_send(cx, |stream| {
+                    let mut offset = offset;
+                    Ok(rustix::fs::sendfile(stream, &file, Some(&mut offset), bytes)?)
+                }))?;
+                if sent == 0 {
+                    // Someone cut the file short: the client must notice.
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                sent
+            }
+        };
+        this.outbox.sent(slices, sent);
+        Poll::Ready(Ok(sent))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        // hyper then hands body pieces on uncopied, by their own addresses.
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.linger.is_none() {
+            ready!(Pin::new(this.stream.inner_mut()).poll_shutdown(cx))?;
+        }
+        let linger = this.linger.get_or_insert_with(|| Linger {
+            until: Box::pin(tokio::time::sleep(LINGER_MAX)),
+            bytes_left: LINGER_BYTES_MAX,
+        });
+        let mut scratch = [0; 16 << 10];
+        while linger.bytes_left > 0 && linger.until.as_mut().poll(cx).is_pending() {
+            let mut dropped = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(this.stream.inner_mut()).poll_read(cx, &mut dropped)) {
+                Ok(()) if !dropped.filled().is_empty() => {
+                    linger.bytes_left = linger.bytes_left.saturating_sub(dropped.filled().len());
+                }
+                _ => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Read for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, into)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.outbox.clear();
+    }
+}

@@ -1,0 +1,281 @@
+//! Make it true, and tell who must know.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header;
+use http::{Response, StatusCode};
+use valetkey::{Action, Bearer, Denial, ResourcePath};
+use valetkey_ledger::{HoldId, Ledger, Settlement};
+
+use crate::admit::{Held, seconds};
+use crate::backend::disk::{Publish, Removed};
+use crate::clock::Clock;
+use crate::gateway::Gateway;
+use crate::notify::{Audit, Receipt};
+use crate::respond;
+use crate::transfer::body::{Body, as_u64};
+use crate::transfer::condition::{Conditions, State, Verdict};
+use crate::transfer::{blocking, delete, upload};
+
+/// A reservation in the ledger, which ends exactly once: settled, or released when it is dropped.
+pub(crate) struct Hold {
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<Clock>,
+    /// `None` where nothing is counted.
+    id: Option<HoldId>,
+}
+
+impl Hold {
+    pub(crate) fn of(gateway: &Gateway, id: HoldId) -> Self {
+        Self { id: Some(id), ..Self::of_nothing(gateway) }
+    }
+
+    pub(crate) fn of_nothing(gateway: &Gateway) -> Self {
+        Self { ledger: Arc::clone(&gateway.ledger), clock: Arc::clone(&gateway.clock), id: None }
+    }
+
+    /// The name by which an object is known to be this hold's after a crash.
+    pub(crate) fn name(&self) -> Option<String> {
+        self.id.map(|id| id.to_string())
+    }
+
+    /// Marks that what is held is about to be seen; after a crash the hold then counts as spent.
+    ///
+    /// # Errors
+    /// [`Denial::LedgerUnavailable`].
+    async fn publish(&self) -> Result<(), Denial> {
+        let Some(id) = self.id else { return Ok(()) };
+        self.ledger.publish(id).await.map_err(|error| {
+            tracing::error!(%error, "the ledger cannot mark a hold");
+            Denial::LedgerUnavailable
+        })
+    }
+
+    /// Spends what is held. The ledger makes it durable by itself: until then the hold counts as spent.
+    fn settle(mut self, bytes: u64) {
+        self.end(Settlement::Done { bytes });
+    }
+
+    fn end(&mut self, settlement: Settlement) {
+        if let Some(id) = self.id.take() {
+            let now = seconds(self.clock.now().clock);
+            drop(self.ledger.settle(id, settlement, now));
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.end(Settlement::Released);
+    }
+}
+
+/// Makes a received upload visible, whole, and answers once that and its record are durable.
+///
+/// It runs to its end even if the client is gone.
+///
+/// # Errors
+/// [`Denial::AlreadyExists`] for the loser of a race, and what [`upload::refused`] says.
+pub(crate) async fn upload(
+    held: Held,
+    received: upload::Received,
+    recorder: &Recorder,
+) -> Result<Response<Body>, Denial> {
+    let recorder = recorder.clone();
+    detached(async move {
+        held.hold.publish().await?;
+        let upload::Received { folder, name, finished, conditions, only_create } = received;
+        let (size_bytes, digest) = (finished.size_bytes, finished.digest);
+        let published = blocking(move || {
+            let guard = |there: Option<&_>| still_holds(&conditions, there);
+            let rule = if only_create { Publish::Create } else { Publish::Replace { guard: &guard } };
+            folder.publish(finished, &name, rule)
+        });
+        let metadata = published.await?.map_err(|error| upload::refused(error, &held.permit))?;
+        held.hold.settle(size_bytes);
+        recorder.uploaded(size_bytes, &digest).await?;
+        let mut answer = respond::status(StatusCode::OK);
+        respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", metadata.etag));
+        Ok(answer)
+    })
+    .await
+}
+
+/// Deletes an object, and answers once that and its record are durable.
+///
+/// # Errors
+/// [`Denial::PreconditionFailed`] where the object changed meanwhile, and what [`upload::refused`] says.
+pub(crate) async fn delete(
+    held: Held,
+    plan: delete::Plan,
+    recorder: &Recorder,
+) -> Result<Response<Body>, Denial> {
+    let recorder = recorder.clone();
+    detached(async move {
+        held.hold.publish().await?;
+        let removed = blocking(move || {
+            plan.folder.delete(&plan.name, &|there| still_holds(&plan.conditions, there))
+        });
+        match removed.await?.map_err(|error| upload::refused(error, &held.permit))? {
+            Removed::Yes => held.hold.settle(0),
+            Removed::NothingThere => drop(held.hold),
+        }
+        recorder.deleted().await?;
+        Ok(respond::status(StatusCode::NO_CONTENT))
+    })
+    .await
+}
+
+/// Runs `work` to its end, whoever stops waiting for it.
+async fn detached<T: 'static>(work: impl Future<Output = Result<T, Denial>> + 'static) -> Result<T, Denial> {
+    tokio::task::spawn_local(work).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "settling did not end");
+        Err(Denial::BackendUnavailable)
+    })
+}
+
+fn still_holds(conditions: &Conditions, there: Option<&crate::backend::disk::Metadata>) -> bool {
+    let state = there.map(|metadata| State { etag: &metadata.etag, modified: metadata.modified });
+    conditions.judge_change(state) == Verdict::Holds
+}
+
+/// What is left to do when a download ends.
+pub(crate) struct Settling {
+    hold: Hold,
+    recorder: Recorder,
+    status: StatusCode,
+    asked_bytes: u64,
+}
+
+impl Settling {
+    pub(crate) fn new(hold: Hold, recorder: Recorder, status: StatusCode, asked_bytes: u64) -> Self {
+        Self { hold, recorder, status, asked_bytes }
+    }
+
+    /// Settles a download of which the transport took `sent_bytes`. One of which it took nothing gives its use
+    /// back, unless there was nothing to take.
+    pub(crate) fn download_ended(self, sent_bytes: u64) {
+        if sent_bytes > 0 || self.asked_bytes == 0 {
+            self.hold.settle(sent_bytes);
+        }
+        self.recorder.downloaded(self.status, sent_bytes);
+    }
+}
+
+/// Writes down what one request did, exactly once: when it was answered, or when it is given up.
+#[derive(Clone)]
+pub(crate) struct Recorder(Rc<Record>);
+
+struct Record {
+    audit: Audit,
+    started: Instant,
+    receipt: RefCell<Option<Receipt>>,
+}
+
+impl Recorder {
+    pub(crate) fn begin(gateway: &Gateway, client: IpAddr, request_id: &str) -> Self {
+        let receipt = Receipt {
+            time: gateway.clock.now().clock,
+            request_id: request_id.to_owned(),
+            client: Some(client.to_canonical().to_string()),
+            ..Receipt::default()
+        };
+        Self(Rc::new(Record {
+            audit: gateway.audit.clone(),
+            started: Instant::now(),
+            receipt: RefCell::new(Some(receipt)),
+        }))
+    }
+
+    /// Notes on whose behalf the request comes.
+    pub(crate) fn speaks_for(&self, bearer: Bearer) {
+        self.note(|receipt| {
+            receipt.dialect = Some(bearer.dialect.name().to_owned());
+            receipt.signer = Some(bearer.signer);
+            receipt.subject = bearer.subject;
+            receipt.key = Some(bearer.key.to_string());
+            receipt.id = bearer.id;
+            receipt.policy = bearer.policy;
+        });
+    }
+
+    /// Notes what the request wants.
+    pub(crate) fn intends(&self, action: Action, path: &ResourcePath) {
+        self.note(|receipt| {
+            receipt.action = Some(action.name().to_owned());
+            receipt.bucket = Some(path.bucket().to_owned());
+            receipt.object = Some(path.name().to_owned());
+        });
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Receipt)) {
+        if let Some(receipt) = &mut *self.0.receipt.borrow_mut() {
+            note(receipt);
+        }
+    }
+
+    /// Records a refusal.
+    pub(crate) fn refused(&self, denial: &Denial) {
+        self.note(|receipt| receipt.reason = Some(denial.reason().to_owned()));
+        self.record(denial.status());
+    }
+
+    /// Records an answer that moved no bytes.
+    pub(crate) fn answered(&self, answer: Response<Body>) -> Response<Body> {
+        self.record(answer.status().as_u16());
+        answer
+    }
+
+    fn downloaded(&self, status: StatusCode, bytes: u64) {
+        self.note(|receipt| receipt.bytes_out = Some(bytes));
+        self.record(status.as_u16());
+    }
+
+    async fn uploaded(&self, bytes: u64, digest: &[u8; 32]) -> Result<(), Denial> {
+        self.note(|receipt| {
+            receipt.bytes_in = Some(bytes);
+            receipt.digest = Some(blake3::Hash::from_bytes(*digest).to_hex().to_string());
+        });
+        self.record_durably(StatusCode::OK).await
+    }
+
+    async fn deleted(&self) -> Result<(), Denial> {
+        self.record_durably(StatusCode::NO_CONTENT).await
+    }
+
+    fn record(&self, status: u16) {
+        if let Some(receipt) = self.0.take(Some(status)) {
+            self.0.audit.record(receipt);
+        }
+    }
+
+    async fn record_durably(&self, status: StatusCode) -> Result<(), Denial> {
+        let Some(receipt) = self.0.take(Some(status.as_u16())) else { return Ok(()) };
+        self.0.audit.record_durably(receipt).await.map_err(|error| {
+            tracing::error!(%error, "what was done cannot be recorded");
+            Denial::LedgerUnavailable
+        })
+    }
+}
+
+impl Record {
+    fn take(&self, status: Option<u16>) -> Option<Receipt> {
+        let mut receipt = self.receipt.take()?;
+        receipt.status = status;
+        receipt.duration_ms = Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        Some(receipt)
+    }
+}
+
+impl Drop for Record {
+    /// A request that was given up before it was answered is recorded without a status.
+    fn drop(&mut self) {
+        if let Some(receipt) = self.take(None) {
+            self.audit.record(receipt);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Moving the bytes, and counting them.
+
+pub(crate) mod body;
+pub(crate) mod condition;
+pub(crate) mod delete;
+pub(crate) mod download;
+pub(crate) mod range;
+pub(crate) mod upload;
+
+use std::cell::Cell;
+
+use valetkey::Denial;
+
+use crate::backend::disk::StoreError;
+use crate::settle::Settling;
+
+/// A download under way: it counts what the transport took, and settles once, when nothing more can be sent.
+///
+/// The response body and every piece that waits in a connection's outbox share it; whoever drops it last
+/// ends the transfer, whether the client read everything or vanished.
+pub(crate) struct Transfer {
+    sent_bytes: Cell<u64>,
+    settling: Cell<Option<Settling>>,
+}
+
+impl Transfer {
+    pub(crate) fn new(settling: Settling) -> Self {
+        Self { sent_bytes: Cell::new(0), settling: Cell::new(Some(settling)) }
+    }
+
+    /// Notes that the transport took `bytes` more.
+    pub(crate) fn sent(&self, bytes: u64) {
+        self.sent_bytes.set(self.sent_bytes.get() + bytes);
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        if let Some(settling) = self.settling.take() {
+            settling.download_ended(self.sent_bytes.get());
+        }
+    }
+}
+
+/// Runs what waits for the disk on the blocking pool. Once begun it runs to its end, whoever stops waiting.
+///
+/// # Errors
+/// [`Denial::BackendUnavailable`] where it panicked or the gateway is stopping.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Denial> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "work on the disk did not end");
+        Denial::BackendUnavailable
+    })
+}
+
+/// The answer to a fault of the store, which is logged here and told to no client.
+pub(crate) fn fault(error: &StoreError) -> Denial {
+    tracing::error!(%error, "the store failed");
+    Denial::BackendUnavailable
+}

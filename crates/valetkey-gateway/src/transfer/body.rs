@@ -1,0 +1,185 @@
+//! The body of an answer.
+//!
+//! A small body is one piece of memory. An object is offered in pieces of at most 1 MiB: on plain HTTP/1.1 as
+//! ranges of its file, which the connection's [`Wire`](crate::serve::wire::Wire) sends without copying them;
+//! elsewhere read into memory, 64 KiB at a time. Neither ever waits for the disk on the event loop: what the
+//! page cache does not hold is fetched on the blocking pool first.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use rustix::io::{Errno, ReadWriteFlags};
+use tokio::task::JoinHandle;
+
+use super::Transfer;
+use crate::serve::outbox::{Outbox, PIECE_BYTES_MAX};
+
+/// How much of an object is read into memory at once, in bytes; one that is smaller is one piece.
+pub(crate) const READ_BYTES: usize = 64 << 10;
+
+/// The body of an answer.
+pub(crate) enum Body {
+    Empty,
+    Text(Bytes),
+    Object(Box<ObjectBody>),
+}
+
+/// The part of an object that is sent.
+pub(crate) struct ObjectBody {
+    file: Arc<File>,
+    offset: u64,
+    bytes_left: u64,
+    transfer: Rc<Transfer>,
+    /// Where plain HTTP/1.1 queues its pieces; `None` where the transport copies.
+    outbox: Option<Outbox>,
+    fetch: Option<JoinHandle<io::Result<Bytes>>>,
+    /// The end of the range that is known to be in the page cache.
+    warm_until: u64,
+}
+
+impl ObjectBody {
+    /// Sends `bytes` bytes of `file` from `offset` on, which the file has.
+    pub(crate) fn new(
+        file: Arc<File>,
+        offset: u64,
+        bytes: u64,
+        transfer: Transfer,
+        outbox: Option<Outbox>,
+    ) -> Self {
+        let transfer = Rc::new(transfer);
+        Self { file, offset, bytes_left: bytes, transfer, outbox, fetch: None, warm_until: 0 }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let small = self.offset == 0 && self.bytes_left <= as_u64(READ_BYTES);
+        match self.outbox.clone() {
+            Some(outbox) if !small => self.poll_range(cx, &outbox),
+            outbox => {
+                let piece = ready!(self.poll_read(cx))?;
+                Poll::Ready(Ok(match outbox {
+                    Some(outbox) => outbox.memory(piece, Rc::clone(&self.transfer)),
+                    None => {
+                        self.transfer.sent(as_u64(piece.len()));
+                        piece
+                    }
+                }))
+            }
+        }
+    }
+
+    /// Offers the next range of the file, once it is in the page cache.
+    fn poll_range(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<Bytes>> {
+        let bytes = self.bytes_left.min(as_u64(PIECE_BYTES_MAX));
+        if self.warm_until < self.offset + bytes {
+            if let Some(fetch) = &mut self.fetch {
+                ready!(Pin::new(fetch).poll(cx)).map_err(io::Error::other)??;
+                self.fetch = None;
+            } else if !is_cached(&self.file, self.offset, bytes) {
+                let (file, offset) = (Arc::clone(&self.file), self.offset);
+                self.fetch = Some(tokio::task::spawn_blocking(move || {
+                    warm(&file, offset, bytes)?;
+                    Ok(Bytes::new())
+                }));
+                return self.poll_range(cx, outbox);
+            }
+            self.warm_until = self.offset + bytes;
+        }
+        let length = usize::try_from(bytes).map_err(io::Error::other)?;
+        let piece = outbox.file(Arc::clone(&self.file), self.offset, length, Rc::clone(&self.transfer));
+        Poll::Ready(Ok(piece))
+    }
+
+    /// Reads the next piece into memory.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        if let Some(fetch) = &mut self.fetch {
+            let piece = ready!(Pin::new(fetch).poll(cx)).map_err(io::Error::other)?;
+            self.fetch = None;
+            return Poll::Ready(piece);
+        }
+        let bytes = self.bytes_left.min(as_u64(READ_BYTES));
+        let length = usize::try_from(bytes).map_err(io::Error::other)?;
+        match read(&self.file, self.offset, length, ReadWriteFlags::NOWAIT) {
+            Ok(piece) if piece.len() == length => Poll::Ready(Ok(piece)),
+            _ => {
+                let (file, offset) = (Arc::clone(&self.file), self.offset);
+                self.fetch = Some(tokio::task::spawn_blocking(move || read_exactly(&file, offset, length)));
+                self.poll_read(cx)
+            }
+        }
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Text(text) if text.is_empty() => Poll::Ready(None),
+            Self::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+            Self::Object(object) if object.bytes_left == 0 => Poll::Ready(None),
+            Self::Object(object) => {
+                let piece = ready!(object.poll_piece(cx))?;
+                object.offset += as_u64(piece.len());
+                object.bytes_left -= as_u64(piece.len());
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.size_hint().exact() == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(match self {
+            Self::Empty => 0,
+            Self::Text(text) => as_u64(text.len()),
+            Self::Object(object) => object.bytes_left,
+        })
+    }
+}
+
+/// Whether the first and the last byte of a range are in the page cache: the kernel reads ahead in between.
+fn is_cached(file: &File, offset: u64, bytes: u64) -> bool {
+    let probe = |at| read(file, at, 1, ReadWriteFlags::NOWAIT).is_ok_and(|piece| !piece.is_empty());
+    probe(offset) && probe(offset + bytes - 1)
+}
+
+/// Brings a range of the file into the page cache.
+fn warm(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
+    let end = offset + bytes;
+    let mut at = offset;
+    while at < end {
+        let length = usize::try_from((end - at).min(as_u64(4 * READ_BYTES))).map_err(io::Error::other)?;
+        read_exactly(file, at, length)?;
+        at += as_u64(length);
+    }
+    Ok(())
+}
+
+fn read(file: &File, offset: u64, bytes: usize, flags: ReadWriteFlags) -> Result<Bytes, Errno> {
+    let mut buffer = vec![0; bytes];
+    let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(&mut buffer)], offset, flags)?;
+    buffer.truncate(read);
+    Ok(Bytes::from(buffer))
+}
+
+/// Reads all of a range; an end of the file within it is an error, so that the client notices.
+fn read_exactly(file: &File, offset: u64, bytes: usize) -> io::Result<Bytes> {
+    use std::os::unix::fs::FileExt as _;
+    let mut buffer = vec![0; bytes];
+    file.read_exact_at(&mut buffer, offset)?;
+    Ok(Bytes::from(buffer))
+}
+
+pub(crate) fn as_u64(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,56 @@
+//! Deletes.
+
+use valetkey::{Denial, Permit};
+use valetkey_dialects::RequestHead;
+use valetkey_ledger::Purpose;
+
+use super::condition::{Conditions, State, Verdict};
+use super::upload::refused;
+use crate::backend::disk::Folder;
+use crate::gateway::Gateway;
+
+/// A delete of something that is there.
+pub(crate) struct Plan {
+    pub(crate) folder: Folder,
+    pub(crate) name: String,
+    pub(crate) conditions: Conditions,
+    path: String,
+}
+
+impl Plan {
+    /// What the ledger is to hold.
+    pub(crate) fn purpose(&self) -> Purpose {
+        Purpose::Delete { object: self.path.clone() }
+    }
+}
+
+/// Looks what there is to delete; `None` where there is nothing, which is free.
+///
+/// # Errors
+/// [`Denial::PreconditionFailed`], [`Denial::NotFound`] for a bucket that does not exist.
+pub(crate) async fn plan(
+    gateway: &Gateway,
+    permit: &Permit,
+    head: &RequestHead<'_>,
+) -> Result<Option<Plan>, Denial> {
+    let conditions = Conditions::of(head);
+    let folder = gateway.folder(&permit.path).ok_or(Denial::NotFound)?.clone();
+    let name = permit.path.name().to_owned();
+    let there = {
+        let (folder, name) = (folder.clone(), name.clone());
+        super::blocking(move || folder.probe(&name)).await?
+    };
+    let there = match there {
+        Ok(there) => there,
+        // A folder, or an object where a folder would have to be: no object of this name is there.
+        Err(crate::backend::disk::StoreError::NameConflict) => None,
+        Err(error) => return Err(refused(error, permit)),
+    };
+    let state = there.as_ref().map(|metadata| State { etag: &metadata.etag, modified: metadata.modified });
+    match conditions.judge_change(state) {
+        Verdict::Fails | Verdict::NotModified => return Err(Denial::PreconditionFailed),
+        Verdict::Holds => {}
+    }
+    let path = permit.path.as_str().to_owned();
+    Ok(there.map(|_| Plan { folder, name, conditions, path }))
+}

@@ -1,0 +1,170 @@
+//! Downloads, and questions about an object.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+use valetkey::{Denial, Now, Permit};
+use valetkey_dialects::RequestHead;
+use valetkey_ledger::{LeaseRequest, Purpose};
+
+use super::body::{Body, ObjectBody};
+use super::condition::{Conditions, State, Verdict};
+use super::range::Asked;
+use super::Transfer;
+use crate::admit::Held;
+use crate::backend::disk::{Folder, Metadata, Opened, StoreError};
+use crate::flow::Connection;
+use crate::gateway::Gateway;
+use crate::respond;
+use crate::settle::{Recorder, Settling};
+
+/// What a download found.
+pub(crate) enum Found {
+    /// Bytes to be sent.
+    Object(FoundObject),
+    /// An answer without a body: 304 or 416.
+    Nothing(Response<Body>),
+}
+
+/// An open object and the part of it that is asked for.
+pub(crate) struct FoundObject {
+    opened: Opened,
+    offset: u64,
+    bytes: u64,
+    /// The answer's head: 200 or 206.
+    answer: Response<Body>,
+    lease_secs: u64,
+    path: String,
+}
+
+impl FoundObject {
+    /// What the ledger is to hold: one client's lease on this version of the object.
+    pub(crate) fn purpose(&self, head: &RequestHead<'_>, client: IpAddr) -> Purpose {
+        let mut identity = blake3::Hasher::new();
+        identity.update(client.to_canonical().to_string().as_bytes());
+        for agent in head.values("user-agent") {
+            identity.update(b"\n").update(agent);
+        }
+        Purpose::Download(LeaseRequest {
+            object: self.path.clone(),
+            version: self.opened.metadata.etag.clone(),
+            client: identity.finalize().to_hex().to_string(),
+            size_bytes: self.opened.metadata.size_bytes,
+            ask_bytes: self.bytes,
+            lease_secs: self.lease_secs,
+        })
+    }
+}
+
+/// Opens the object and decides which part of it is to be sent.
+///
+/// # Errors
+/// [`Denial::NotFound`], [`Denial::PreconditionFailed`], [`Denial::BackendUnavailable`].
+pub(crate) async fn find(
+    gateway: &Gateway,
+    permit: &Permit,
+    head: &RequestHead<'_>,
+    now: Now,
+) -> Result<Found, Denial> {
+    let folder = gateway.folder(&permit.path).ok_or(Denial::NotFound)?;
+    let opened = open(folder, permit.path.name()).await?;
+    let chosen = match choose(&opened.metadata, permit, head, now)? {
+        Chosen::Body { offset, bytes, answer } => (offset, bytes, answer),
+        Chosen::Nothing(answer) => return Ok(Found::Nothing(answer)),
+    };
+    let (offset, bytes, answer) = chosen;
+    let (lease_secs, path) = (permit.lease.as_secs(), permit.path.as_str().to_owned());
+    Ok(Found::Object(FoundObject { opened, offset, bytes, answer, lease_secs, path }))
+}
+
+/// Sends what was found. The transfer settles when the transport took the last of it, or gave up.
+pub(crate) fn send(
+    held: Held,
+    found: FoundObject,
+    connection: &Connection,
+    recorder: &Recorder,
+) -> Response<Body> {
+    let status = found.answer.status();
+    let transfer = Transfer::new(Settling::new(held.hold, recorder.clone(), status, found.bytes));
+    let (file, outbox) = (found.opened.file, connection.outbox.clone());
+    let body = ObjectBody::new(file, found.offset, found.bytes, transfer, outbox);
+    found.answer.map(|_| Body::Object(Box::new(body)))
+}
+
+/// Answers a question about an object. It takes no use.
+///
+/// # Errors
+/// As [`find`].
+pub(crate) async fn stat(
+    gateway: &Gateway,
+    permit: Permit,
+    head: &RequestHead<'_>,
+    recorder: &Recorder,
+    now: Now,
+) -> Result<Response<Body>, Denial> {
+    let folder = gateway.folder(&permit.path).ok_or(Denial::NotFound)?;
+    let metadata = open(folder, permit.path.name()).await?.metadata;
+    let answer = match choose(&metadata, &permit, head, now)? {
+        Chosen::Body { bytes, mut answer, .. } => {
+            answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+            answer
+        }
+        Chosen::Nothing(answer) => answer,
+    };
+    Ok(recorder.answered(answer))
+}
+
+enum Chosen {
+    Body { offset: u64, bytes: u64, answer: Response<Body> },
+    Nothing(Response<Body>),
+}
+
+/// Decides what a download or a question is answered with, apart from the bytes.
+fn choose(metadata: &Metadata, permit: &Permit, head: &RequestHead<'_>, now: Now) -> Result<Chosen, Denial> {
+    let conditions = Conditions::of(head);
+    let state = State { etag: &metadata.etag, modified: metadata.modified };
+    match conditions.judge_download(state) {
+        Verdict::Fails => return Err(Denial::PreconditionFailed),
+        Verdict::NotModified => {
+            return Ok(Chosen::Nothing(respond::object(StatusCode::NOT_MODIFIED, metadata, permit, now)));
+        }
+        Verdict::Holds => {}
+    }
+    let size = metadata.size_bytes;
+    let asked = if conditions.range_counts(state) { Asked::of(head.values("range"), size) } else { Asked::Whole };
+    Ok(match asked {
+        Asked::Whole => {
+            let answer = respond::object(StatusCode::OK, metadata, permit, now);
+            Chosen::Body { offset: 0, bytes: size, answer }
+        }
+        Asked::Part { offset, bytes } => {
+            let mut answer = respond::object(StatusCode::PARTIAL_CONTENT, metadata, permit, now);
+            let range = format!("bytes {offset}-{}/{size}", offset + bytes - 1);
+            respond::insert(&mut answer, header::CONTENT_RANGE, &range);
+            Chosen::Body { offset, bytes, answer }
+        }
+        Asked::Nothing => {
+            let mut answer = respond::status(StatusCode::RANGE_NOT_SATISFIABLE);
+            respond::insert(&mut answer, header::CONTENT_RANGE, &format!("bytes */{size}"));
+            Chosen::Nothing(answer)
+        }
+    })
+}
+
+/// Opens an object, on the event loop where that waits for nothing.
+async fn open(folder: &Folder, name: &str) -> Result<Opened, Denial> {
+    if let Some(opened) = folder.open_cached(name).map_err(unreadable)? {
+        return Ok(opened);
+    }
+    let (folder, name) = (folder.clone(), name.to_owned());
+    super::blocking(move || folder.open(&name)).await?.map_err(unreadable)
+}
+
+fn unreadable(error: StoreError) -> Denial {
+    match error {
+        StoreError::NotFound | StoreError::BadName | StoreError::NameConflict => Denial::NotFound,
+        error => super::fault(&error),
+    }
+}

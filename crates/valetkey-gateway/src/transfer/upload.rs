@@ -1,0 +1,282 @@
+//! Uploads: what is asked, what is received, and never more than the permit says.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body as _, Frame, Incoming};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use valetkey::{Action, Denial, Permit};
+use valetkey_dialects::RequestHead;
+use valetkey_dialects::native::UploadHeaders;
+use valetkey_ledger::Purpose;
+
+use super::body::as_u64;
+use super::condition::{Conditions, State, Verdict};
+use crate::admit::Held;
+use crate::backend::disk::{Attributes, Finished, Folder, Metadata, StoreError, Upload};
+use crate::gateway::Gateway;
+
+/// How much is gathered for one write, in bytes.
+const BATCH_BYTES: usize = 512 << 10;
+
+/// From how much on a batch is written while the client pauses, in bytes.
+const EARLY_BATCH_BYTES: usize = 64 << 10;
+
+/// A client sends at least this much in each window in which we wait for it.
+const WINDOW: Duration = Duration::from_secs(30);
+const WINDOW_BYTES_MIN: u64 = 30 << 10;
+
+/// What an upload is to become, checked against what is there.
+pub(crate) struct Plan {
+    pub(crate) folder: Folder,
+    pub(crate) path: String,
+    name: String,
+    headers: UploadHeaders,
+    conditions: Conditions,
+    declared_bytes: Option<u64>,
+    only_create: bool,
+}
+
+/// An upload that is whole, on disk, and not yet visible.
+pub(crate) struct Received {
+    pub(crate) folder: Folder,
+    pub(crate) name: String,
+    pub(crate) finished: Finished,
+    pub(crate) conditions: Conditions,
+    pub(crate) only_create: bool,
+}
+
+impl Plan {
+    /// What the ledger is to hold.
+    pub(crate) fn purpose(&self) -> Purpose {
+        Purpose::Upload { object: self.path.clone() }
+    }
+}
+
+/// Checks an upload as far as that can be done before its body is read.
+///
+/// # Errors
+/// [`Denial::BadRequest`] for unsound headers, [`Denial::AlreadyExists`], [`Denial::PreconditionFailed`],
+/// [`Denial::NameConflict`], [`Denial::NotFound`] for a bucket that does not exist.
+pub(crate) async fn plan(gateway: &Gateway, permit: &Permit, head: &RequestHead<'_>) -> Result<Plan, Denial> {
+    let headers = UploadHeaders::of(head)?;
+    let conditions = Conditions::of(head);
+    let folder = gateway.folder(&permit.path).ok_or(Denial::NotFound)?.clone();
+    let name = permit.path.name().to_owned();
+    let there = {
+        let (folder, name) = (folder.clone(), name.clone());
+        super::blocking(move || folder.probe(&name)).await?.map_err(|error| refused(error, permit))?
+    };
+    let only_create = conditions.only_create() || !permit.may_replace;
+    judge(there.as_ref(), &conditions, only_create)?;
+    let declared_bytes = match permit.action {
+        Action::Upload { declared_bytes } => declared_bytes,
+        _ => None,
+    };
+    let path = permit.path.as_str().to_owned();
+    Ok(Plan { folder, path, name, headers, conditions, declared_bytes, only_create })
+}
+
+/// Whether an upload may take the place of what is there.
+fn judge(there: Option<&Metadata>, conditions: &Conditions, only_create: bool) -> Result<(), Denial> {
+    if only_create && there.is_some() {
+        return Err(Denial::AlreadyExists);
+    }
+    let state = there.map(|metadata| State { etag: &metadata.etag, modified: metadata.modified });
+    match conditions.judge_change(state) {
+        Verdict::Holds => Ok(()),
+        Verdict::Fails | Verdict::NotModified => Err(Denial::PreconditionFailed),
+    }
+}
+
+/// Receives the body into a temporary file. Dropping the future removes the file.
+///
+/// # Errors
+/// [`Denial::RunsOver`] at the first byte over the cap, [`Denial::TooSmall`], [`Denial::BadRequest`] where
+/// the body breaks off or stalls, [`Denial::QuotaExceeded`] on a full disk.
+pub(crate) async fn receive(held: &Held, plan: Plan, mut body: Incoming) -> Result<Received, Denial> {
+    let size = held.permit.size;
+    let mut file = Receiving::new(plan.folder.clone(), plan.declared_bytes);
+    let mut pace = Pace::new();
+    let mut received_bytes = 0;
+    while let Some(frame) = next_frame(&mut body, &mut file, &mut pace).await? {
+        let Ok(piece) = frame.into_data() else { continue };
+        received_bytes += as_u64(piece.len());
+        pace.bytes += as_u64(piece.len());
+        if let Some(cap) = size.max_bytes
+            && received_bytes > cap
+        {
+            return Err(Denial::RunsOver { cap });
+        }
+        file.push(piece).await?;
+    }
+    if received_bytes < size.min_bytes {
+        return Err(Denial::TooSmall { size: received_bytes, least: size.min_bytes });
+    }
+    let attributes = Attributes {
+        content_type: plan.headers.content_type,
+        headers: plan.headers.others,
+        hold: held.hold.name(),
+    };
+    let finished = file.finish(attributes).await?;
+    Ok(Received {
+        folder: plan.folder,
+        name: plan.name,
+        finished,
+        conditions: plan.conditions,
+        only_create: plan.only_create,
+    })
+}
+
+/// The next frame; while the client pauses, what has been gathered goes to the disk.
+async fn next_frame(
+    body: &mut Incoming,
+    file: &mut Receiving,
+    pace: &mut Pace,
+) -> Result<Option<Frame<Bytes>>, Denial> {
+    let ready = poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx))).await;
+    let frame = match ready {
+        Poll::Ready(frame) => frame,
+        Poll::Pending => {
+            if file.batch_bytes >= EARLY_BATCH_BYTES && file.is_idle() {
+                file.write().await?;
+            }
+            pace.wait(poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))).await?
+        }
+    };
+    frame.transpose().map_err(|error| {
+        tracing::debug!(%error, "the body of an upload broke off");
+        Denial::BadRequest("the body broke off before its end".into())
+    })
+}
+
+/// An upload on its way to the disk: one batch gathers while the one before is written.
+struct Receiving {
+    before: Before,
+    batch: Vec<Bytes>,
+    batch_bytes: usize,
+}
+
+/// What was done before the batch that is being gathered.
+enum Before {
+    Nothing { folder: Folder, declared_bytes: Option<u64> },
+    Written(JoinHandle<Result<Upload, StoreError>>),
+    Failed,
+}
+
+impl Receiving {
+    fn new(folder: Folder, declared_bytes: Option<u64>) -> Self {
+        Self { before: Before::Nothing { folder, declared_bytes }, batch: Vec::new(), batch_bytes: 0 }
+    }
+
+    async fn push(&mut self, piece: Bytes) -> Result<(), Denial> {
+        self.batch_bytes += piece.len();
+        self.batch.push(piece);
+        if self.batch_bytes >= BATCH_BYTES { self.write().await } else { Ok(()) }
+    }
+
+    fn is_idle(&self) -> bool {
+        match &self.before {
+            Before::Written(writing) => writing.is_finished(),
+            Before::Nothing { .. } | Before::Failed => true,
+        }
+    }
+
+    /// Waits for the batch before, and has this one written in the background.
+    async fn write(&mut self) -> Result<(), Denial> {
+        let begin = self.take_begun().await?;
+        let batch = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
+        self.before = Before::Written(tokio::task::spawn_blocking(move || {
+            let mut upload = begin()?;
+            upload.write(&batch)?;
+            Ok(upload)
+        }));
+        Ok(())
+    }
+
+    /// Writes the rest and makes all of it durable, in one go.
+    async fn finish(mut self, attributes: Attributes) -> Result<Finished, Denial> {
+        let begin = self.take_begun().await?;
+        let batch = self.batch;
+        let finished = super::blocking(move || {
+            let mut upload = begin()?;
+            upload.write(&batch)?;
+            upload.finish(attributes)
+        });
+        finished.await?.map_err(unwritable)
+    }
+
+    /// What gives the upload so far: the file that was written, or a new one.
+    async fn take_begun(
+        &mut self,
+    ) -> Result<Box<dyn FnOnce() -> Result<Upload, StoreError> + Send>, Denial> {
+        match std::mem::replace(&mut self.before, Before::Failed) {
+            Before::Nothing { folder, declared_bytes } => Ok(Box::new(move || folder.begin(declared_bytes))),
+            Before::Written(writing) => {
+                let upload = writing.await.map_err(|_| Denial::BackendUnavailable)?.map_err(unwritable)?;
+                Ok(Box::new(move || Ok(upload)))
+            }
+            Before::Failed => Err(Denial::BackendUnavailable),
+        }
+    }
+}
+
+/// Whether the client keeps sending.
+struct Pace {
+    window_end: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { window_end: Instant::now() + WINDOW, bytes: 0 }
+    }
+
+    /// Waits for `next`. Time in which the disk kept us from waiting is not the client's.
+    async fn wait<T>(&mut self, next: impl Future<Output = T>) -> Result<T, Denial> {
+        let mut next = std::pin::pin!(next);
+        if Instant::now() >= self.window_end {
+            *self = Self::new();
+        }
+        loop {
+            match timeout_at(self.window_end, next.as_mut()).await {
+                Ok(frame) => return Ok(frame),
+                Err(_) if self.bytes >= WINDOW_BYTES_MIN => *self = Self::new(),
+                Err(_) => {
+                    let (least, secs) = (WINDOW_BYTES_MIN, WINDOW.as_secs());
+                    let text = format!("the body came slower than {least} bytes in {secs} s");
+                    return Err(Denial::BadRequest(text));
+                }
+            }
+        }
+    }
+}
+
+/// The answer to an upload that the store refuses before or while it is received.
+pub(crate) fn refused(error: StoreError, permit: &Permit) -> Denial {
+    match error {
+        StoreError::NameConflict => Denial::NameConflict,
+        StoreError::BadName => Denial::BadRequest("the store cannot hold this name".into()),
+        StoreError::AlreadyExists => Denial::AlreadyExists,
+        StoreError::PreconditionFailed => Denial::PreconditionFailed,
+        // A link stands in the way, which is never followed.
+        StoreError::NotFound if permit.may_know_absence => Denial::NotFound,
+        StoreError::NotFound => Denial::OutOfScope,
+        error => unwritable(error),
+    }
+}
+
+fn unwritable(error: StoreError) -> Denial {
+    match error {
+        StoreError::NoSpace => Denial::QuotaExceeded,
+        StoreError::AttributesTooLarge => {
+            Denial::BadRequest("the store cannot hold this much metadata".into())
+        }
+        error => super::fault(&error),
+    }
+}
