@@ -1,0 +1,161 @@
+//! Writing an object aside: nothing of it is seen before it is published.
+
+use std::io::{self, IoSlice};
+
+use bytes::Bytes;
+use rustix::fs::{FallocateFlags, fallocate, fstatvfs, ftruncate};
+use rustix::io::{Errno, writev};
+
+use super::attributes::{FileVersion, Record};
+use super::temporary::Temporary;
+use super::{Attributes, Folder, StoreError, durable};
+
+/// From what declared length on the space is reserved at once. A smaller file gains nothing by it, and
+/// a disk too full for it says so at the first write.
+const RESERVE_FROM_BYTES: u64 = 64 * 1024;
+
+/// An object that is being written. Dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Upload {
+    temporary: Temporary,
+    hasher: blake3::Hasher,
+    size_bytes: u64,
+    reserved_bytes: u64,
+    /// A failed write may have left a piece of itself: nothing can be built on it.
+    failed: bool,
+}
+
+/// An object that is whole and durable, and has no name yet. Dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its length, in bytes.
+    pub size_bytes: u64,
+    /// Its content's BLAKE3.
+    pub digest: [u8; 32],
+    pub(super) temporary: Temporary,
+}
+
+impl Folder {
+    /// Begins an upload of the declared length, whose space is reserved so that a full disk is known
+    /// before the body is asked for. The length is no limit.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`].
+    pub fn begin(&self, declared_bytes: Option<u64>) -> Result<Upload, StoreError> {
+        let mut upload = Upload {
+            temporary: (self.disk.temporary.make())
+                .map_err(|errno| StoreError::from_errno("make temporary file", errno))?,
+            hasher: blake3::Hasher::new(),
+            size_bytes: 0,
+            reserved_bytes: 0,
+            failed: false,
+        };
+        if let Some(bytes) = declared_bytes.filter(|bytes| *bytes >= RESERVE_FROM_BYTES) {
+            upload.reserve(bytes)?;
+        }
+        Ok(upload)
+    }
+}
+
+impl Upload {
+    /// Appends the pieces. After an error the upload can only be dropped.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`], [`StoreError::Io`].
+    pub fn write(&mut self, pieces: &[Bytes]) -> Result<(), StoreError> {
+        self.check_sound()?;
+        self.append(pieces).map_err(|errno| {
+            self.failed = true;
+            StoreError::from_errno("write object", errno)
+        })?;
+        for piece in pieces {
+            self.hasher.update(piece);
+            // A slice is never longer than what 64 bits can count.
+            self.size_bytes += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        }
+        Ok(())
+    }
+
+    /// How much was written, in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Writes the attributes and waits until all of it is on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::BadAttribute`], [`StoreError::AttributesTooLarge`], [`StoreError::NoSpace`],
+    /// [`StoreError::Io`]. Whichever it is, the upload is gone.
+    pub fn finish(self, attributes: Attributes) -> Result<Finished, StoreError> {
+        self.check_sound()?;
+        let failed = |errno| StoreError::from_errno("finish object", errno);
+        let file = self.temporary.file();
+        if self.reserved_bytes > self.size_bytes {
+            ftruncate(file, self.size_bytes).map_err(failed)?;
+        }
+        let found = file.metadata().map_err(|source| StoreError::Io {
+            attempt: "read object's metadata",
+            source,
+        })?;
+        let digest = *self.hasher.finalize().as_bytes();
+        let record = Record {
+            version: FileVersion::of(&found),
+            digest,
+            attributes,
+        };
+        record.store(file)?;
+        durable::sync(file).map_err(|errno| StoreError::from_errno("sync object", errno))?;
+        Ok(Finished {
+            size_bytes: self.size_bytes,
+            digest,
+            temporary: self.temporary,
+        })
+    }
+
+    /// The free space is asked for first: some file systems hand out all they have before they find
+    /// that it is not enough, and nobody else could write meanwhile.
+    fn reserve(&mut self, bytes: u64) -> Result<(), StoreError> {
+        let file = self.temporary.file();
+        let disk =
+            fstatvfs(file).map_err(|errno| StoreError::from_errno("ask for space", errno))?;
+        let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+        // Some network file systems do not know their size, and say zero of everything.
+        if bytes > i64::MAX.unsigned_abs() || (disk.f_blocks > 0 && bytes > free_bytes) {
+            return Err(StoreError::NoSpace);
+        }
+        match fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes) {
+            Ok(()) => self.reserved_bytes = bytes,
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            Err(errno) => return Err(StoreError::from_errno("reserve space", errno)),
+        }
+        Ok(())
+    }
+
+    fn append(&self, pieces: &[Bytes]) -> Result<(), Errno> {
+        let mut slices: Vec<IoSlice<'_>> = pieces
+            .iter()
+            .filter(|piece| !piece.is_empty())
+            .map(|piece| IoSlice::new(piece))
+            .collect();
+        let mut rest = &mut slices[..];
+        while !rest.is_empty() {
+            match writev(self.temporary.file(), rest) {
+                Ok(0) => return Err(Errno::IO),
+                Ok(written) => IoSlice::advance_slices(&mut rest, written),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+
+    fn check_sound(&self) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Io {
+                attempt: "go on after a failed write",
+                source: io::ErrorKind::BrokenPipe.into(),
+            });
+        }
+        Ok(())
+    }
+}
