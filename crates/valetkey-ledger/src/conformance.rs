@@ -57,6 +57,7 @@ macro_rules! conformance {
             use_comes_back_when_the_last_of_several_idle_requests_ends
             empty_object_that_was_answered_is_a_use
             lease_ends_its_time_after_the_last_request
+            latest_request_says_how_long_its_lease_lasts
             running_request_keeps_its_lease_alive
             every_lease_of_a_key_is_tried
             sizes_near_the_largest_number_do_not_overflow

@@ -1,7 +1,7 @@
 //! What a gateway must remember about valet keys: how often each was used, across connections, restarts and crashes.
 //!
 //! The ledger is a state machine that any engine can carry. [`Ledger`] is its surface, `state` its transitions (pure:
-//! rows and the time come in, rows go out), [`engine`] what keeps the rows, and [`conformance`] the one suite that
+//! rows and the time come in, rows go out), [`engine`] what keeps the rows, and `conformance` the one suite that
 //! every engine passes.
 //!
 //! The promise: the number of holds that end as done under a meter never exceeds the limit that each was held

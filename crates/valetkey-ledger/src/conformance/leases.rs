@@ -138,6 +138,22 @@ pub fn lease_ends_its_time_after_the_last_request(ledger: &impl Ledger) {
     ride(NOW.plus(599 + 599 + 600 + 599), 2);
 }
 
+/// A policy may have changed since it was opened.
+pub fn latest_request_says_how_long_its_lease_lasts(ledger: &impl Ledger) {
+    let mut short = Download::asking(1);
+    short.lease.lease_secs = 10;
+    for (download, now, uses) in [
+        (Download::asking(1), NOW, 1),
+        (short.clone(), NOW.plus(599), 1),
+        (short, NOW.plus(599 + 9), 1),
+        (Download::asking(1), NOW.plus(599 + 9 + 10), 2),
+    ] {
+        let hold = download.at(now).hold(ledger).expect("a use is left");
+        wait(ledger.settle(hold, Settlement::Done { bytes: 1 }, now)).expect("an open hold ends");
+        check_usage(ledger, "m", uses);
+    }
+}
+
 /// However long it runs, and its time begins at its end.
 pub fn running_request_keeps_its_lease_alive(ledger: &impl Ledger) {
     let slow = Download::asking(1).hold(ledger).expect("a use is left");

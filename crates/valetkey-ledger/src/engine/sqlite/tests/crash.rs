@@ -1,5 +1,8 @@
 //! What a restart finds.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
 use super::*;
 use crate::{Action, Unresolved};
 
@@ -160,4 +163,41 @@ fn use_is_not_given_back_to_a_later_meter_of_the_same_name() {
     wait(ledger.hold(renewed("m"))).unwrap();
     wait(ledger.settle(stalled, Settlement::Released, later)).unwrap();
     check_usage(&ledger, "m", 1);
+}
+
+/// The test runs itself as the process that is killed; the variable tells it where its ledger is.
+#[test]
+fn killed_process_loses_no_hold_that_was_answered() {
+    const LEDGER: &str = "VALETKEY_TEST_KILLED_LEDGER";
+    const READY: &str = "answered ";
+    if let Some(path) = std::env::var_os(LEDGER) {
+        let ledger = open(Path::new(&path));
+        loop {
+            hold(&ledger, "m", download_by("client"));
+            let uses = wait(ledger.usage(Meter::new("m"))).unwrap();
+            writeln!(std::io::stdout(), "{READY}{uses}").unwrap();
+        }
+    }
+
+    let (_folder, path) = folder();
+    let mut answered = 0;
+    for round in 1..=5 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture"])
+            .arg("engine::sqlite::tests::crash::killed_process_loses_no_hold_that_was_answered")
+            .env(LEDGER, &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut told = lines.filter_map(|line| line.unwrap().strip_prefix(READY)?.parse::<u64>().ok());
+        for _ in 0..round * 3 {
+            answered = told.next().unwrap();
+        }
+        child.kill().unwrap();
+        answered = told.last().unwrap_or(answered);
+        child.wait().unwrap();
+        let uses = wait(open(&path).usage(Meter::new("m"))).unwrap();
+        assert!((answered..=answered + 1).contains(&uses), "{uses} uses, {answered} answered");
+    }
 }
