@@ -92,7 +92,7 @@ impl Disk {
         make_root(root).map_err(failed("make folder"))?;
         let folder = open_root(root).map_err(failed("open folder"))?;
         contain::check_supported(&folder)?;
-        let temporary = TemporaryFolder::beneath(&folder).map_err(failed("open root of"))?;
+        let temporary = TemporaryFolder::beneath(&folder).map_err(failed("open folder"))?;
         let capabilities = capabilities::probe(&temporary, root)?;
         Ok(Arc::new(Disk {
             root: folder,

@@ -126,7 +126,7 @@ fn a_read_only_disk_is_read() {
         folder.publish(finished, "a", Publish::Create).unwrap();
         drop(folder);
         let remounted = Command::new("mount")
-            .args(["-o", "remount,ro"])
+            .args(["-o", "remount,bind,ro"])
             .arg(mounted)
             .status()
             .unwrap();

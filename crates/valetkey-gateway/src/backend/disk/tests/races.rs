@@ -58,13 +58,24 @@ fn of_many_replaces_of_one_version_exactly_one_wins() {
     let etag = store.create("a", "first").unwrap().etag;
     let start = Barrier::new(RACERS);
     let wins = AtomicUsize::new(0);
+    let judging = AtomicUsize::new(0);
     thread::scope(|scope| {
         for racer in 0..RACERS {
             let (store, start, wins, etag) = (&store, &start, &wins, &etag);
+            let judging = &judging;
             scope.spawn(move || {
                 let finished = store.finished(&format!("by {racer}"));
-                let guard =
-                    |there: Option<&Metadata>| there.is_some_and(|there| there.etag == *etag);
+                let guard = |there: Option<&Metadata>| {
+                    assert_eq!(
+                        judging.fetch_add(1, Ordering::SeqCst),
+                        0,
+                        "one judges at a time"
+                    );
+                    // Whoever could come in between gets the chance to.
+                    (0..100).for_each(|_| thread::yield_now());
+                    judging.fetch_sub(1, Ordering::SeqCst);
+                    there.is_some_and(|there| there.etag == *etag)
+                };
                 start.wait();
                 match store
                     .folder
