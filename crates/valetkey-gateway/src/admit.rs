@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use http::request::Parts;
@@ -13,7 +14,11 @@ use valetkey_ledger::{Charge, HoldRequest, LedgerError, Meter, Purpose, UnixSeco
 
 use crate::bound::BoundedRequest;
 use crate::gateway::Gateway;
+use crate::notify::BACKLOG_HIGH;
 use crate::settle::{Hold, Recorder};
+
+/// How long a request waits before it looks again whether the audit log keeps up.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 
 /// A permit whose uses are reserved, durably.
 pub(crate) struct Held {
@@ -64,6 +69,13 @@ pub(crate) fn admit(
     Ok(permit)
 }
 
+/// Waits while the audit log is far behind, so that a flood of requests is slowed and none goes unrecorded.
+pub(crate) async fn records_keep_up(gateway: &Gateway) {
+    while gateway.audit.backlog() > BACKLOG_HIGH && gateway.audit.is_sound() {
+        tokio::time::sleep(BACKLOG_PAUSE).await;
+    }
+}
+
 /// Refuses what must be recorded while nothing can be: uploads, deletes and counted transfers.
 ///
 /// # Errors
@@ -82,17 +94,16 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
         return Ok(Held { permit, hold: Hold::of_nothing(gateway) });
     }
     let now = gateway.clock.now();
-    let keep_until = seconds(permit.end);
     let charges = permit.charges.iter().map(|charge| Charge {
         meter: Meter::new(charge.name.as_str()),
         uses_max: charge.uses_max,
-        keep_until,
+        keep_until: seconds(charge.end),
     });
     let request = HoldRequest { charges: charges.collect(), purpose, now: seconds(now.clock) };
     match gateway.ledger.hold(request).await {
         Ok(id) => Ok(Held { permit, hold: Hold::of(gateway, id) }),
         Err(LedgerError::Exhausted { .. }) => Err(Denial::UsesExhausted),
-        Err(LedgerError::Forgotten) => Err(Denial::Expired(permit.end)),
+        Err(LedgerError::Forgotten { .. }) => Err(Denial::Expired(permit.end)),
         Err(error) => {
             tracing::error!(%error, "the ledger cannot hold a use");
             Err(Denial::LedgerUnavailable)

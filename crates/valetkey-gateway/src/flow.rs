@@ -13,6 +13,7 @@
 //! be left out or reordered.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
@@ -26,7 +27,6 @@ use crate::settle::Recorder;
 use crate::transfer::body::Body;
 use crate::transfer::{delete, download, upload};
 use crate::{admit, bound, identify, request, respond, settle};
-use std::sync::Arc;
 
 /// The connection that a request came over.
 #[derive(Clone)]
@@ -70,6 +70,8 @@ async fn run(
     let headers = request::headers(parts);
     let head = RequestHead { path: parts.uri.path(), query: parts.uri.query().unwrap_or(""), headers: &headers };
     request::check(parts, &head)?;
+    request::check_own_space(head.path)?;
+    admit::records_keep_up(gateway).await;
     let now = gateway.clock.now();
 
     let identified = identify::identify(gateway, &head)?;

@@ -1,3 +1,21 @@
-//! The gateway.
+//! The gateway: everything that waits on the world.
+//!
+//! [`flow`] tells what becomes of a request. Around it stand the server, the stores, the ledger and the
+//! records; what a key means is decided in the crate `valetkey`, without any of them.
 
 pub mod backend;
+pub mod clock;
+pub mod notify;
+pub mod observe;
+pub mod serve;
+pub mod settings;
+
+mod admit;
+mod bound;
+mod flow;
+mod gateway;
+mod identify;
+mod request;
+mod respond;
+mod settle;
+mod transfer;

@@ -53,6 +53,19 @@ pub(crate) fn check(parts: &Parts, head: &RequestHead<'_>) -> Result<(), Denial>
     Ok(())
 }
 
+/// Refuses what is asked of the gateway's own space, of which only its health is offered yet.
+///
+/// # Errors
+/// [`Denial::CallNotSupported`] for what a key's holder will be able to ask, else [`Denial::NotFound`].
+pub(crate) fn check_own_space(path: &str) -> Result<(), Denial> {
+    match path.strip_prefix("/-").filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        None => Ok(()),
+        Some("/key" | "/renew" | "/end") => Err(Denial::CallNotSupported("asking about a key")),
+        Some(own) if own.starts_with("/uploads/") => Err(Denial::CallNotSupported("a resumable upload")),
+        Some(_) => Err(Denial::NotFound),
+    }
+}
+
 fn bad(text: &str) -> Denial {
     Denial::BadRequest(text.to_owned())
 }

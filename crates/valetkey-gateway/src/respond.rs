@@ -17,9 +17,6 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REASON: HeaderName = HeaderName::from_static("x-valetkey-reason");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// Where the gateway's own resources are.
-const OWN: &str = "/-/";
-
 /// An answer without a body.
 pub(crate) fn status(status: StatusCode) -> Response<Body> {
     let mut answer = Response::new(Body::Empty);
@@ -172,11 +169,6 @@ fn cache_control(metadata: &Metadata, permit: &Permit, now: Now) -> String {
 /// HTTP's dates begin with the Unix epoch.
 fn not_before_1970(time: SystemTime) -> SystemTime {
     time.max(SystemTime::UNIX_EPOCH)
-}
-
-/// Whether a path is in the gateway's own space.
-pub(crate) fn is_own(path: &str) -> bool {
-    path.starts_with(OWN) || path == "/-"
 }
 
 #[cfg(test)]

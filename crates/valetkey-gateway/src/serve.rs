@@ -54,7 +54,8 @@ pub fn run(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result<(), Sta
     runtime.block_on(until_told_to_stop(&gateway))?;
     tracing::info!("stopping: running transfers may end");
     gateway.draining.store(true, Ordering::Relaxed);
-    drop(drain.send(true));
+    // Workers that are gone need not be told.
+    let _ = drain.send(true);
     for worker in workers {
         if worker.join().is_err() {
             tracing::error!("a worker ended by a panic");
@@ -101,5 +102,7 @@ async fn close(gateway: &Gateway) {
     if let Err(error) = gateway.ledger.close().await {
         tracing::error!(%error, "the ledger did not close");
     }
-    gateway.audit.clone().close();
+    if let Err(error) = gateway.audit.clone().close() {
+        tracing::error!(%error, "the audit log did not close");
+    }
 }

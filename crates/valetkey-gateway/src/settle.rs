@@ -12,12 +12,12 @@ use valetkey::{Action, Bearer, Denial, ResourcePath};
 use valetkey_ledger::{HoldId, Ledger, Settlement};
 
 use crate::admit::{Held, seconds};
-use crate::backend::disk::{Publish, Removed};
+use crate::backend::disk::{Metadata, Publish, Removed, StoreError};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::notify::{Audit, Receipt};
 use crate::respond;
-use crate::transfer::body::{Body, as_u64};
+use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
 use crate::transfer::{blocking, delete, upload};
 
@@ -31,7 +31,7 @@ pub(crate) struct Hold {
 
 impl Hold {
     pub(crate) fn of(gateway: &Gateway, id: HoldId) -> Self {
-        Self { id: Some(id), ..Self::of_nothing(gateway) }
+        Self { ledger: Arc::clone(&gateway.ledger), clock: Arc::clone(&gateway.clock), id: Some(id) }
     }
 
     pub(crate) fn of_nothing(gateway: &Gateway) -> Self {
@@ -95,7 +95,13 @@ pub(crate) async fn upload(
             let rule = if only_create { Publish::Create } else { Publish::Replace { guard: &guard } };
             folder.publish(finished, &name, rule)
         });
-        let metadata = published.await?.map_err(|error| upload::refused(error, &held.permit))?;
+        let metadata = match published.await? {
+            Err(StoreError::Unsettled { attempt, source }) => {
+                held.hold.settle(size_bytes);
+                return Err(unconfirmed(attempt, &source));
+            }
+            published => published.map_err(|error| upload::refused(error, &held.permit))?,
+        };
         held.hold.settle(size_bytes);
         recorder.uploaded(size_bytes, &digest).await?;
         let mut answer = respond::status(StatusCode::OK);
@@ -120,14 +126,25 @@ pub(crate) async fn delete(
         let removed = blocking(move || {
             plan.folder.delete(&plan.name, &|there| still_holds(&plan.conditions, there))
         });
-        match removed.await?.map_err(|error| upload::refused(error, &held.permit))? {
-            Removed::Yes => held.hold.settle(0),
-            Removed::NothingThere => drop(held.hold),
+        match removed.await? {
+            Ok(Removed::Yes) => held.hold.settle(0),
+            Ok(Removed::NothingThere) => drop(held.hold),
+            Err(StoreError::Unsettled { attempt, source }) => {
+                held.hold.settle(0);
+                return Err(unconfirmed(attempt, &source));
+            }
+            Err(error) => return Err(upload::refused(error, &held.permit)),
         }
         recorder.deleted().await?;
         Ok(respond::status(StatusCode::NO_CONTENT))
     })
     .await
+}
+
+/// A change that can be seen and that the disk did not confirm: neither acknowledged nor counted as undone.
+fn unconfirmed(attempt: &'static str, source: &std::io::Error) -> Denial {
+    tracing::error!(attempt, %source, "the store did not confirm a change");
+    Denial::ChangeUnconfirmed
 }
 
 /// Runs `work` to its end, whoever stops waiting for it.
@@ -138,7 +155,7 @@ async fn detached<T: 'static>(work: impl Future<Output = Result<T, Denial>> + 's
     })
 }
 
-fn still_holds(conditions: &Conditions, there: Option<&crate::backend::disk::Metadata>) -> bool {
+fn still_holds(conditions: &Conditions, there: Option<&Metadata>) -> bool {
     let state = there.map(|metadata| State { etag: &metadata.etag, modified: metadata.modified });
     conditions.judge_change(state) == Verdict::Holds
 }
@@ -179,10 +196,9 @@ struct Record {
 impl Recorder {
     pub(crate) fn begin(gateway: &Gateway, client: IpAddr, request_id: &str) -> Self {
         let receipt = Receipt {
-            time: gateway.clock.now().clock,
-            request_id: request_id.to_owned(),
-            client: Some(client.to_canonical().to_string()),
-            ..Receipt::default()
+            request_id: Some(request_id.to_owned()),
+            client: Some(client.to_canonical()),
+            ..Receipt::at(gateway.clock.now().clock)
         };
         Self(Rc::new(Record {
             audit: gateway.audit.clone(),
@@ -194,10 +210,10 @@ impl Recorder {
     /// Notes on whose behalf the request comes.
     pub(crate) fn speaks_for(&self, bearer: Bearer) {
         self.note(|receipt| {
-            receipt.dialect = Some(bearer.dialect.name().to_owned());
+            receipt.dialect = Some(bearer.dialect);
             receipt.signer = Some(bearer.signer);
             receipt.subject = bearer.subject;
-            receipt.key = Some(bearer.key.to_string());
+            receipt.key = Some(bearer.key);
             receipt.id = bearer.id;
             receipt.policy = bearer.policy;
         });
@@ -206,7 +222,7 @@ impl Recorder {
     /// Notes what the request wants.
     pub(crate) fn intends(&self, action: Action, path: &ResourcePath) {
         self.note(|receipt| {
-            receipt.action = Some(action.name().to_owned());
+            receipt.action = Some(action.name());
             receipt.bucket = Some(path.bucket().to_owned());
             receipt.object = Some(path.name().to_owned());
         });
@@ -220,7 +236,7 @@ impl Recorder {
 
     /// Records a refusal.
     pub(crate) fn refused(&self, denial: &Denial) {
-        self.note(|receipt| receipt.reason = Some(denial.reason().to_owned()));
+        self.note(|receipt| receipt.reason = Some(denial.reason().into()));
         self.record(denial.status());
     }
 
@@ -238,7 +254,7 @@ impl Recorder {
     async fn uploaded(&self, bytes: u64, digest: &[u8; 32]) -> Result<(), Denial> {
         self.note(|receipt| {
             receipt.bytes_in = Some(bytes);
-            receipt.digest = Some(blake3::Hash::from_bytes(*digest).to_hex().to_string());
+            receipt.digest = Some(blake3::Hash::from_bytes(*digest));
         });
         self.record_durably(StatusCode::OK).await
     }
@@ -257,7 +273,7 @@ impl Recorder {
         let Some(receipt) = self.0.take(Some(status.as_u16())) else { return Ok(()) };
         self.0.audit.record_durably(receipt).await.map_err(|error| {
             tracing::error!(%error, "what was done cannot be recorded");
-            Denial::LedgerUnavailable
+            Denial::ChangeUnrecorded
         })
     }
 }

@@ -31,7 +31,7 @@ pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
     }
     let counted = grant.levels.iter().any(|level| level.limits.are_counted());
     let charges =
-        |level: &crate::GrantLevel| Charge { name: level.name.clone(), uses_max: level.limits.uses };
+        |level: &crate::GrantLevel| Charge { name: level.name.clone(), uses_max: level.limits.uses, end: level.end };
     Ok(Permit {
         action: intent.action,
         path: intent.path.clone(),

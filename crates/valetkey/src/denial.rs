@@ -67,8 +67,12 @@ pub enum Denial {
     NotFound,
     #[error("the store does not answer; nothing was changed")]
     BackendUnavailable,
+    #[error("the store did not confirm the change; look what is there before you try again")]
+    ChangeUnconfirmed,
     #[error("the ledger does not answer; nothing was changed")]
     LedgerUnavailable,
+    #[error("the change was made, but it could not be recorded; look what is there before you try again")]
+    ChangeUnrecorded,
 }
 
 impl Denial {
@@ -97,8 +101,8 @@ impl Denial {
             Self::PreconditionFailed => "precondition_failed",
             Self::NameConflict => "name_conflict",
             Self::NotFound => "not_found",
-            Self::BackendUnavailable => "backend_unavailable",
-            Self::LedgerUnavailable => "ledger_unavailable",
+            Self::BackendUnavailable | Self::ChangeUnconfirmed => "backend_unavailable",
+            Self::LedgerUnavailable | Self::ChangeUnrecorded => "ledger_unavailable",
         }
     }
 
@@ -123,7 +127,10 @@ impl Denial {
             Self::AlreadyExists | Self::PreconditionFailed => 412,
             Self::TooLarge { .. } | Self::RunsOver { .. } => 413,
             Self::LimitNotSupported(_) | Self::CallNotSupported(_) => 501,
-            Self::BackendUnavailable | Self::LedgerUnavailable => 503,
+            Self::BackendUnavailable
+            | Self::ChangeUnconfirmed
+            | Self::LedgerUnavailable
+            | Self::ChangeUnrecorded => 503,
             Self::QuotaExceeded => 507,
         }
     }

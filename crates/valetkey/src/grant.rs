@@ -66,6 +66,9 @@ pub struct GrantLevel {
     pub fingerprint: Fingerprint,
     /// Its own limits.
     pub limits: Limits,
+    /// The first second at which it opens nothing new, before the house bounded it and whatever is narrowed
+    /// below it: until then what is counted under its name matters.
+    pub end: Timestamp,
 }
 
 /// The name of a level, a tuple: the signer, then for each level down to this one whether it is named by its
@@ -190,8 +193,11 @@ impl From<Key> for Grant {
     fn from(key: Key) -> Self {
         let mut names: Vec<GrantLevel> = Vec::with_capacity(key.levels.len());
         for level in &key.levels {
-            let name = LevelName::of(&key.signer, names.last().map(|parent| &parent.name), level);
-            names.push(GrantLevel { name, fingerprint: level.fingerprint, limits: level.claims.limits });
+            let parent = names.last();
+            let name = LevelName::of(&key.signer, parent.map(|parent| &parent.name), level);
+            let end = stricter(parent.map(|parent| parent.end), level.claims.end);
+            let end = end.expect("a decoded key has an end");
+            names.push(GrantLevel { name, fingerprint: level.fingerprint, limits: level.claims.limits, end });
         }
         let mut levels = key.levels.into_iter();
         let base = levels.next().expect("a key has a base").claims;

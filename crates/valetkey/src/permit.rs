@@ -47,6 +47,8 @@ pub struct Charge {
     pub name: LevelName,
     /// How many uses there are in all, if that is limited at this level.
     pub uses_max: Option<u64>,
+    /// Until when the count matters: the level's own end.
+    pub end: Timestamp,
 }
 
 /// Who vouches for a request, for records.

@@ -68,12 +68,13 @@ async fn take_connections(
     mut draining: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let places = gateway.settings.server.connections_max.div_ceil(start::workers(&gateway.settings));
+    let places = gateway.settings.server.connections_max.get().div_ceil(start::workers(&gateway.settings));
     let places = Arc::new(Semaphore::new(places));
     let mut connections = JoinSet::new();
     // Who asks a draining gateway for its health is still told, until what runs has ended.
+    let mut told = draining.clone();
     let mut drained = pin!(async {
-        let _ = draining.clone().wait_for(|draining| *draining).await;
+        let _ = told.wait_for(|draining| *draining).await;
         tokio::time::sleep(DRAIN_MAX).await;
     });
     loop {

@@ -115,11 +115,6 @@ impl Outbox {
         drop(done);
     }
 
-    /// Whether nothing waits to be sent.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
-    }
-
     /// Forgets what was not sent, when the connection has ended.
     pub(crate) fn clear(&self) {
         let pieces = std::mem::take(&mut *self.0.borrow_mut());

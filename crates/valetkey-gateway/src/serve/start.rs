@@ -9,8 +9,9 @@ use std::sync::atomic::AtomicBool;
 use rustix::process::{Resource, Rlimit};
 use tokio::runtime::{Builder, Runtime};
 use valetkey::{ResourcePath, Timestamp};
-use valetkey_ledger::engine::{Memory, Sqlite};
-use valetkey_ledger::{Action, Ledger, LedgerError, Settlement, UnixSeconds, Unresolved};
+use valetkey_ledger::{
+    Action, Ledger, LedgerError, MemoryLedger, Settlement, SqliteLedger, UnixSeconds, Unresolved,
+};
 
 use crate::admit::seconds;
 use crate::backend::disk::{Disk, Folder, OpenError};
@@ -38,7 +39,10 @@ pub enum StartError {
     #[error("wait for signals: {0}")]
     Signal(#[source] io::Error),
     /// The ledger cannot be opened.
-    #[error("open the ledger: {0}")]
+    #[error(transparent)]
+    LedgerOpen(#[from] valetkey_ledger::OpenError),
+    /// The ledger does not answer.
+    #[error("ask the ledger: {0}")]
     Ledger(#[from] LedgerError),
     /// The audit log cannot be opened.
     #[error("open the audit log: {0}")]
@@ -77,10 +81,10 @@ pub(super) fn raise_descriptor_limit() {
 /// Opens everything that the settings name.
 pub(super) async fn gateway(settings: Settings) -> Result<Gateway, StartError> {
     let ledger: Arc<dyn Ledger> = match &settings.ledger {
-        settings::Ledger::Sqlite { path } => Arc::new(Sqlite::open(path)?),
-        settings::Ledger::Memory => Arc::new(Memory::new()),
+        settings::Ledger::Sqlite { path } => Arc::new(SqliteLedger::open(path)?),
+        settings::Ledger::Memory => Arc::new(MemoryLedger::open()?),
     };
-    let opened = Audit::open(&settings.audit.path, &settings.audit.key_file)?;
+    let opened = Audit::open(&settings.audit.path, &settings.audit.key_file, clock::now)?;
     if let Some(bytes) = opened.mended {
         tracing::warn!(bytes, "the last line of the audit log was half-written and is cut");
     }

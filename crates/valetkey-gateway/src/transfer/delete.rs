@@ -6,7 +6,7 @@ use valetkey_ledger::Purpose;
 
 use super::condition::{Conditions, State, Verdict};
 use super::upload::refused;
-use crate::backend::disk::Folder;
+use crate::backend::disk::{Folder, StoreError};
 use crate::gateway::Gateway;
 
 /// A delete of something that is there.
@@ -43,7 +43,7 @@ pub(crate) async fn plan(
     let there = match there {
         Ok(there) => there,
         // A folder, or an object where a folder would have to be: no object of this name is there.
-        Err(crate::backend::disk::StoreError::NameConflict) => None,
+        Err(StoreError::NameConflict) => None,
         Err(error) => return Err(refused(error, permit)),
     };
     let state = there.as_ref().map(|metadata| State { etag: &metadata.etag, modified: metadata.modified });

@@ -1,7 +1,6 @@
 //! Downloads, and questions about an object.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
