@@ -1,3 +1,4 @@
 //! The gateway.
 
 pub mod notify;
+pub mod observe;

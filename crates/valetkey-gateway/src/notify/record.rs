@@ -8,6 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use valetkey::{Dialect, Fingerprint, Timestamp};
 
 use super::chain::LineHash;
+use crate::observe::disturbs;
 
 /// The names in a record, all in every record and in this order.
 pub const FIELDS: [&str; 19] = [
@@ -231,7 +232,7 @@ impl Object<'_> {
 }
 
 /// Appends `text` as the inside of a JSON string that stays on one line, and reads as it is, in anything
-/// that shows it: control characters, U+2028 and U+2029, and what turns the direction of text are escaped.
+/// that shows it.
 fn escape(text: &str, line: &mut String) {
     let mut plain_from = 0;
     for (at, char) in text.char_indices() {
@@ -249,10 +250,9 @@ fn escape(text: &str, line: &mut String) {
     line.push_str(&text[plain_from..]);
 }
 
-/// Whether a record must not hold `char` as it is. All such characters lie below U+10000.
+/// Whether a record must not hold `char` as it is.
 fn is_escaped(char: char) -> bool {
-    matches!(char, '"' | '\\' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-        || char.is_control()
+    matches!(char, '"' | '\\') || disturbs(char)
 }
 
 /// Cuts `text` to at most `bytes_max` bytes, between two characters.
