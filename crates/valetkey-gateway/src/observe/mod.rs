@@ -1,0 +1,7 @@
+//! What an operator sees of a running gateway: logs, and nothing in them that opens a door.
+
+pub mod log;
+mod plain;
+pub mod redact;
+
+pub(crate) use plain::disturbs;
