@@ -1,1 +1,4 @@
 //! The gateway.
+
+pub mod clock;
+pub mod settings;
