@@ -1,0 +1,147 @@
+//! The limits of a signer or a policy.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use valetkey::{Ceiling, ClientRanges, Disposition, Limits, ResourcePath, Scopes, Timestamp, Verb, Verbs};
+
+use super::errors::Findings;
+use super::measure::{DURATION_RULE, SIZE_RULE, Span, parse_duration, parse_size};
+use super::names::nearest;
+use super::section::Section;
+
+/// The longest lifetime that can be written, a hundred years.
+const LIFETIME_MAX: Duration = Duration::from_secs(36_500 * 86_400);
+
+/// The largest number of a key, 2^63-1.
+pub(crate) const NUMBER_MAX: u64 = i64::MAX.cast_unsigned();
+
+/// What a point in time must look like, to follow "must be".
+pub(crate) const TIME_RULE: &str = "a time in UTC as 2026-11-22T00:00:00Z";
+
+/// Reads the limits that signers and policies share.
+pub(super) fn read(section: &mut Section<'_>, buckets: &BTreeSet<&str>, findings: &mut Findings) -> Ceiling {
+    let start = section.time("start", TIME_RULE, findings, Timestamp::parse);
+    let end = section.time("end", TIME_RULE, findings, Timestamp::parse);
+    if let (Some(start), Some(end)) = (&start, &end)
+        && start.value >= end.value
+    {
+        findings.fault(start.at, format!("start {} is not before end {}", start.value, end.value));
+    }
+    let size_max = section.number_or("max", SIZE_RULE, findings, parse_size);
+    let size_min = section.number_or("min", SIZE_RULE, findings, parse_size);
+    if let (Some(min), Some(max)) = (&size_min, &size_max)
+        && min.value > max.value
+    {
+        findings.fault(min.at, format!("min {} exceeds max {}", min.value, max.value));
+    }
+    let rule = "inline or attachment with parameters, in printable ASCII";
+    let uses = section.number("uses", 1..=NUMBER_MAX, findings);
+    Ceiling {
+        scopes: scopes(section, buckets, findings),
+        allow: verbs(section, findings),
+        start: start.map(|start| start.value),
+        end: end.map(|end| end.value),
+        max_lifetime: duration(section, "max_lifetime", Duration::from_secs(1)..=LIFETIME_MAX, findings),
+        size_max: size_max.map(|max| max.value),
+        size_min: size_min.map(|min| min.value),
+        limits: Limits { uses: uses.map(|uses| uses.value), ..Limits::default() },
+        clients: clients(section, findings),
+        disposition: section
+            .parsed("disposition", rule, findings, Disposition::parse)
+            .map(|disposition| disposition.value),
+        lease: None,
+    }
+}
+
+/// Reads a duration in `range`.
+pub(super) fn duration(
+    section: &mut Section<'_>,
+    name: &'static str,
+    range: std::ops::RangeInclusive<Duration>,
+    findings: &mut Findings,
+) -> Option<Duration> {
+    let duration = section.parsed(name, DURATION_RULE, findings, parse_duration)?;
+    if !range.contains(&duration.value) {
+        let (least, most) = (Span(*range.start()), Span(*range.end()));
+        findings.fault(
+            duration.at,
+            format!("{name} {:?} must be from {least} to {most}", Span(duration.value).to_string()),
+        );
+        return None;
+    }
+    Some(duration.value)
+}
+
+fn scopes(section: &mut Section<'_>, buckets: &BTreeSet<&str>, findings: &mut Findings) -> Option<Scopes> {
+    let texts = section.texts("scope", findings)?.value;
+    let mut paths = Vec::with_capacity(texts.len());
+    for text in texts {
+        match ResourcePath::from_text(text.value) {
+            Ok(path) if buckets.contains(path.bucket()) => paths.push(path),
+            Ok(path) => {
+                let bucket = path.bucket();
+                findings.fault(
+                    text.at,
+                    format!("scope {:?}: {}", text.value, missing("bucket", bucket, buckets.iter().copied())),
+                );
+            }
+            Err(error) => findings.fault(text.at, format!("scope {:?}: {error}", text.value)),
+        }
+    }
+    Some(Scopes::any_of(paths))
+}
+
+/// That nothing is called `name`, and what the operator may have meant.
+pub(crate) fn missing<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    match nearest(name, known).as_slice() {
+        [] => format!("there is no {kind} {name:?}; none is configured"),
+        [one] => format!("there is no {kind} {name:?}; there is {one}"),
+        several => format!("there is no {kind} {name:?}; there are {}", several.join(", ")),
+    }
+}
+
+fn verbs(section: &mut Section<'_>, findings: &mut Findings) -> Option<Verbs> {
+    let texts = section.texts("allow", findings)?.value;
+    let mut verbs = Verbs::NONE;
+    for text in texts {
+        match Verb::from_name(text.value) {
+            Some(verb) => verbs = verbs.with(verb),
+            None => {
+                let known = nearest(text.value, Verb::ALL.map(Verb::name)).join(", ");
+                findings.fault(text.at, format!("allow has no verb {:?}; it knows {known}", text.value));
+            }
+        }
+    }
+    Some(verbs)
+}
+
+fn clients(section: &mut Section<'_>, findings: &mut Findings) -> Option<ClientRanges> {
+    let texts = section.texts("ip", findings)?.value;
+    let mut ranges = Vec::with_capacity(texts.len());
+    for text in texts {
+        match parse_range(text.value) {
+            Ok(range) => ranges.push(range),
+            Err(message) => findings.fault(text.at, format!("ip {message}")),
+        }
+    }
+    Some(ClientRanges::of(ranges))
+}
+
+/// Reads an address range, or one address, or says what is wrong with it.
+pub(crate) fn parse_range(text: &str) -> Result<IpNet, String> {
+    let range = match text.parse::<IpNet>() {
+        Ok(range) => range,
+        Err(_) => text
+            .parse::<std::net::IpAddr>()
+            .map(IpNet::from)
+            .map_err(|_| format!("{text:?} must be an address range as 10.0.0.0/8 or 2001:db8::/32"))?,
+    };
+    if range.trunc() != range {
+        // Cutting the bits off would open the key to more addresses than somebody wrote.
+        let one = IpNet::from(range.addr());
+        return Err(format!("{text:?} has bits beyond its length; write {} or {one}", range.trunc()));
+    }
+    Ok(range)
+}

@@ -1,0 +1,201 @@
+//! What operators write: one TOML file, read into settings that cannot be wrong.
+//!
+//! What was typed ([`section`], with its names in [`names`]) and what it means ([`Settings`]) are two types.
+//! Between them everything is checked, all faults are told at once, and a setting that this version does not
+//! enforce is refused: a limit that somebody wrote is never silently left out. Secrets are read here and
+//! nowhere else, and are in no message.
+
+mod ceiling;
+pub mod embedded;
+mod errors;
+pub mod measure;
+mod names;
+mod place;
+mod read;
+mod secret;
+mod section;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeTable;
+use valetkey::{Ceiling, Grant, House, Parameter, Parameters, SignerSecrets};
+
+use self::errors::{Findings, Position};
+use self::section::Section;
+
+pub(crate) use self::ceiling::{NUMBER_MAX, TIME_RULE, missing, parse_range};
+pub use self::errors::{SettingsError, SettingsErrors};
+
+/// The parameters of a key that this version enforces. A key that names another is answered `not_supported`.
+pub const ENFORCED: Parameters = Parameters::ALL
+    .without(Parameter::In)
+    .without(Parameter::Out)
+    .without(Parameter::Files)
+    .without(Parameter::Rate)
+    .without(Parameter::Parallel)
+    .without(Parameter::Renew)
+    .without(Parameter::Type)
+    .without(Parameter::Digest);
+
+/// What the name of the configuration file is where nobody says another.
+pub const FILE_NAME: &str = "valetkey.toml";
+
+/// What a configuration file means. All paths are absolute.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where and how the gateway listens.
+    pub server: Server,
+    /// Where uses are remembered.
+    pub ledger: Ledger,
+    /// Where requests are recorded.
+    pub audit: Audit,
+    /// Where bytes live, by name.
+    pub backends: BTreeMap<String, Backend>,
+    /// The buckets, by name; each names a backend that exists.
+    pub buckets: BTreeMap<String, Bucket>,
+    /// Who may sign keys, by name; each names a policy that exists, or none.
+    pub signers: BTreeMap<String, Signer>,
+    /// The stored access policies, by name.
+    pub policies: BTreeMap<String, Ceiling>,
+    /// What an operator should know of this configuration, to be said at every start.
+    pub warnings: Vec<String>,
+}
+
+/// Where and how the gateway listens.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The address and port.
+    pub listen: SocketAddr,
+    /// What stands before the path in a URL: scheme, host and port, without a slash at its end.
+    pub public_url: String,
+    /// How far an application's clock may be ahead of ours.
+    pub clock_skew: Duration,
+    /// How long a download's lease lasts after its last request, where no policy says.
+    pub lease: Duration,
+    /// How many threads serve; `None` is one for each core.
+    pub workers: Option<NonZeroUsize>,
+    /// How many connections are open at once, over all threads.
+    pub connections_max: NonZeroUsize,
+}
+
+/// Where uses are remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ledger {
+    /// In a SQLite database.
+    Sqlite {
+        /// The database's file.
+        path: PathBuf,
+    },
+    /// In memory: a restart forgets every use.
+    Memory,
+}
+
+/// Where requests are recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The log, a JSON object a line.
+    pub path: PathBuf,
+    /// The key of the chain over its lines.
+    pub key_file: PathBuf,
+}
+
+/// Where bytes live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// In a folder on local disk.
+    Disk {
+        /// The folder. It need not exist yet.
+        root: PathBuf,
+    },
+}
+
+/// A named space of objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// The name of its backend.
+    pub backend: String,
+    /// Where it begins within the backend: `""`, or folders as `a/b/`.
+    pub prefix: String,
+}
+
+/// Who may sign keys.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    /// What its keys are signed with.
+    pub secrets: SignerSecrets,
+    /// The most that it can grant.
+    pub ceiling: Ceiling,
+    /// The policy that bounds all its keys.
+    pub policy: Option<String>,
+}
+
+impl Settings {
+    /// Reads the configuration file at `path`, and the secrets that it names.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, or that it cannot be read.
+    pub fn load(path: &Path) -> Result<Self, SettingsErrors> {
+        Self::load_with(path, &|name| std::env::var_os(name))
+    }
+
+    /// Reads a configuration whose secrets may stand in `environment`.
+    pub(crate) fn load_with(
+        path: &Path,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, SettingsErrors> {
+        let of_file = |message| SettingsErrors::of_file(path, message);
+        let bytes = std::fs::read(path).map_err(|error| of_file(format!("read configuration: {error}")))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| of_file("the configuration is not UTF-8 text".to_owned()))?;
+        let file =
+            std::path::absolute(path).map_err(|error| of_file(format!("read configuration: {error}")))?;
+
+        let mut findings = Findings::default();
+        let (document, errors) = DeTable::parse_recoverable(&text);
+        if !errors.is_empty() {
+            for error in errors {
+                // Only the message: the error's own print quotes the line, which may hold a secret.
+                let at = Position(error.span().map_or(0, |span| span.start));
+                findings.fault(at, error.message());
+            }
+            // What a broken line hides would be told as missing, so that is not looked for.
+            return Err(findings.conclude(path, &text).expect_err("a syntax error is a fault"));
+        }
+        let section = Section::document(document.get_ref(), &names::DOCUMENT);
+        let settings = read::read(section, &file, environment, &mut findings);
+        let warnings = findings.conclude(path, &text)?;
+        Ok(Self { warnings, ..settings })
+    }
+
+    /// What the house says about `grant`.
+    ///
+    /// # Panics
+    /// Where the grant's signer is not configured. It is wherever these settings' secrets verified the key.
+    pub fn house(&self, grant: &Grant) -> House<'_> {
+        let signer = self.signers.get(grant.signer()).expect("the signer's secret verified the key");
+        // The key's own policy comes last, so that its lease goes before the signer's.
+        let named = [signer.policy.as_deref(), grant.policy()];
+        House {
+            signer: &signer.ceiling,
+            policies: named.into_iter().flatten().map(|name| self.policies.get(name)).collect(),
+            clock_skew: self.server.clock_skew,
+            lease: self.server.lease,
+            enforced: ENFORCED,
+        }
+    }
+
+    /// The folder in which a bucket's objects live; `None` where there is no such bucket.
+    pub fn folder(&self, bucket: &str) -> Option<PathBuf> {
+        let bucket = self.buckets.get(bucket)?;
+        let Backend::Disk { root } = self.backends.get(&bucket.backend)?;
+        Some(root.join(&bucket.prefix))
+    }
+}
+
+#[cfg(test)]
+mod tests;
