@@ -3,6 +3,10 @@
 
 mod answers;
 mod conditions;
+mod headers;
 mod keys;
+mod limits;
+mod scope_and_path;
 mod size;
 mod uses;
+mod verbs;
