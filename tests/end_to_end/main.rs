@@ -2,11 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
 
 mod answers;
+mod audit;
+mod command;
 mod conditions;
+mod configuration;
 mod headers;
+mod hostile;
 mod keys;
 mod limits;
 mod scope_and_path;
 mod size;
+mod time;
 mod uses;
 mod verbs;
