@@ -6,6 +6,7 @@ use valetkey_tests::expect::accepted;
 use valetkey_tests::gateway::Gateway;
 use valetkey_tests::http::{Connection, Request, USER_AGENT};
 use valetkey_tests::key::Key;
+use valetkey_tests::process::raise_file_limit;
 
 /// Sends bytes, and gives all answers' status codes in order. The gateway must close by itself, or when we have.
 fn statuses(gateway: &Gateway, bytes: &[u8]) -> Vec<u16> {
@@ -269,6 +270,7 @@ fn connection_survives_refusals() {
 /// A171 in small: heads that never end are dropped in time, and others are served meanwhile.
 #[test]
 fn slow_heads_are_dropped_and_others_served() {
+    raise_file_limit();
     let gateway = Gateway::new();
     gateway.plant("/files/a", "aaaa");
     let url = Key::new("/files/a", "read").url();

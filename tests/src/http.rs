@@ -434,3 +434,79 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
         .windows(needle.len())
         .position(|window| window == needle)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::thread;
+
+    use super::*;
+
+    /// What the client makes of an answer with exactly these bytes.
+    fn read(method: &str, bytes: &'static [u8]) -> Result<Answer> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("accept");
+            stream.write_all(bytes).expect("send the answer");
+        });
+        let answer = Connection::open(address)?.read_answer(method);
+        server.join().expect("the server ends");
+        answer
+    }
+
+    #[test]
+    fn interim_answers_and_doubled_headers_are_kept() {
+        let bytes = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: 1\r\na: 2\r\nContent-Length: 2\r\n\r\nhi";
+        let answer = read("GET", bytes).expect("an answer");
+        assert_eq!(
+            (answer.status, answer.interim, answer.body),
+            (200, vec![100], b"hi".to_vec())
+        );
+        assert_eq!(
+            answer
+                .headers
+                .iter()
+                .filter(|(name, _)| name == "a")
+                .count(),
+            2
+        );
+    }
+
+    #[test]
+    fn chunked_body_is_unframed() {
+        let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\na\r\n0123456789\r\n0\r\n\r\n";
+        assert_eq!(
+            read("GET", bytes).expect("an answer").body,
+            b"abc0123456789"
+        );
+        let head_only = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        assert_eq!(read("HEAD", head_only).expect("an answer").body, b"");
+    }
+
+    #[test]
+    fn short_and_doubtful_answers_are_errors() {
+        let doubtful: [&'static [u8]; 5] = [
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+            b"SSH-2.0-OpenSSH\r\n\r\n",
+        ];
+        for bytes in doubtful {
+            assert!(
+                read("GET", bytes).is_err(),
+                "{:?}",
+                String::from_utf8_lossy(bytes)
+            );
+        }
+    }
+
+    #[test]
+    fn chunks_are_framed_as_they_are_read() {
+        assert_eq!(
+            chunked(b"abcdefg", 3),
+            b"3\r\nabc\r\n3\r\ndef\r\n1\r\ng\r\n0\r\n\r\n"
+        );
+    }
+}

@@ -67,6 +67,14 @@ pub fn wait_until(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) 
     Ok(())
 }
 
+/// Lets this process, and those it starts from now on, have as many open files as the system allows.
+pub fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("raising to the hard limit is allowed to all");
+}
+
 fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
