@@ -1,1 +1,21 @@
-//! End-to-end tests.
+//! End-to-end tests: a real gateway process, spoken to over its socket, judged by the public contract alone.
+#![allow(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
+
+mod answers;
+mod audit;
+mod command;
+mod conditions;
+mod configuration;
+mod disk_full;
+mod headers;
+mod hostile;
+mod http2;
+mod keys;
+mod large;
+mod limits;
+mod scope_and_path;
+mod signers;
+mod size;
+mod time;
+mod uses;
+mod verbs;
