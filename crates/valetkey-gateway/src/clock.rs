@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The one place that reads the clock.
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -35,20 +34,4 @@ impl Clock {
 pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_unix(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)).min(Timestamp::MAX)
-=======
-//! The one place where the clock is read; everywhere else time is an argument.
-
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use valetkey::Timestamp;
-
-/// What the system's clock says, in whole seconds.
-pub fn now() -> Timestamp {
-    let secs = match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
-        // A clock before 1970 opens nothing early: it only makes every window look further off.
-        Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |secs| -secs),
-    };
-    Timestamp::from_unix(secs).min(Timestamp::MAX)
->>>>>>> settings
 }
