@@ -1,4 +1,5 @@
 //! The gateway.
 
 pub mod clock;
+pub mod command;
 pub mod settings;
