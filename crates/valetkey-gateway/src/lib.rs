@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod clock;
+pub mod command;
 pub mod notify;
 pub mod observe;
 pub mod serve;

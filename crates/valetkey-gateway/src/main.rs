@@ -1,7 +1,52 @@
 //! The command `valetkey`.
-fn main() {
-    valetkey_gateway::observe::log::start(std::env::var("RUST_LOG").ok().as_deref()).expect("first");
-    let file = std::env::args().skip_while(|a| a != "--config").nth(1).expect("--config FILE");
-    let settings = valetkey_gateway::settings::Settings::load(std::path::Path::new(&file)).expect("settings");
-    valetkey_gateway::serve::run(settings, |a| eprintln!("listening on {a}")).expect("serve");
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use valetkey_gateway::command::check::Acceptance;
+use valetkey_gateway::command::serve::Prepared;
+use valetkey_gateway::command::{self, Cli, Gateway, Streams, Verdict};
+use valetkey_gateway::settings::{Ledger, Settings};
+use valetkey_gateway::{clock, observe, serve};
+use valetkey_ledger::UnixSeconds;
+use valetkey_ledger::engine::sqlite;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut streams =
+        Streams { input: &mut std::io::stdin(), out: &mut std::io::stdout(), notes: &mut std::io::stderr() };
+    match command::run(cli, clock::now(), &mut streams, Gateway { serve: run_gateway, accept }) {
+        Verdict::Done => ExitCode::SUCCESS,
+        Verdict::Refused => ExitCode::FAILURE,
+    }
+}
+
+/// Serves until it is told to stop. What a first start has to say is said once connections are taken.
+fn run_gateway(prepared: Prepared) -> anyhow::Result<()> {
+    observe::log::start(std::env::var("RUST_LOG").ok().as_deref()).context("start the log")?;
+    serve::run(prepared.settings, |address| {
+        tracing::info!(%address, "listening");
+        if let Some(welcome) = &prepared.welcome {
+            // Where nobody reads it, nothing is lost.
+            let _ = writeln!(std::io::stdout(), "{welcome}");
+        }
+    })?;
+    Ok(())
+}
+
+/// Writes the operator's acceptance into the ledger, which a running gateway then reads.
+fn accept(settings: &Settings, acceptance: Acceptance) -> anyhow::Result<()> {
+    let Ledger::Sqlite { path } = &settings.ledger else {
+        anyhow::bail!("a ledger in memory has nothing to accept");
+    };
+    let acceptance = match acceptance {
+        Acceptance::NewLedger => valetkey_ledger::Acceptance::NewLedger,
+        Acceptance::Clock => {
+            let now = u64::try_from(clock::now().unix()).context("the clock lies before 1970")?;
+            valetkey_ledger::Acceptance::Clock(UnixSeconds(now))
+        }
+    };
+    sqlite::accept(path, acceptance).context("write the acceptance")
 }

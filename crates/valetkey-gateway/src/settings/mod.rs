@@ -1,6 +1,6 @@
 //! What operators write: one TOML file, read into settings that cannot be wrong.
 //!
-//! What was typed ([`section`], with its names in [`names`]) and what it means ([`Settings`]) are two types.
+//! What was typed (`section`, with its names in `names`) and what it means ([`Settings`]) are two types.
 //! Between them everything is checked, all faults are told at once, and a setting that this version does not
 //! enforce is refused: a limit that somebody wrote is never silently left out. Secrets are read here and
 //! nowhere else, and are in no message.
@@ -14,6 +14,7 @@ mod place;
 mod read;
 mod secret;
 mod section;
+mod server;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

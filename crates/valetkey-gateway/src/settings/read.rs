@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +10,7 @@ use valetkey::{Ceiling, ResourcePath, Secret, SignerSecrets};
 use super::ceiling::{self, missing};
 use super::errors::{Findings, Position};
 use super::section::{Placed, Section};
-use super::{Audit, Backend, Bucket, Ledger, Server, Settings, Signer, names, place, secret};
+use super::{Audit, Backend, Bucket, Ledger, Settings, Signer, names, place, secret, server};
 
 /// Reads the whole document. Where something is at fault, what is returned is not to be used.
 pub(super) fn read(
@@ -24,8 +22,8 @@ pub(super) fn read(
     let mut reader = Reader { folder: file.parent().unwrap_or(Path::new("/")), private: Vec::new() };
     reader.keep_private(file.to_owned(), "the configuration", Position(0));
 
-    let server = server(document.table("server", &names::SERVER, findings), findings);
-    admin(document.table("admin", &names::ADMIN, findings), findings);
+    let server = server::read(document.table("server", &names::SERVER, findings), findings);
+    server::read_admin(document.table("admin", &names::ADMIN, findings), findings);
     let ledger = reader.ledger(document.table("ledger", &names::LEDGER, findings), findings);
     let audit = reader.audit(document.table("audit", &names::AUDIT, findings), findings);
     let backends = reader.backends(document.tables("backends", &names::BACKEND, findings), findings);
@@ -64,92 +62,6 @@ pub(super) fn read(
             .collect(),
         warnings: Vec::new(),
     }
-}
-
-fn server(mut section: Section<'_>, findings: &mut Findings) -> Server {
-    const WORKERS_MAX: u64 = 1024;
-    const CONNECTIONS_MAX: u64 = 1_000_000;
-    const DAY: Duration = Duration::from_secs(86_400);
-
-    let rule = "an address and a port as 127.0.0.1:8080 or [::]:8080";
-    let listen = section
-        .parsed("listen", rule, findings, |text| text.parse().ok())
-        .map_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), |listen| listen.value);
-    let rule = "http:// or https://, a host and perhaps a port, as https://files.example.com";
-    let public_url = section.parsed("public_url", rule, findings, parse_origin).map(|url| url.value);
-    let skew = ceiling::duration(
-        &mut section,
-        "clock_skew",
-        Duration::ZERO..=Duration::from_secs(15 * 60),
-        findings,
-    );
-    let lease = ceiling::duration(&mut section, "lease", Duration::from_secs(1)..=DAY, findings);
-    let count = |number: Placed<u64>| usize::try_from(number.value).ok().and_then(NonZeroUsize::new);
-    let workers = section.number("workers", 1..=WORKERS_MAX, findings).and_then(count);
-    let connections_max = section.number("connections_max", 1..=CONNECTIONS_MAX, findings).and_then(count);
-    section.finish(findings);
-
-    if !listen.ip().to_canonical().is_loopback() {
-        findings.warn(format!(
-            "keys and objects travel unencrypted: {listen} is plain HTTP and not a loopback address; put a TLS \
-             front before it"
-        ));
-    }
-    let public_url = public_url.unwrap_or_else(|| {
-        let url = format!("http://{}", reachable(listen));
-        if listen.ip().is_unspecified() {
-            findings.warn(format!("public_url is not set, so signed URLs begin with {url}"));
-        }
-        url
-    });
-    Server {
-        listen,
-        public_url,
-        clock_skew: skew.unwrap_or(Duration::from_secs(30)),
-        lease: lease.unwrap_or(Duration::from_secs(10 * 60)),
-        workers,
-        connections_max: connections_max.unwrap_or(const { NonZeroUsize::new(10_000).unwrap() }),
-    }
-}
-
-/// The address at which a client on this machine finds a listener.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-        std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
-}
-
-/// Reads scheme, host and port. A path has no place there: keys sign the path that the gateway sees.
-fn parse_origin(text: &str) -> Option<String> {
-    let origin = text.strip_suffix('/').unwrap_or(text);
-    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))?;
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (authority, None),
-    };
-    let literal = |host: &str| {
-        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')?.parse::<Ipv6Addr>().ok()).is_some()
-    };
-    let name = |host: &str| {
-        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
-    };
-    let port_is_sound =
-        port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok());
-    ((name(host) || literal(host)) && port_is_sound).then(|| origin.to_owned())
-}
-
-fn admin(mut section: Section<'_>, findings: &mut Findings) {
-    if !section.is_present() {
-        return;
-    }
-    for name in names::ADMIN.enforced {
-        section.text(name, findings);
-    }
-    section.finish(findings);
-    findings.warn("[admin] is not offered by this version yet; no admin listener is opened");
 }
 
 fn buckets<'a>(

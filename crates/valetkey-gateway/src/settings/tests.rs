@@ -168,6 +168,12 @@ fn a_file_that_cannot_be_read_is_told_without_a_line() {
 #[test]
 fn broken_toml_is_told_without_quoting_the_line() {
     check(&format!("[server]\nlisten = \"1\"\nsecret = {SECRET}\n"), &[(3, "")]);
+    for broken in
+        ["=s3cr3t", "= \"s3cr3t", "= s3cr3t-s3cr3t", "= 's3cr3t", "= 5s3cr3t", "= \"s3cr3t\\q\"", "= [s3cr3t"]
+    {
+        let errors = Bench::new().load(&format!("[signers.web]\nsecret {broken}\n")).unwrap_err().to_string();
+        assert!(errors.contains("valetkey.toml:2: ") && !errors.contains("s3cr3t"), "{errors}");
+    }
     check("[server]\n[server]\n", &[(2, "duplicate")]);
 }
 

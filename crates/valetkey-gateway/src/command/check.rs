@@ -1,0 +1,229 @@
+//! `valetkey check`: the configuration explained.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::explain::CeilingView;
+use super::{Options, Streams, Verdict, write_json};
+use crate::settings::measure::Span;
+use crate::settings::{Ledger, Settings, SettingsErrors};
+
+/// What `valetkey check` takes.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct CheckArgs {
+    /// Take a ledger that is new while the audit log is not: uses that were counted before are forgotten
+    #[arg(long)]
+    pub accept_new_ledger: bool,
+    /// Take the clock as it is, though it is far behind the highest time seen
+    #[arg(long)]
+    pub accept_clock: bool,
+}
+
+/// What an operator accepts that the gateway distrusts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acceptance {
+    /// A ledger that is new while the audit log is not.
+    pub new_ledger: bool,
+    /// A clock behind the highest time seen.
+    pub clock: bool,
+}
+
+/// Explains the configuration, then accepts what the flags say.
+///
+/// # Errors
+/// Where no configuration could be read, or `accept` fails.
+pub fn run(
+    options: &Options,
+    args: &CheckArgs,
+    streams: &mut Streams<'_>,
+    accept: impl FnOnce(&Settings, Acceptance) -> anyhow::Result<()>,
+) -> anyhow::Result<Verdict> {
+    let settings = match options.load() {
+        Ok(settings) => settings,
+        Err(error) => {
+            if let (true, Some(errors)) = (options.json, error.downcast_ref()) {
+                write_json(streams.out, &FaultyView::of(errors))?;
+            }
+            return Err(error);
+        }
+    };
+    let view = SettingsView::of(options, &settings);
+    if options.json {
+        write_json(streams.out, &view)?;
+    } else {
+        view.explain(streams.out)?;
+    }
+    for warning in &settings.warnings {
+        writeln!(streams.notes, "warning: {warning}")?;
+    }
+    let acceptance = Acceptance { new_ledger: args.accept_new_ledger, clock: args.accept_clock };
+    if acceptance.new_ledger || acceptance.clock {
+        accept(&settings, acceptance)?;
+        for (accepted, what) in [(acceptance.new_ledger, "the new ledger"), (acceptance.clock, "the clock")] {
+            if accepted {
+                writeln!(streams.notes, "accepted {what}")?;
+            }
+        }
+    }
+    Ok(Verdict::Done)
+}
+
+/// A faulty configuration in JSON.
+#[derive(Serialize)]
+struct FaultyView {
+    valid: bool,
+    errors: Vec<FaultView>,
+}
+
+#[derive(Serialize)]
+struct FaultView {
+    file: String,
+    line: Option<usize>,
+    message: String,
+}
+
+impl FaultyView {
+    fn of(errors: &SettingsErrors) -> Self {
+        let fault = |error: &crate::settings::SettingsError| FaultView {
+            file: error.file.display().to_string(),
+            line: error.line,
+            message: error.message.clone(),
+        };
+        Self { valid: false, errors: errors.iter().map(fault).collect() }
+    }
+}
+
+/// A configuration as it is told. It has no secret in it.
+#[derive(Serialize)]
+struct SettingsView {
+    valid: bool,
+    config: String,
+    listen: String,
+    public_url: String,
+    clock_skew: String,
+    lease: String,
+    workers: Option<usize>,
+    connections_max: usize,
+    ledger: LedgerView,
+    audit: AuditView,
+    buckets: BTreeMap<String, BucketView>,
+    signers: BTreeMap<String, SignerView>,
+    policies: BTreeMap<String, CeilingView>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct LedgerView {
+    engine: &'static str,
+    path: Option<String>,
+}
+
+#[derive(Serialize)]
+struct AuditView {
+    path: String,
+    key_file: String,
+}
+
+#[derive(Serialize)]
+struct BucketView {
+    backend: String,
+    folder: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SignerView {
+    policy: Option<String>,
+    previous_secret: bool,
+    #[serde(flatten)]
+    ceiling: CeilingView,
+}
+
+impl SettingsView {
+    fn of(options: &Options, settings: &Settings) -> Self {
+        let server = &settings.server;
+        let bucket = |(name, bucket): (&String, &crate::settings::Bucket)| {
+            let folder = settings.folder(name).map(|folder| folder.display().to_string());
+            (name.clone(), BucketView { backend: bucket.backend.clone(), folder })
+        };
+        let signer = |(name, signer): (&String, &crate::settings::Signer)| {
+            let view = SignerView {
+                policy: signer.policy.clone(),
+                previous_secret: signer.secrets.previous.is_some(),
+                ceiling: CeilingView::of(&signer.ceiling),
+            };
+            (name.clone(), view)
+        };
+        Self {
+            valid: true,
+            config: options.path().display().to_string(),
+            listen: server.listen.to_string(),
+            public_url: server.public_url.clone(),
+            clock_skew: Span(server.clock_skew).to_string(),
+            lease: Span(server.lease).to_string(),
+            workers: server.workers.map(std::num::NonZeroUsize::get),
+            connections_max: server.connections_max.get(),
+            ledger: match &settings.ledger {
+                Ledger::Sqlite { path } => {
+                    LedgerView { engine: "sqlite", path: Some(path.display().to_string()) }
+                }
+                Ledger::Memory => LedgerView { engine: "memory", path: None },
+            },
+            audit: AuditView {
+                path: settings.audit.path.display().to_string(),
+                key_file: settings.audit.key_file.display().to_string(),
+            },
+            buckets: settings.buckets.iter().map(bucket).collect(),
+            signers: settings.signers.iter().map(signer).collect(),
+            policies: settings
+                .policies
+                .iter()
+                .map(|(name, ceiling)| (name.clone(), CeilingView::of(ceiling)))
+                .collect(),
+            warnings: settings.warnings.clone(),
+        }
+    }
+
+    fn explain(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        writeln!(out, "{} is sound", self.config)?;
+        writeln!(out, "listens on {}, and signs URLs that begin with {}", self.listen, self.public_url)?;
+        writeln!(out, "an application's clock may be {} ahead", self.clock_skew)?;
+        writeln!(out, "a download may pause for {} and still be one use", self.lease)?;
+        let workers = self.workers.map_or("as many threads as cores".to_owned(), |n| format!("{n} threads"));
+        writeln!(out, "serves up to {} connections on {workers}", self.connections_max)?;
+        match &self.ledger.path {
+            Some(path) => writeln!(out, "remembers uses in {path} ({})", self.ledger.engine)?,
+            None => writeln!(out, "remembers uses in memory, until it stops")?,
+        }
+        writeln!(out, "records requests in {}, with the key {}", self.audit.path, self.audit.key_file)?;
+        for (name, bucket) in &self.buckets {
+            let folder = bucket.folder.as_deref().unwrap_or("nowhere");
+            writeln!(
+                out,
+                "\nbucket {name}\n  /{name}/ is the folder {folder}, of backend {}",
+                bucket.backend
+            )?;
+        }
+        for (name, signer) in &self.signers {
+            writeln!(out, "\nsigner {name}, whose keys can do no more than this")?;
+            explain_ceiling(&signer.ceiling, out)?;
+            if let Some(policy) = &signer.policy {
+                writeln!(out, "  all of them within policy {policy}")?;
+            }
+            if signer.previous_secret {
+                writeln!(out, "  a previous secret still verifies")?;
+            }
+        }
+        for (name, ceiling) in &self.policies {
+            writeln!(out, "\npolicy {name}, whose keys can do no more than this")?;
+            explain_ceiling(ceiling, out)?;
+        }
+        Ok(())
+    }
+}
+
+fn explain_ceiling(ceiling: &CeilingView, out: &mut dyn Write) -> std::io::Result<()> {
+    ceiling.sentences().iter().try_for_each(|sentence| writeln!(out, "  {sentence}"))
+}

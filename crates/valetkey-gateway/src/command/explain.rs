@@ -1,0 +1,90 @@
+//! A ceiling in words and in JSON.
+
+use serde::Serialize;
+use valetkey::Ceiling;
+
+use crate::settings::measure::{Size, Span};
+
+/// A ceiling, limit by limit, each under its name in the configuration.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct CeilingView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allow: Option<Vec<&'static str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_lifetime: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uses: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disposition: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<String>,
+}
+
+impl CeilingView {
+    pub(super) fn of(ceiling: &Ceiling) -> Self {
+        let span = |duration| Span(duration).to_string();
+        Self {
+            scope: ceiling
+                .scopes
+                .as_ref()
+                .map(|scopes| scopes.paths().iter().map(ToString::to_string).collect()),
+            allow: ceiling.allow.map(|verbs| verbs.iter().map(valetkey::Verb::name).collect()),
+            start: ceiling.start.map(|time| time.to_string()),
+            end: ceiling.end.map(|time| time.to_string()),
+            max_lifetime: ceiling.max_lifetime.map(span),
+            max: ceiling.size_max,
+            min: ceiling.size_min,
+            uses: ceiling.limits.uses,
+            ip: ceiling
+                .clients
+                .as_ref()
+                .map(|clients| clients.to_string().split(',').map(str::to_owned).collect()),
+            disposition: ceiling.disposition.as_ref().map(|disposition| disposition.as_str().to_owned()),
+            lease: ceiling.lease.map(span),
+        }
+    }
+
+    /// One sentence for each limit.
+    pub(super) fn sentences(&self) -> Vec<String> {
+        let list = |items: &[String]| items.join(", ");
+        [
+            Some(match &self.scope {
+                Some(paths) => format!("opens {}", list(paths)),
+                None => "opens every bucket".to_owned(),
+            }),
+            Some(match &self.allow {
+                Some(verbs) => format!("allows {}", verbs.join(", ")),
+                None => "allows everything".to_owned(),
+            }),
+            self.start.as_ref().map(|time| format!("opens nothing before {time}")),
+            self.end.as_ref().map(|time| format!("opens nothing new from {time} on")),
+            self.max_lifetime.as_ref().map(|span| format!("a key ends at most {span} from now")),
+            self.max.map(|bytes| format!("an upload has at most {}", Size(bytes))),
+            self.min.map(|bytes| format!("an upload has at least {}", Size(bytes))),
+            self.uses.map(|uses| format!("a key has at most {}", uses_text(uses))),
+            self.ip.as_ref().map(|ranges| format!("for clients from {}", list(ranges))),
+            self.disposition.as_ref().map(|text| format!("a download is {text}")),
+            self.lease.as_ref().map(|span| format!("a download may pause for {span}")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// `1 use`, `3 uses`.
+pub(super) fn uses_text(uses: u64) -> String {
+    if uses == 1 { "1 use".to_owned() } else { format!("{uses} uses") }
+}

@@ -1,0 +1,337 @@
+//! `valetkey inspect`: what a key permits, whether it is valid now, and if not why.
+//!
+//! What was used of a key, and whether it was revoked, is in the ledger of the gateway and not asked here. The
+//! key's signature is never printed.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write};
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Args;
+use serde::Serialize;
+use valetkey::key::{self, Key, KeyUrl};
+use valetkey::{Denial, Grant, Now, ResourcePath, Timestamp, Verb, bound, decode_query_component};
+
+use super::explain::uses_text;
+use super::{Options, Streams, Verdict, write_json};
+use crate::settings::measure::{Size, Span};
+use crate::settings::{Settings, Signer};
+
+/// The longest URL that is read from standard input, in bytes.
+const URL_BYTES_MAX: u64 = 64 << 10;
+
+/// What `valetkey inspect` takes.
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// The URL that carries the key; `-` reads it from standard input
+    #[arg(value_name = "URL")]
+    pub url: String,
+}
+
+/// What is known of a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether it opens what its URL leads to, now.
+    pub valid: bool,
+    /// If not, the reason code with which the gateway answers.
+    pub reason: Option<&'static str>,
+    /// The reason in words.
+    pub detail: Option<String>,
+    /// Whether the signature was checked and held. Where not, everything else is only what the key says.
+    pub verified: bool,
+    /// The wire form.
+    pub dialect: Option<&'static str>,
+    /// The signer.
+    pub signer: Option<String>,
+    /// What stands for the key in records.
+    pub fingerprint: Option<String>,
+    /// The issuer's own name for the key.
+    pub id: Option<String>,
+    /// The issuer's user.
+    pub subject: Option<String>,
+    /// The stored access policy.
+    pub policy: Option<String>,
+    /// What the key was signed for.
+    pub path: Option<String>,
+    /// What it opens, within the bounds of narrowings, signer and policy.
+    pub scope: Vec<String>,
+    /// What it allows, within the same bounds, as the following are.
+    pub allow: Vec<String>,
+    /// When it was signed.
+    pub issued: Option<String>,
+    /// Not before.
+    pub start: Option<String>,
+    /// The first second at which it opens nothing new.
+    pub end: Option<String>,
+    /// The largest upload, in bytes.
+    pub max: Option<u64>,
+    /// The smallest upload, in bytes.
+    pub min: Option<u64>,
+    /// How many transfers in all.
+    pub uses: Option<Uses>,
+    /// Sets of address ranges, comma-separated; the client lies in each of them.
+    pub ip: Vec<String>,
+    /// How a download presents itself.
+    pub disposition: Option<String>,
+    /// What each level of the key says, the base first, then its narrowings.
+    pub levels: Vec<BTreeMap<String, String>>,
+}
+
+/// A limit on how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Uses {
+    /// In all.
+    pub limit: u64,
+}
+
+/// Reports on the key of a URL.
+///
+/// # Errors
+/// Where the URL could not be read, or the configuration is faulty.
+pub fn run(
+    options: &Options,
+    args: &InspectArgs,
+    now: Timestamp,
+    streams: &mut Streams<'_>,
+) -> anyhow::Result<Verdict> {
+    let typed = match args.url.as_str() {
+        "-" => {
+            let mut text = String::new();
+            let mut input = (&mut *streams.input).take(URL_BYTES_MAX);
+            input.read_to_string(&mut text).context("read the URL from standard input")?;
+            text
+        }
+        url => url.to_owned(),
+    };
+    let settings = if options.is_unconfigured() { None } else { Some(options.load()?) };
+    let report = inspect(typed.trim(), settings.as_ref(), now);
+    if options.json {
+        write_json(streams.out, &report)?;
+    } else {
+        report.explain(now, streams.out)?;
+    }
+    if settings.is_none() {
+        writeln!(streams.notes, "warning: there is no configuration here, so the signature was not checked")?;
+    }
+    Ok(if report.valid { Verdict::Done } else { Verdict::Refused })
+}
+
+/// What is known of the key in `url`; without settings, only what it says.
+pub fn inspect(url: &str, settings: Option<&Settings>, now: Timestamp) -> Report {
+    let mut report = Report::default();
+    let denial = match look(url, settings, now, &mut report) {
+        Ok(()) if settings.is_none() => {
+            report.detail = Some("without a configuration the signature cannot be checked".to_owned());
+            return report;
+        }
+        Ok(()) => {
+            report.valid = true;
+            return report;
+        }
+        Err(denial) => denial,
+    };
+    report.reason = Some(denial.reason());
+    report.detail = Some(denial.to_string());
+    report
+}
+
+/// Fills in the report as far as the key is sound.
+fn look(url: &str, settings: Option<&Settings>, now: Timestamp, report: &mut Report) -> Result<(), Denial> {
+    let url = KeyUrl::parse(url).map_err(|error| Denial::BadRequest(error.to_string()))?;
+    let path = url.path();
+    // Only the gateway's own space has paths that are no resource's; there the key says what it is for.
+    if let Err(error) = path
+        && !url.raw_path.starts_with("/-/")
+    {
+        return Err(Denial::BadName(error));
+    }
+    let path = path.ok();
+    let presented = key::decode(url.query, path.as_ref())?.ok_or(Denial::NoKey)?;
+    report.dialect = Some("native");
+    report.signer = Some(presented.signer().to_owned());
+    report.say(url.query, path.as_ref());
+
+    let Some(settings) = settings else { return Ok(()) };
+    let signer = settings.signers.get(presented.signer());
+    let key = presented.verify(signer.map(|signer| &signer.secrets))?;
+    report.verified = true;
+    report.ip = clients(&key, signer, settings);
+    let grant = Grant::from(key);
+    report.permit(&grant);
+    let house = settings.house(&grant);
+    let bounded = bound(grant, &house, Now::at(now))?;
+    report.permit(bounded.grant());
+    check_use(bounded.grant(), path.as_ref(), url.query)
+}
+
+/// All sets of address ranges in which the client must lie.
+fn clients(key: &Key, signer: Option<&Signer>, settings: &Settings) -> Vec<String> {
+    let own = key.levels().iter().filter_map(|level| level.claims.clients.as_ref());
+    let named = [
+        signer.and_then(|signer| signer.policy.as_ref()),
+        key.levels().first().and_then(|base| base.claims.policy.as_ref()),
+    ];
+    let policies = named.into_iter().flatten().filter_map(|name| settings.policies.get(name));
+    let ceilings = signer.map(|signer| &signer.ceiling).into_iter().chain(policies);
+    let mut sets: Vec<String> = Vec::new();
+    for set in own.chain(ceilings.filter_map(|ceiling| ceiling.clients.as_ref())) {
+        let set = set.to_string();
+        if !sets.contains(&set) {
+            sets.push(set);
+        }
+    }
+    sets
+}
+
+/// Whether the key opens anything, and what its URL leads to.
+fn check_use(grant: &Grant, path: Option<&ResourcePath>, query: &str) -> Result<(), Denial> {
+    if grant.allow().is_empty() {
+        return Err(Denial::NotAllowed("anything within the bounds of its signer and policy"));
+    }
+    if grant.scopes().paths().is_empty() {
+        return Err(Denial::OutOfScope);
+    }
+    // The gateway's own space is no resource, so nothing is asked of the scope.
+    let Some(path) = path else { return Ok(()) };
+    // A listing is asked for on the bucket, and is for what begins with its prefix.
+    let prefix = query.split('&').find_map(|pair| decode_query_component(pair.strip_prefix("prefix=")?));
+    let listed = format!("{path}{}", prefix.unwrap_or_default());
+    let lists = path.name().is_empty() && grant.allow().contains(Verb::List);
+    if grant.scopes().contain(path) || (lists && grant.scopes().contain_text(&listed)) {
+        Ok(())
+    } else {
+        Err(Denial::OutOfScope)
+    }
+}
+
+impl Report {
+    /// Takes over what the key says, level by level. Its form is sound, and nobody vouches for it yet.
+    fn say(&mut self, query: &str, path: Option<&ResourcePath>) {
+        for pair in query.split('&') {
+            let Some((name, value)) = pair.strip_prefix(key::PREFIX).and_then(|pair| pair.split_once('='))
+            else {
+                continue;
+            };
+            let Some(value) = decode_query_component(value) else { continue };
+            if name == "sig" {
+                self.fingerprint = fingerprint(&value);
+                continue;
+            }
+            let (name, level) = match name.split_once('.') {
+                None => (name, 0),
+                Some((name, level)) => (name, level.parse().unwrap_or(0)),
+            };
+            if self.levels.len() <= level {
+                self.levels.resize_with(level + 1, BTreeMap::new);
+            }
+            self.levels[level].insert(name.to_owned(), value.into_owned());
+        }
+        let said = |name: &str| self.levels.first().and_then(|base| base.get(name)).cloned();
+        let number = |name: &str| said(name).and_then(|text| text.parse().ok());
+        let path = said("path").or_else(|| path.map(ToString::to_string));
+        let allow = said("allow").map_or_else(Vec::new, |text| text.split(',').map(str::to_owned).collect());
+        let (id, subject, policy, issued) = (said("id"), said("subject"), said("policy"), said("issued"));
+        let (start, end, disposition) = (said("start"), said("end"), said("disposition"));
+        let (max, min) = (number("max"), number("min"));
+        let uses = number("uses").map(|limit| Uses { limit });
+        let ip = self.levels.iter().filter_map(|level| level.get("ip").cloned()).collect();
+        *self = Self {
+            id,
+            subject,
+            policy,
+            scope: path.iter().cloned().collect(),
+            path,
+            allow,
+            issued,
+            start,
+            end,
+            max,
+            min,
+            uses,
+            ip,
+            disposition,
+            ..std::mem::take(self)
+        };
+    }
+
+    /// Takes over what a verified key permits.
+    fn permit(&mut self, grant: &Grant) {
+        self.fingerprint = Some(grant.fingerprint().to_string());
+        self.scope = grant.scopes().paths().iter().map(ToString::to_string).collect();
+        self.allow = grant.allow().iter().map(|verb| verb.name().to_owned()).collect();
+        self.start = grant.start().map(|time| time.to_string());
+        self.end = Some(grant.end().to_string());
+        self.max = grant.size().max_bytes;
+        self.min = Some(grant.size().min_bytes).filter(|bytes| *bytes > 0);
+        let uses = grant.levels().iter().filter_map(|level| level.limits.uses).min();
+        self.uses = uses.map(|limit| Uses { limit });
+        self.disposition = grant.disposition().map(|disposition| disposition.as_str().to_owned());
+    }
+
+    fn explain(&self, now: Timestamp, out: &mut dyn Write) -> std::io::Result<()> {
+        for (name, text) in self.lines(now) {
+            writeln!(out, "{name:<12} {text}")?;
+        }
+        let detail =
+            self.detail.as_deref().unwrap_or("it opens what it says; uses and revocations are not asked");
+        match (self.valid, self.reason) {
+            (true, _) => writeln!(out, "{:<12} yes: {detail}", "valid now"),
+            (false, Some(reason)) => writeln!(out, "{:<12} no: {reason}: {detail}", "valid now"),
+            (false, None) => writeln!(out, "{:<12} unknown: {detail}", "valid now"),
+        }
+    }
+
+    fn lines(&self, now: Timestamp) -> Vec<(&'static str, String)> {
+        let span = |time: &String| match Timestamp::parse(time) {
+            Some(time) if time > now => format!("{time}, in {}", Span(time.since(now))),
+            Some(time) => format!("{time}, {} ago", Span(now.since(time))),
+            None => time.clone(),
+        };
+        let Some(signer) = &self.signer else { return Vec::new() };
+        let verified = if self.verified { "" } else { " (not verified)" };
+        let narrowings = self.levels.len().saturating_sub(1);
+        [
+            ("signer", Some(format!("{signer}{verified}"))),
+            ("fingerprint", self.fingerprint.clone()),
+            ("id", self.id.clone()),
+            ("subject", self.subject.clone()),
+            ("policy", self.policy.clone()),
+            ("signed for", self.path.clone()),
+            ("opens", Some(list(&self.scope))),
+            ("allows", Some(list(&self.allow))),
+            ("issued", self.issued.as_ref().map(span)),
+            ("starts", self.start.as_ref().map(span)),
+            ("ends", self.end.as_ref().map(span)),
+            ("at most", self.max.map(|bytes| format!("{} ({bytes} bytes) an upload", Size(bytes)))),
+            ("at least", self.min.map(|bytes| format!("{} ({bytes} bytes) an upload", Size(bytes)))),
+            ("uses", self.uses.map(|uses| format!("{} in all", uses_text(uses.limit)))),
+            ("clients", (!self.ip.is_empty()).then(|| self.ip.join(" and "))),
+            ("downloads", self.disposition.clone()),
+            ("narrowed", (narrowings > 0).then(|| self.narrowings())),
+        ]
+        .into_iter()
+        .filter_map(|(name, text)| Some((name, text?)))
+        .collect()
+    }
+
+    /// What each narrowing says, `uses=1; end=…, max=…`.
+    fn narrowings(&self) -> String {
+        let level = |level: &BTreeMap<String, String>| {
+            level.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+        };
+        self.levels.iter().skip(1).map(level).collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn list(items: &[String]) -> String {
+    if items.is_empty() { "nothing".to_owned() } else { items.join(", ") }
+}
+
+/// The fingerprint of a signature's text.
+fn fingerprint(signature: &str) -> Option<String> {
+    let bytes = URL_SAFE_NO_PAD.decode(signature).ok()?;
+    let hash = blake3::hash(&bytes);
+    Some(hash.as_bytes()[..16].iter().map(|byte| format!("{byte:02x}")).collect())
+}

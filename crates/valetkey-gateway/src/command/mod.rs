@@ -1,0 +1,143 @@
+//! What operators type: the command line, and what it answers.
+//!
+//! A command's answer goes to standard output, alone; everything said about it goes to standard error. The
+//! time, the streams and whatever reaches into a running gateway come in as arguments.
+
+pub mod check;
+mod explain;
+pub mod inspect;
+pub mod serve;
+pub mod sign;
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use valetkey::Timestamp;
+
+use self::check::{Acceptance, CheckArgs};
+use self::inspect::InspectArgs;
+use self::serve::Prepared;
+use self::sign::SignArgs;
+use crate::settings::{FILE_NAME, Settings, SettingsErrors};
+
+/// A self-hosted gateway to object storage that enforces valet keys: signed URLs that open exactly what they
+/// say.
+#[derive(Debug, Parser)]
+#[command(name = "valetkey", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What all commands take.
+    #[command(flatten)]
+    pub options: Options,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What all commands take.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Options {
+    /// The configuration file [default: valetkey.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve; make a configuration first where there is none
+    Serve,
+    /// Say in words what the configuration means, or what is wrong with it
+    Check(CheckArgs),
+    /// Sign a key and print its URL
+    Sign(Box<SignArgs>),
+    /// Say what a key permits, and whether it is valid now
+    Inspect(InspectArgs),
+}
+
+/// The streams of the process.
+pub struct Streams<'a> {
+    /// Standard input.
+    pub input: &'a mut dyn Read,
+    /// Standard output: the answer.
+    pub out: &'a mut dyn Write,
+    /// Standard error: what is said about it.
+    pub notes: &'a mut dyn Write,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It did what it was asked to: exit status 0.
+    Done,
+    /// It was refused, or what it looked at is not valid: exit status 1.
+    Refused,
+}
+
+/// What only the gateway itself can do for a command.
+pub struct Gateway<S, A> {
+    /// Serves until the process is told to stop.
+    pub serve: S,
+    /// Takes a ledger or a clock that the gateway distrusts.
+    pub accept: A,
+}
+
+/// Runs one command, and says on standard error why it was refused.
+pub fn run<S, A>(cli: Cli, now: Timestamp, streams: &mut Streams<'_>, gateway: Gateway<S, A>) -> Verdict
+where
+    S: FnOnce(Prepared) -> anyhow::Result<()>,
+    A: FnOnce(&Settings, Acceptance) -> anyhow::Result<()>,
+{
+    let Cli { options, command } = cli;
+    let verdict = match command {
+        Command::Serve => {
+            serve::prepare(&options, now, streams.notes).and_then(gateway.serve).map(|()| Verdict::Done)
+        }
+        Command::Check(args) => check::run(&options, &args, streams, gateway.accept),
+        Command::Sign(args) => sign::run(&options, &args, now, streams),
+        Command::Inspect(args) => inspect::run(&options, &args, now, streams),
+    };
+    verdict.unwrap_or_else(|error| {
+        // Faults of the configuration are whole lines of their own, for editors to jump to.
+        let said = match error.downcast_ref::<SettingsErrors>() {
+            Some(errors) => writeln!(streams.notes, "{errors}"),
+            None => writeln!(streams.notes, "valetkey: {error:#}"),
+        };
+        // Where even standard error is closed, the exit status is all there is to say.
+        said.map_or(Verdict::Refused, |()| Verdict::Refused)
+    })
+}
+
+impl Options {
+    /// The configuration file.
+    fn path(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(FILE_NAME))
+    }
+
+    /// Whether nobody named a configuration file and none is where it would be by itself.
+    fn is_unconfigured(&self) -> bool {
+        self.config.is_none() && self.path().symlink_metadata().is_err()
+    }
+
+    fn load(&self) -> anyhow::Result<Settings> {
+        if self.is_unconfigured() {
+            anyhow::bail!(
+                "there is no {FILE_NAME} here; name a configuration with --config, or let `valetkey serve` make one"
+            );
+        }
+        Ok(Settings::load(self.path())?)
+    }
+}
+
+/// Writes a value as one JSON document.
+fn write_json(out: &mut dyn Write, value: &impl serde::Serialize) -> anyhow::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value).context("write the answer")?;
+    writeln!(out).context("write the answer")
+}
+
+#[cfg(test)]
+mod tests;

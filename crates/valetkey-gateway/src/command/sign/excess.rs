@@ -1,0 +1,87 @@
+//! What a key asks for beyond its signer or a policy, refused when it is signed and not only when it is used.
+
+use ipnet::IpNet;
+use valetkey::{Ceiling, Timestamp};
+
+use super::super::explain::uses_text;
+use super::{Refusal, SignArgs};
+use crate::settings::measure::{Size, Span};
+
+/// A ceiling and whose it is.
+pub(super) struct Named<'a> {
+    /// `signer web`, `policy avatar`.
+    pub(super) owner: String,
+    pub(super) ceiling: &'a Ceiling,
+}
+
+impl Named<'_> {
+    /// Refuses what the key asks for and this ceiling does not give.
+    pub(super) fn check(&self, args: &SignArgs, end: Timestamp, now: Timestamp) -> Result<(), Refusal> {
+        let Self { owner, ceiling } = self;
+        let refuse = |message: String| Err(Refusal(message));
+        let scope = args.scope.as_ref().unwrap_or(&args.path);
+        if let Some(scopes) = &ceiling.scopes
+            && !scopes.contain(scope)
+        {
+            let paths: Vec<_> = scopes.paths().iter().map(ToString::to_string).collect();
+            return refuse(format!("{scope} lies outside what {owner} opens: {}", paths.join(", ")));
+        }
+        if let Some(allow) = ceiling.allow
+            && let Some(verb) = args.allow.iter().find(|verb| !allow.expanded().contains(*verb))
+        {
+            return refuse(format!("{owner} does not allow {}, only {allow}", verb.name()));
+        }
+        if let Some(start) = ceiling.start
+            && args.start.is_some_and(|asked| asked < start)
+        {
+            return refuse(format!("{owner} opens nothing before {start}"));
+        }
+        if let Some(latest) = ceiling.end
+            && end > latest
+        {
+            return refuse(format!("end {end} exceeds that of {owner}, {latest}"));
+        }
+        if let Some(max) = ceiling.max_lifetime
+            && end > now.plus(max)
+        {
+            return refuse(format!("end {end} lies further ahead than {owner} allows, {}", Span(max)));
+        }
+        self.check_sizes(args)?;
+        if let (Some(asked), Some(most)) = (args.uses, ceiling.limits.uses)
+            && asked > most
+        {
+            return refuse(format!("{} exceed what {owner} allows, {most}", uses_text(asked)));
+        }
+        if let Some(clients) = &ceiling.clients {
+            let allowed: Vec<IpNet> =
+                clients.to_string().split(',').filter_map(|range| range.parse().ok()).collect();
+            if let Some(range) = args.ip.iter().find(|range| !allowed.iter().any(|it| it.contains(*range))) {
+                return refuse(format!("address range {range} lies outside that of {owner}, {clients}"));
+            }
+        }
+        if let (Some(asked), Some(theirs)) = (&args.disposition, &ceiling.disposition)
+            && theirs.is_attachment()
+            && !asked.is_attachment()
+        {
+            return refuse(format!("{owner} has downloads saved, not shown: {}", theirs.as_str()));
+        }
+        Ok(())
+    }
+
+    fn check_sizes(&self, args: &SignArgs) -> Result<(), Refusal> {
+        let Self { owner, ceiling } = self;
+        if let (Some(asked), Some(most)) = (args.max, ceiling.size_max)
+            && asked > most
+        {
+            let (asked, most) = (Size(asked), Size(most));
+            return Err(Refusal(format!("max {asked} exceeds that of {owner}, {most}")));
+        }
+        if let (Some(asked), Some(least)) = (args.min, ceiling.size_min)
+            && asked < least
+        {
+            let (asked, least) = (Size(asked), Size(least));
+            return Err(Refusal(format!("min {asked} is under that of {owner}, {least}")));
+        }
+        Ok(())
+    }
+}

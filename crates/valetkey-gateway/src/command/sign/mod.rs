@@ -1,0 +1,234 @@
+//! `valetkey sign`: a key for one path, checked against its signer and policies before it is given away.
+
+mod arguments;
+mod excess;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::ValueEnum as _;
+use serde::Serialize;
+use valetkey::{Claims, ClientRanges, Grant, Limits, Parameter, Scopes, Timestamp, Verb, key, mint};
+
+pub use self::arguments::{DialectName, SignArgs};
+use self::excess::Named;
+use super::{Options, Streams, Verdict, write_json};
+use crate::settings::{ENFORCED, Settings, Signer, missing};
+
+/// How long a key lasts where nothing says otherwise.
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// A key that was signed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Signed {
+    /// The URL that carries it. It opens what the key opens.
+    pub url: String,
+    /// The signer.
+    pub signer: String,
+    /// The issuer's own name for the key.
+    pub id: String,
+    /// What stands for the key in records.
+    pub fingerprint: String,
+    /// The first second at which it opens nothing new.
+    pub end: String,
+    /// What whoever asked for it should know.
+    pub warnings: Vec<String>,
+}
+
+/// Why no key was signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(String);
+
+/// Signs a key and prints its URL.
+///
+/// # Errors
+/// [`Refusal`], or that no configuration could be read.
+pub fn run(
+    options: &Options,
+    args: &SignArgs,
+    now: Timestamp,
+    streams: &mut Streams<'_>,
+) -> anyhow::Result<Verdict> {
+    let settings = options.load()?;
+    let signed = sign(args, &settings, now, fresh_id()?)?;
+    for warning in &signed.warnings {
+        writeln!(streams.notes, "warning: {warning}")?;
+    }
+    if options.json {
+        write_json(streams.out, &signed)?;
+    } else {
+        writeln!(streams.out, "{}", signed.url).context("write the URL")?;
+    }
+    Ok(Verdict::Done)
+}
+
+/// Signs the key that `args` ask for, named `fresh_id` where they give no name.
+///
+/// # Errors
+/// [`Refusal`] where the gateway would refuse the key, or part of what it asks for.
+pub fn sign(
+    args: &SignArgs,
+    settings: &Settings,
+    now: Timestamp,
+    fresh_id: String,
+) -> Result<Signed, Refusal> {
+    if args.dialect != DialectName::Native {
+        let name =
+            args.dialect.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        return Err(Refusal(format!("dialect {name} is not offered by this version; it signs native keys")));
+    }
+    let (name, signer) = choose_signer(args.signer.as_deref(), settings)?;
+    let ceilings = ceilings(name, signer, args.policy.as_deref(), settings)?;
+    let end = match (args.end, args.expires) {
+        (Some(end), _) => end,
+        (None, Some(expires)) => now.plus(expires),
+        (None, None) => default_end(&ceilings, now),
+    };
+    if end <= now {
+        return Err(Refusal(format!("end {end} is in the past; it is {now}")));
+    }
+    let claims = claims_of(args, now, end, fresh_id.clone());
+    check_scope(args, settings)?;
+    for named in &ceilings {
+        named.check(args, end, now)?;
+    }
+    let query = mint(name, &args.path, &claims, &signer.secrets.current)
+        .map_err(|error| Refusal(error.to_string()))?;
+    // The key as its holder will present it: what is printed has been verified.
+    let fingerprint = key::decode(&query, Some(&args.path))
+        .ok()
+        .flatten()
+        .and_then(|presented| presented.verify(Some(&signer.secrets)).ok())
+        .map(|key| Grant::from(key).fingerprint().to_string())
+        .ok_or_else(|| Refusal("the key does not verify under its own signer".to_owned()))?;
+    Ok(Signed {
+        url: format!("{}{}?{query}", settings.server.public_url, args.path.encoded()),
+        signer: name.to_owned(),
+        id: claims.id.clone().unwrap_or(fresh_id),
+        fingerprint,
+        end: end.to_string(),
+        warnings: warnings(args, &ceilings),
+    })
+}
+
+/// A random name for a key: 128 bits, always 32 characters, so that none begins with another.
+pub(super) fn fresh_id() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).context("read random bytes from the system")?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
+fn choose_signer<'a>(asked: Option<&str>, settings: &'a Settings) -> Result<(&'a str, &'a Signer), Refusal> {
+    let names = || settings.signers.keys().map(String::as_str);
+    let found = match asked {
+        Some(name) => {
+            settings.signers.get_key_value(name).ok_or_else(|| Refusal(missing("signer", name, names())))?
+        }
+        None => {
+            let mut all = settings.signers.iter();
+            match (all.next(), all.next()) {
+                (Some(only), None) => only,
+                (None, _) => return Err(Refusal("no signer is configured".to_owned())),
+                (Some(_), Some(_)) => {
+                    let names: Vec<_> = names().collect();
+                    return Err(Refusal(format!("say --signer; there are {}", names.join(", "))));
+                }
+            }
+        }
+    };
+    Ok((found.0, found.1))
+}
+
+fn ceilings<'a>(
+    name: &str,
+    signer: &'a Signer,
+    policy: Option<&str>,
+    settings: &'a Settings,
+) -> Result<Vec<Named<'a>>, Refusal> {
+    let mut all = vec![Named { owner: format!("signer {name}"), ceiling: &signer.ceiling }];
+    for policy in [signer.policy.as_deref(), policy].into_iter().flatten() {
+        let ceiling = settings.policies.get(policy).ok_or_else(|| {
+            Refusal(missing("policy", policy, settings.policies.keys().map(String::as_str)))
+        })?;
+        all.push(Named { owner: format!("policy {policy}"), ceiling });
+    }
+    Ok(all)
+}
+
+/// A quarter of an hour from now, or as long as the ceilings let a key last.
+fn default_end(ceilings: &[Named<'_>], now: Timestamp) -> Timestamp {
+    ceilings.iter().fold(now.plus(LIFETIME), |end, Named { ceiling, .. }| {
+        let longest = ceiling.max_lifetime.map_or(end, |max| now.plus(max));
+        end.min(longest).min(ceiling.end.unwrap_or(end))
+    })
+}
+
+fn claims_of(args: &SignArgs, now: Timestamp, end: Timestamp, fresh_id: String) -> Claims {
+    Claims {
+        path: args.scope.clone().filter(|scope| *scope != args.path),
+        start: args.start,
+        issued: Some(now),
+        size_max: args.max,
+        size_min: args.min,
+        limits: Limits {
+            uses: args.uses,
+            in_bytes: args.in_bytes,
+            out_bytes: args.out_bytes,
+            files: args.files,
+            rate_bytes: args.rate,
+            parallel: args.parallel,
+        },
+        clients: (!args.ip.is_empty()).then(|| ClientRanges::of(args.ip.iter().copied())),
+        types: (!args.types.is_empty()).then(|| args.types.clone()),
+        digest: args.digest,
+        disposition: args.disposition.clone(),
+        renew: args.renew,
+        policy: args.policy.clone(),
+        subject: args.subject.clone(),
+        id: Some(args.id.clone().unwrap_or(fresh_id)),
+        ..Claims::new(args.allow, end)
+    }
+}
+
+/// The path that the key opens lies in a bucket that exists, and holds the path that the URL leads to.
+fn check_scope(args: &SignArgs, settings: &Settings) -> Result<(), Refusal> {
+    let scope = args.scope.as_ref().unwrap_or(&args.path);
+    if !settings.buckets.contains_key(scope.bucket()) {
+        let known = settings.buckets.keys().map(String::as_str);
+        return Err(Refusal(missing("bucket", scope.bucket(), known)));
+    }
+    if !Scopes::only(scope.clone()).contain(&args.path) {
+        return Err(Refusal(format!(
+            "{} lies outside --scope {scope}, so its URL would open nothing",
+            args.path
+        )));
+    }
+    Ok(())
+}
+
+fn warnings(args: &SignArgs, ceilings: &[Named<'_>]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let uploads = [Verb::Create, Verb::Write].into_iter().any(|verb| args.allow.contains(verb));
+    let capped = args.max.is_some() || ceilings.iter().any(|named| named.ceiling.size_max.is_some());
+    if uploads && !capped {
+        warnings.push("this key uploads without a largest size; say --max".to_owned());
+    }
+    let named = [
+        (Parameter::In, args.in_bytes.is_some()),
+        (Parameter::Out, args.out_bytes.is_some()),
+        (Parameter::Files, args.files.is_some()),
+        (Parameter::Rate, args.rate.is_some()),
+        (Parameter::Parallel, args.parallel.is_some()),
+        (Parameter::Type, !args.types.is_empty()),
+        (Parameter::Digest, args.digest.is_some()),
+        (Parameter::Renew, args.renew.is_some()),
+    ];
+    for (parameter, _) in named.into_iter().filter(|(parameter, set)| *set && !ENFORCED.contains(*parameter))
+    {
+        warnings.push(format!(
+            "vk-{parameter} is not enforced by this version, which answers 501 not_supported to this key"
+        ));
+    }
+    warnings
+}
