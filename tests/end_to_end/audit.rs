@@ -12,12 +12,7 @@ use valetkey_tests::process::wait_until;
 
 fn record(gateway: &Gateway, answer: &Answer) -> Value {
     let record = record_of(gateway, answer.header("x-request-id").unwrap()).unwrap();
-    let fields: Vec<_> = record
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let fields: Vec<_> = record.as_object().unwrap().keys().map(String::as_str).collect();
     for field in FIELDS {
         assert!(fields.contains(&field), "{field} in {record}");
     }
@@ -27,9 +22,7 @@ fn record(gateway: &Gateway, answer: &Answer) -> Value {
 
 #[test]
 fn upload_and_download_and_delete_are_told_in_full() {
-    let gateway = Gateway::builder()
-        .toml("[policies.open]\nmax = 100\n")
-        .start();
+    let gateway = Gateway::builder().toml("[policies.open]\nmax = 100\n").start();
     let key = Key::new("/files/u/a b.txt", "delete,read,write")
         .set("path", "/files/u/")
         .set("id", "k-1")
@@ -61,44 +54,24 @@ fn upload_and_download_and_delete_are_told_in_full() {
     assert_eq!(told["key"], key.fingerprint());
     assert_eq!(told["status"], 200);
     assert_eq!(told["reason"], Value::Null);
-    assert_eq!(
-        (&told["bytes_in"], &told["bytes_out"]),
-        (&5.into(), &0.into()),
-        "{told}"
-    );
+    assert_eq!((&told["bytes_in"], &told["bytes_out"]), (&5.into(), &0.into()), "{told}");
     let digest = told["digest"].as_str().unwrap();
-    assert!(
-        digest.contains(&*blake3::hash(b"hello").to_hex()),
-        "{digest}"
-    );
+    assert!(digest.contains(&*blake3::hash(b"hello").to_hex()), "{digest}");
     assert!(told["duration_ms"].is_number(), "{told}");
     assert!(
-        told["time"]
-            .as_str()
-            .is_some_and(|time| time.starts_with("20") && time.ends_with('Z')),
+        told["time"].as_str().is_some_and(|time| time.starts_with("20") && time.ends_with('Z')),
         "{told}"
     );
 
     let get = record(&gateway, &gateway.get(key.url()));
-    assert_eq!(
-        (&get["status"], &get["bytes_out"]),
-        (&200.into(), &5.into())
-    );
+    assert_eq!((&get["status"], &get["bytes_out"]), (&200.into(), &5.into()));
     let range = gateway.send(&Request::get(key.url()).header("Range", "bytes=1-2"));
     assert_eq!(record(&gateway, &range)["bytes_out"], 2);
     let delete = gateway.send(&Request::delete(key.url()));
     let id = delete.header("x-request-id").unwrap();
-    assert!(
-        records(&gateway.audit_path())
-            .unwrap()
-            .iter()
-            .any(|record| record["request_id"] == id)
-    );
+    assert!(records(&gateway.audit_path()).unwrap().iter().any(|record| record["request_id"] == id));
     let actions = [&put, &delete].map(|answer| record(&gateway, answer)["action"].clone());
-    assert!(
-        actions.iter().all(Value::is_string) && actions[0] != actions[1],
-        "{actions:?}"
-    );
+    assert!(actions.iter().all(Value::is_string) && actions[0] != actions[1], "{actions:?}");
 }
 
 #[test]
@@ -106,10 +79,7 @@ fn narrowed_key_is_named_by_its_last_level() {
     let gateway = Gateway::new();
     gateway.plant("/files/a", "x");
     let key = Key::new("/files/a", "read").narrow(&[("allow", "read")]);
-    assert_eq!(
-        record(&gateway, &gateway.get(key.url()))["key"],
-        key.fingerprint()
-    );
+    assert_eq!(record(&gateway, &gateway.get(key.url()))["key"], key.fingerprint());
 }
 
 #[test]
@@ -121,11 +91,7 @@ fn refusals_are_recorded_with_their_reason() {
         ("/files/a".to_owned(), 401, "no_key"),
         (key.clone().set("max", "05").url(), 400, "malformed_key"),
         (key.url_with_sig(&"A".repeat(43)), 403, "bad_signature"),
-        (
-            key.clone().set("path", "/files/b").url(),
-            403,
-            "out_of_scope",
-        ),
+        (key.clone().set("path", "/files/b").url(), 403, "out_of_scope"),
         (Key::new("/files/absent", "read").url(), 404, "not_found"),
         (key.clone().set("rate", "1").url(), 501, "not_supported"),
     ];
@@ -133,11 +99,7 @@ fn refusals_are_recorded_with_their_reason() {
         for method in ["GET", "HEAD"] {
             let answer = gateway.send(&Request::new(method, &target));
             let told = record(&gateway, &answer);
-            assert_eq!(
-                (&told["status"], &told["reason"]),
-                (&status.into(), &reason.into()),
-                "{told}"
-            );
+            assert_eq!((&told["status"], &told["reason"]), (&status.into(), &reason.into()), "{told}");
             assert_eq!(told["digest"], Value::Null);
         }
     }
@@ -147,15 +109,9 @@ fn refusals_are_recorded_with_their_reason() {
 #[test]
 fn forged_key_gives_no_name_to_its_record() {
     let gateway = Gateway::new();
-    let key = Key::new("/files/a", "read")
-        .set("subject", "somebody")
-        .set("id", "k-3");
+    let key = Key::new("/files/a", "read").set("subject", "somebody").set("id", "k-3");
     let told = record(&gateway, &gateway.get(key.url_with_sig(&"A".repeat(43))));
-    assert_eq!(
-        (&told["subject"], &told["id"]),
-        (&Value::Null, &Value::Null),
-        "{told}"
-    );
+    assert_eq!((&told["subject"], &told["id"]), (&Value::Null, &Value::Null), "{told}");
 }
 
 #[test]
@@ -200,24 +156,12 @@ fn stopped_gateway_has_recorded_every_request() {
     let mut gateway = Gateway::new();
     gateway.plant("/files/a", "x");
     let key = Key::new("/files/a", "read");
-    let ids: Vec<String> = (0..100)
-        .map(|_| {
-            gateway
-                .get(key.url())
-                .header("x-request-id")
-                .unwrap()
-                .to_owned()
-        })
-        .collect();
+    let ids: Vec<String> =
+        (0..100).map(|_| gateway.get(key.url()).header("x-request-id").unwrap().to_owned()).collect();
     assert!(gateway.stop().unwrap().success());
     let told = records(&gateway.audit_path()).unwrap();
     for id in ids {
-        assert_eq!(
-            told.iter()
-                .filter(|record| record["request_id"] == id.as_str())
-                .count(),
-            1
-        );
+        assert_eq!(told.iter().filter(|record| record["request_id"] == id.as_str()).count(), 1);
     }
     verify_chain(&gateway.audit_path()).unwrap();
 }
@@ -227,42 +171,26 @@ fn stopped_gateway_has_recorded_every_request() {
 fn nothing_that_opens_a_door_is_written_anywhere() {
     let gateway = Gateway::builder().env("RUST_LOG", "trace").start();
     gateway.plant("/files/a", "x");
-    let key = Key::new("/files/a", "read,write")
-        .set("subject", "subject-text")
-        .narrow(&[("allow", "read,write")]);
+    let key =
+        Key::new("/files/a", "read,write").set("subject", "subject-text").narrow(&[("allow", "read,write")]);
     let sigs: Vec<String> = key.sigs().iter().map(encoded_sig).collect();
     accepted(&gateway.get(key.url()), 200);
     accepted(&gateway.send(&Request::put(key.url(), "y")), 200);
-    accepted(
-        &gateway.send(&Request::get(key.path()).header("Authorization", key.authorization())),
-        200,
-    );
+    accepted(&gateway.send(&Request::get(key.path()).header("Authorization", key.authorization())), 200);
     let referer = format!("http://localhost{}", key.url());
-    accepted(
-        &gateway.send(&Request::get(key.url()).header("Referer", referer.as_str())),
-        200,
-    );
+    accepted(&gateway.send(&Request::get(key.url()).header("Referer", referer.as_str())), 200);
     gateway.get(key.url() + "&response-content-type=x");
     gateway.get(key.url() + "&vk-max=1&utm_source=probe-parameter");
     gateway.send(&Request::get(key.url()).header("User-Agent", key.url()));
     gateway.get(format!("/files/nested%2F{}", key.query()));
     let mut connection = gateway.connect();
     connection
-        .send(
-            format!(
-                "GET {} HTTP/1.1\r\nHost: a\r\nBroken Header: x\r\n\r\n",
-                key.url()
-            )
-            .as_bytes(),
-        )
+        .send(format!("GET {} HTTP/1.1\r\nHost: a\r\nBroken Header: x\r\n\r\n", key.url()).as_bytes())
         .unwrap();
     connection.drain().unwrap();
     let last = gateway.get("/files/absent");
     record(&gateway, &last);
-    let own = [
-        gateway.stderr(),
-        std::fs::read_to_string(gateway.audit_path()).unwrap(),
-    ];
+    let own = [gateway.stderr(), std::fs::read_to_string(gateway.audit_path()).unwrap()];
     for text in own {
         for sig in &sigs {
             let at = text.find(sig.as_str());
@@ -281,17 +209,13 @@ fn nothing_that_opens_a_door_is_written_anywhere() {
 #[test]
 fn odd_text_in_a_name_stays_in_its_record() {
     let gateway = Gateway::new();
-    let key =
-        Key::new("/files/quote\"back\\slash\u{2028}", "read").set("subject", "a\"b\\c\u{2028}d");
+    let key = Key::new("/files/quote\"back\\slash\u{2028}", "read").set("subject", "a\"b\\c\u{2028}d");
     let told = record(&gateway, &gateway.get(key.url()));
     assert_eq!(told["object"], "quote\"back\\slash\u{2028}");
     assert_eq!(told["subject"], "a\"b\\c\u{2028}d");
     let raw = gateway.get(format!("/files/a%0A%7B%22forged%22:1%7D?{}", key.query()));
     record(&gateway, &raw);
-    wait_until(Duration::from_secs(2), "records", || {
-        records(&gateway.audit_path()).is_ok()
-    })
-    .unwrap();
+    wait_until(Duration::from_secs(2), "records", || records(&gateway.audit_path()).is_ok()).unwrap();
     let all = records(&gateway.audit_path()).unwrap();
     assert!(all.iter().all(|record| record["forged"].is_null()));
 }
@@ -302,25 +226,14 @@ fn broken_off_transfers_are_recorded() {
     let gateway = Gateway::new();
     let key = Key::new("/files/gone", "write").set("id", "broken-off");
     let mut connection = gateway.connect();
-    connection
-        .send(
-            &Request::new("PUT", key.url())
-                .header("Content-Length", "1000")
-                .head_bytes(),
-        )
-        .unwrap();
+    connection.send(&Request::new("PUT", key.url()).header("Content-Length", "1000").head_bytes()).unwrap();
     connection.send(&[1; 10]).unwrap();
     drop(connection);
     let told = || {
         let all = records(&gateway.audit_path()).unwrap_or_default();
         all.into_iter().find(|record| record["id"] == "broken-off")
     };
-    wait_until(
-        Duration::from_secs(5),
-        "a record of the broken upload",
-        || told().is_some(),
-    )
-    .unwrap();
+    wait_until(Duration::from_secs(5), "a record of the broken upload", || told().is_some()).unwrap();
     let told = told().unwrap();
     assert_ne!(told["status"], 200, "{told}");
     assert_eq!(told["bytes_in"], 10, "{told}");

@@ -17,20 +17,10 @@ fn run(gateway: &Gateway, arguments: &[&str]) -> Output {
 
 fn sign(gateway: &Gateway, arguments: &[&str]) -> String {
     let output = run(gateway, &[&["sign"], arguments].concat());
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{arguments:?}: {}",
-        err(&output)
-    );
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", err(&output));
     let text = out(&output);
-    let url = text
-        .strip_suffix('\n')
-        .unwrap_or_else(|| panic!("{text:?} ends in a newline"));
-    assert!(
-        !url.contains('\n') && url.starts_with("http://"),
-        "the URL stands alone: {text:?}"
-    );
+    let url = text.strip_suffix('\n').unwrap_or_else(|| panic!("{text:?} ends in a newline"));
+    assert!(!url.contains('\n') && url.starts_with("http://"), "the URL stands alone: {text:?}");
     url.to_owned()
 }
 
@@ -50,47 +40,17 @@ fn err(output: &Output) -> String {
 #[test]
 fn signed_urls_open_what_they_say() {
     let gateway = Gateway::new();
-    let upload = sign(
-        &gateway,
-        &[
-            "/files/a b+ü.txt",
-            "--allow",
-            "create",
-            "--max",
-            "5",
-            "--uses",
-            "1",
-        ],
-    );
-    refused(
-        &gateway.send(&Request::put(target_of(&gateway, &upload), "123456")),
-        413,
-        "too_large",
-    );
-    accepted(
-        &gateway.send(&Request::put(target_of(&gateway, &upload), "hello")),
-        200,
-    );
-    assert_eq!(
-        std::fs::read(gateway.file_of("/files/a b+ü.txt")).unwrap(),
-        b"hello"
-    );
+    let upload = sign(&gateway, &["/files/a b+ü.txt", "--allow", "create", "--max", "5", "--uses", "1"]);
+    refused(&gateway.send(&Request::put(target_of(&gateway, &upload), "123456")), 413, "too_large");
+    accepted(&gateway.send(&Request::put(target_of(&gateway, &upload), "hello")), 200);
+    assert_eq!(std::fs::read(gateway.file_of("/files/a b+ü.txt")).unwrap(), b"hello");
     let download = sign(
         &gateway,
-        &[
-            "/files/a b+ü.txt",
-            "--allow",
-            "read",
-            "--disposition",
-            "attachment; filename=\"x y.txt\"",
-        ],
+        &["/files/a b+ü.txt", "--allow", "read", "--disposition", "attachment; filename=\"x y.txt\""],
     );
     let answer = gateway.get(target_of(&gateway, &download));
     accepted(&answer, 200);
-    assert_eq!(
-        answer.header("content-disposition"),
-        Some("attachment; filename=\"x y.txt\"")
-    );
+    assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"x y.txt\""));
     let subtree = sign(
         &gateway,
         &[
@@ -105,48 +65,17 @@ fn signed_urls_open_what_they_say() {
             "127.0.0.0/8",
         ],
     );
-    accepted(
-        &gateway.send(&Request::put(target_of(&gateway, &subtree), "x")),
-        200,
-    );
+    accepted(&gateway.send(&Request::put(target_of(&gateway, &subtree), "x")), 200);
     assert!(
         subtree.contains("vk-path=/files/d/") || subtree.contains("vk-path=%2Ffiles%2Fd%2F"),
         "{subtree}"
     );
-    let elsewhere = sign(
-        &gateway,
-        &[
-            "/files/a",
-            "--allow",
-            "read",
-            "--ip",
-            "192.0.2.0/24",
-            "--ip",
-            "10.0.0.0/8",
-        ],
-    );
-    refused(
-        &gateway.get(target_of(&gateway, &elsewhere)),
-        403,
-        "client_not_allowed",
-    );
-    let ahead = sign(
-        &gateway,
-        &[
-            "/files/a",
-            "--allow",
-            "read",
-            "--start",
-            &from_now(600),
-            "--end",
-            &from_now(900),
-        ],
-    );
-    refused(
-        &gateway.get(target_of(&gateway, &ahead)),
-        403,
-        "not_yet_valid",
-    );
+    let elsewhere =
+        sign(&gateway, &["/files/a", "--allow", "read", "--ip", "192.0.2.0/24", "--ip", "10.0.0.0/8"]);
+    refused(&gateway.get(target_of(&gateway, &elsewhere)), 403, "client_not_allowed");
+    let ahead =
+        sign(&gateway, &["/files/a", "--allow", "read", "--start", &from_now(600), "--end", &from_now(900)]);
+    refused(&gateway.get(target_of(&gateway, &ahead)), 403, "not_yet_valid");
 }
 
 /// `--expires` is 15 minutes where nothing says otherwise; each key gets an id and its time of issue.
@@ -156,50 +85,24 @@ fn sign_fills_in_what_a_careful_issuer_would() {
     let url = sign(&gateway, &["/files/a", "--allow", "read"]);
     let value = |url: &str, name: &str| {
         let query = url.split_once('?').unwrap().1.to_owned();
-        query
-            .split('&')
-            .find_map(|part| part.strip_prefix(&format!("vk-{name}=")).map(str::to_owned))
+        query.split('&').find_map(|part| part.strip_prefix(&format!("vk-{name}=")).map(str::to_owned))
     };
-    let ends: Vec<String> = (-5..=5)
-        .map(|off| valetkey_tests::key::time_text(unix_now() + 900 + off))
-        .collect();
+    let ends: Vec<String> =
+        (-5..=5).map(|off| valetkey_tests::key::time_text(unix_now() + 900 + off)).collect();
     let end = value(&url, "end").unwrap();
-    assert!(
-        ends.contains(&end.replace("%3A", ":")),
-        "{end} is 15 minutes ahead"
-    );
-    assert!(
-        value(&url, "issued").is_some() && value(&url, "id").is_some(),
-        "{url}"
-    );
+    assert!(ends.contains(&end.replace("%3A", ":")), "{end} is 15 minutes ahead");
+    assert!(value(&url, "issued").is_some() && value(&url, "id").is_some(), "{url}");
     let again = sign(&gateway, &["/files/a", "--allow", "read"]);
     assert_ne!(value(&url, "id"), value(&again, "id"));
     assert_eq!(
-        value(
-            &sign(&gateway, &["/files/a", "--allow", "read", "--id", "mine"]),
-            "id"
-        )
-        .as_deref(),
+        value(&sign(&gateway, &["/files/a", "--allow", "read", "--id", "mine"]), "id").as_deref(),
         Some("mine")
     );
-    let sized = sign(
-        &gateway,
-        &[
-            "/files/a", "--allow", "write", "--max", "5MiB", "--min", "1",
-        ],
-    );
+    let sized = sign(&gateway, &["/files/a", "--allow", "write", "--max", "5MiB", "--min", "1"]);
     assert_eq!(value(&sized, "max").as_deref(), Some("5242880"));
     // Unsorted verbs are sorted for the user.
-    let sorted = sign(
-        &gateway,
-        &["/files/a", "--allow", "write,read", "--max", "5"],
-    );
-    assert_eq!(
-        value(&sorted, "allow")
-            .map(|allow| allow.replace("%2C", ","))
-            .as_deref(),
-        Some("read,write")
-    );
+    let sorted = sign(&gateway, &["/files/a", "--allow", "write,read", "--max", "5"]);
+    assert_eq!(value(&sorted, "allow").map(|allow| allow.replace("%2C", ",")).as_deref(), Some("read,write"));
 }
 
 #[test]
@@ -208,10 +111,7 @@ fn sign_warns_of_uploads_without_a_cap() {
     let bare = run(&gateway, &["sign", "/files/a", "--allow", "create"]);
     assert_eq!(bare.status.code(), Some(0));
     assert!(err(&bare).contains("--max"), "{}", err(&bare));
-    let capped = run(
-        &gateway,
-        &["sign", "/files/a", "--allow", "create", "--max", "5"],
-    );
+    let capped = run(&gateway, &["sign", "/files/a", "--allow", "create", "--max", "5"]);
     assert!(!err(&capped).contains("--max"), "{}", err(&capped));
 }
 
@@ -219,19 +119,9 @@ fn sign_warns_of_uploads_without_a_cap() {
 #[test]
 fn sign_refuses_what_the_ceiling_forbids() {
     let lines = "scope = [\"/files/in/\"]\nallow = [\"read\"]\nmax_lifetime = \"1h\"";
-    let gateway = Gateway::builder()
-        .signer("small", "small secret small secret small secret", lines)
-        .start();
-    let with = |arguments: &[&str]| {
-        run(
-            &gateway,
-            &[&["sign", "--signer", "small"], arguments].concat(),
-        )
-    };
-    assert_eq!(
-        with(&["/files/in/a", "--allow", "read"]).status.code(),
-        Some(0)
-    );
+    let gateway = Gateway::builder().signer("small", "small secret small secret small secret", lines).start();
+    let with = |arguments: &[&str]| run(&gateway, &[&["sign", "--signer", "small"], arguments].concat());
+    assert_eq!(with(&["/files/in/a", "--allow", "read"]).status.code(), Some(0));
     for arguments in [
         &["/files/out", "--allow", "read"][..],
         &["/files/in/a", "--allow", "write", "--max", "5"],
@@ -241,26 +131,11 @@ fn sign_refuses_what_the_ceiling_forbids() {
         &["/files/in/a", "--allow", "read", "--policy", "absent"],
     ] {
         let output = with(arguments);
-        assert_eq!(
-            output.status.code(),
-            Some(1),
-            "{arguments:?}: {}",
-            err(&output)
-        );
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", err(&output));
         assert_eq!(out(&output), "", "no URL is printed");
         assert!(!err(&output).is_empty());
     }
-    let unknown = run(
-        &gateway,
-        &[
-            "sign",
-            "--signer",
-            "nobody",
-            "/files/in/a",
-            "--allow",
-            "read",
-        ],
-    );
+    let unknown = run(&gateway, &["sign", "--signer", "nobody", "/files/in/a", "--allow", "read"]);
     assert_eq!(unknown.status.code(), Some(1), "{}", err(&unknown));
 }
 
@@ -282,20 +157,10 @@ fn wrong_usage_is_status_two() {
         &[],
     ] {
         let output = run(&gateway, arguments);
-        assert_eq!(
-            output.status.code(),
-            Some(2),
-            "{arguments:?}: {}{}",
-            out(&output),
-            err(&output)
-        );
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}{}", out(&output), err(&output));
     }
     for arguments in [&["--help"][..], &["--version"], &["sign", "--help"]] {
-        assert_eq!(
-            run(&gateway, arguments).status.code(),
-            Some(0),
-            "{arguments:?}"
-        );
+        assert_eq!(run(&gateway, arguments).status.code(), Some(0), "{arguments:?}");
     }
 }
 
@@ -310,16 +175,7 @@ fn inspect_tells_what_a_key_permits_and_whether_it_holds() {
     let url = |key: &Key| format!("http://{}{}", gateway.address(), key.url());
     let good = run(&gateway, &["inspect", &url(&key)]);
     assert_eq!(good.status.code(), Some(0), "{}", err(&good));
-    for word in [
-        "read",
-        "write",
-        "/files/a.txt",
-        "123456",
-        "7",
-        "my-id",
-        "someone",
-        "web",
-    ] {
+    for word in ["read", "write", "/files/a.txt", "123456", "7", "my-id", "someone", "web"] {
         assert!(out(&good).contains(word), "{word} in {}", out(&good));
     }
     let json = run(&gateway, &["inspect", "--json", &url(&key)]);
@@ -350,11 +206,7 @@ fn inspect_tells_what_a_key_permits_and_whether_it_holds() {
 #[test]
 fn url_can_come_from_standard_input() {
     let gateway = Gateway::new();
-    let url = format!(
-        "http://{}{}",
-        gateway.address(),
-        Key::new("/files/a.txt", "read").url()
-    );
+    let url = format!("http://{}{}", gateway.address(), Key::new("/files/a.txt", "read").url());
     let mut child = Command::new(binary())
         .args(["inspect", "-"])
         .current_dir(gateway.home())
@@ -376,14 +228,7 @@ fn configuration_is_found_wherever_config_says() {
     let path = gateway.config_path();
     let output = valetkey(
         elsewhere.path(),
-        [
-            "sign",
-            "/files/a",
-            "--allow",
-            "read",
-            "--config",
-            path.to_str().unwrap(),
-        ],
+        ["sign", "/files/a", "--allow", "read", "--config", path.to_str().unwrap()],
     )
     .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
@@ -411,28 +256,13 @@ fn first_start_makes_a_configuration_and_prints_lines_that_work() {
         .unwrap();
     let child = Ended(child);
     let lines = || curl_lines(&std::fs::read_to_string(&log).unwrap_or_default());
-    let waited = wait_until(Duration::from_secs(20), "two curl lines", || {
-        lines().len() >= 2
-    });
+    let waited = wait_until(Duration::from_secs(20), "two curl lines", || lines().len() >= 2);
     assert!(waited.is_ok(), "{}", std::fs::read_to_string(&log).unwrap());
     for line in lines() {
-        let output = Command::new("sh")
-            .arg("-c")
-            .arg(&line)
-            .current_dir(folder.path())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{line}: {}{}",
-            out(&output),
-            err(&output)
-        );
+        let output = Command::new("sh").arg("-c").arg(&line).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{line}: {}{}", out(&output), err(&output));
         let said = format!("{}{}", out(&output), err(&output));
-        assert!(
-            !said.contains("x-valetkey-reason") && !said.contains("\"reason\""),
-            "{line}: {said}"
-        );
+        assert!(!said.contains("x-valetkey-reason") && !said.contains("\"reason\""), "{line}: {said}");
     }
     made_for_the_operator_alone(folder.path());
     let stored = files(&folder.path().join("valetkey-data/objects"));
@@ -451,10 +281,7 @@ fn first_start_makes_a_configuration_and_prints_lines_that_work() {
         .unwrap();
     let again = Ended(again);
     std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(
-        std::fs::read(folder.path().join("valetkey.toml")).unwrap(),
-        written
-    );
+    assert_eq!(std::fs::read(folder.path().join("valetkey.toml")).unwrap(), written);
     drop(again);
 }
 
@@ -469,13 +296,8 @@ impl Drop for Ended {
 }
 
 fn curl_lines(text: &str) -> Vec<String> {
-    let lines = text
-        .lines()
-        .map(|line| line.trim().trim_start_matches("$ "));
-    lines
-        .filter(|line| line.starts_with("curl "))
-        .map(str::to_owned)
-        .collect()
+    let lines = text.lines().map(|line| line.trim().trim_start_matches("$ "));
+    lines.filter(|line| line.starts_with("curl ")).map(str::to_owned).collect()
 }
 
 fn files(folder: &Path) -> Vec<String> {

@@ -23,12 +23,7 @@ impl Object {
         let head = gateway.send(&Request::head(key.url()));
         let etag = head.header("etag").unwrap().to_owned();
         let modified = head.header("last-modified").unwrap().to_owned();
-        Self {
-            gateway,
-            key,
-            etag,
-            modified,
-        }
+        Self { gateway, key, etag, modified }
     }
 
     fn get(&self, headers: &[(&str, &str)]) -> Answer {
@@ -50,11 +45,8 @@ impl Object {
 #[test]
 fn reading_conditions_are_judged_as_rfc_9110_says() {
     let object = Object::new("0123456789");
-    let (etag, weak, modified) = (
-        object.etag.as_str(),
-        format!("W/{}", object.etag),
-        object.modified.as_str(),
-    );
+    let (etag, weak, modified) =
+        (object.etag.as_str(), format!("W/{}", object.etag), object.modified.as_str());
     let list = format!("\"x\", {etag} , \"y\"");
     let cases: &[(&[(&str, &str)], u16)] = &[
         (&[("If-None-Match", etag)], 304),
@@ -74,17 +66,8 @@ fn reading_conditions_are_judged_as_rfc_9110_says() {
         (&[("If-Unmodified-Since", OLD_DATE)], 412),
         (&[("If-Unmodified-Since", FAR_DATE)], 200),
         // 13.2.2: an entity tag decides where there is one, and If-Match comes before If-None-Match.
-        (
-            &[
-                ("If-None-Match", "\"other\""),
-                ("If-Modified-Since", modified),
-            ],
-            200,
-        ),
-        (
-            &[("If-Match", etag), ("If-Unmodified-Since", OLD_DATE)],
-            200,
-        ),
+        (&[("If-None-Match", "\"other\""), ("If-Modified-Since", modified)], 200),
+        (&[("If-Match", etag), ("If-Unmodified-Since", OLD_DATE)], 200),
         (&[("If-Match", "\"other\""), ("If-None-Match", etag)], 412),
         (&[("If-Match", etag), ("If-None-Match", etag)], 304),
     ];
@@ -106,40 +89,22 @@ fn reading_conditions_are_judged_as_rfc_9110_says() {
 fn conditions_on_what_is_not_there() {
     let gateway = Gateway::new();
     let key = Key::new("/files/absent", "delete,read,write");
-    refused(
-        &gateway.send(&Request::get(key.url()).header("If-None-Match", "*")),
-        404,
-        "not_found",
-    );
+    refused(&gateway.send(&Request::get(key.url()).header("If-None-Match", "*")), 404, "not_found");
     for value in ["*", "\"x\""] {
         let put = Request::put(key.url(), "x").header("If-Match", value);
         refused_in_words(&gateway.send(&put), 412, "precondition_failed");
     }
     assert!(!gateway.file_of("/files/absent").exists());
-    accepted(
-        &gateway.send(&Request::put(key.url(), "x").header("If-None-Match", "*")),
-        200,
-    );
+    accepted(&gateway.send(&Request::put(key.url(), "x").header("If-None-Match", "*")), 200);
 }
 
 #[test]
 fn if_none_match_star_makes_a_create_of_a_write() {
     let object = Object::new("old");
-    refused_in_words(
-        &object.request("PUT", &[("If-None-Match", "*")]),
-        412,
-        "already_exists",
-    );
+    refused_in_words(&object.request("PUT", &[("If-None-Match", "*")]), 412, "already_exists");
     assert_eq!(object.get(&[]).body, b"old");
-    refused_in_words(
-        &object.request("PUT", &[("If-None-Match", &object.etag)]),
-        412,
-        "precondition_failed",
-    );
-    accepted(
-        &object.request("PUT", &[("If-None-Match", "\"other\"")]),
-        200,
-    );
+    refused_in_words(&object.request("PUT", &[("If-None-Match", &object.etag)]), 412, "precondition_failed");
+    accepted(&object.request("PUT", &[("If-None-Match", "\"other\"")]), 200);
 }
 
 #[test]
@@ -147,16 +112,8 @@ fn if_match_guards_replacing_and_deleting() {
     let object = Object::new("old");
     let weak = format!("W/{}", object.etag);
     for wrong in ["\"other\"", weak.as_str()] {
-        refused_in_words(
-            &object.request("PUT", &[("If-Match", wrong)]),
-            412,
-            "precondition_failed",
-        );
-        refused_in_words(
-            &object.request("DELETE", &[("If-Match", wrong)]),
-            412,
-            "precondition_failed",
-        );
+        refused_in_words(&object.request("PUT", &[("If-Match", wrong)]), 412, "precondition_failed");
+        refused_in_words(&object.request("DELETE", &[("If-Match", wrong)]), 412, "precondition_failed");
     }
     refused_in_words(
         &object.request("PUT", &[("If-Unmodified-Since", OLD_DATE)]),
@@ -166,17 +123,10 @@ fn if_match_guards_replacing_and_deleting() {
     assert_eq!(object.get(&[]).body, b"old");
     accepted(&object.request("PUT", &[("If-Match", &object.etag)]), 200);
     // The tag it had names nothing any more.
-    refused_in_words(
-        &object.request("PUT", &[("If-Match", &object.etag)]),
-        412,
-        "precondition_failed",
-    );
+    refused_in_words(&object.request("PUT", &[("If-Match", &object.etag)]), 412, "precondition_failed");
     let now = object.get(&[]);
     assert_eq!(now.body, b"replaced");
-    accepted(
-        &object.request("DELETE", &[("If-Match", now.header("etag").unwrap())]),
-        204,
-    );
+    accepted(&object.request("DELETE", &[("If-Match", now.header("etag").unwrap())]), 204);
 }
 
 /// Of many who replace the same version, one does.
@@ -189,27 +139,13 @@ fn race_of_if_match_has_one_winner() {
             .map(|number| {
                 let request = Request::put(object.key.url(), format!("body {number}"))
                     .header("If-Match", object.etag.as_str());
-                scope.spawn(move || {
-                    valetkey_tests::http::send(address, &request)
-                        .unwrap()
-                        .status
-                })
+                scope.spawn(move || valetkey_tests::http::send(address, &request).unwrap().status)
             })
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    assert_eq!(
-        statuses.iter().filter(|status| **status == 200).count(),
-        1,
-        "{statuses:?}"
-    );
-    assert!(
-        statuses.iter().all(|status| [200, 412].contains(status)),
-        "{statuses:?}"
-    );
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 412].contains(status)), "{statuses:?}");
 }
 
 #[test]
@@ -234,16 +170,8 @@ fn single_ranges_are_answered_to_the_byte() {
         let answer = object.get(&[("Range", &format!("bytes={range}"))]);
         accepted(&answer, 206);
         assert_eq!(answer.text(), body, "{range}");
-        assert_eq!(
-            answer.header("content-range"),
-            Some(format!("bytes {told}/10").as_str()),
-            "{range}"
-        );
-        assert_eq!(
-            answer.header("content-length"),
-            Some(body.len().to_string().as_str()),
-            "{range}"
-        );
+        assert_eq!(answer.header("content-range"), Some(format!("bytes {told}/10").as_str()), "{range}");
+        assert_eq!(answer.header("content-length"), Some(body.len().to_string().as_str()), "{range}");
         assert_eq!(answer.header("etag"), Some(object.etag.as_str()));
     }
 }
@@ -254,11 +182,7 @@ fn range_behind_the_end_is_not_satisfiable() {
     for range in ["10-", "10-10", "11-20", "-0", "9223372036854775807-"] {
         let answer = object.get(&[("Range", &format!("bytes={range}"))]);
         assert_eq!(answer.status, 416, "{range}");
-        assert_eq!(
-            answer.header("content-range"),
-            Some("bytes */10"),
-            "{range}"
-        );
+        assert_eq!(answer.header("content-range"), Some("bytes */10"), "{range}");
         assert_ne!(answer.body, b"0123456789");
     }
     let empty = Object::new("");
@@ -283,11 +207,7 @@ fn unfit_ranges_never_answer_more_than_the_object() {
         "bytes=--2",
     ] {
         let answer = object.get(&[("Range", ignored)]);
-        assert_eq!(
-            (answer.status, answer.text().as_str()),
-            (200, "0123456789"),
-            "{ignored}"
-        );
+        assert_eq!((answer.status, answer.text().as_str()), (200, "0123456789"), "{ignored}");
     }
     let many = vec!["0-9"; 1000].join(",");
     for range in [
@@ -299,15 +219,8 @@ fn unfit_ranges_never_answer_more_than_the_object() {
         many.as_str(),
     ] {
         let answer = object.get(&[("Range", &format!("bytes={range}"))]);
-        assert!(
-            [200, 206, 400, 416].contains(&answer.status),
-            "{range:.40}: {}",
-            answer.status
-        );
-        assert!(
-            answer.status == 400 || answer.status == 416 || answer.body.len() <= 10,
-            "{range:.40}"
-        );
+        assert!([200, 206, 400, 416].contains(&answer.status), "{range:.40}: {}", answer.status);
+        assert!(answer.status == 400 || answer.status == 416 || answer.body.len() <= 10, "{range:.40}");
     }
 }
 
@@ -320,23 +233,11 @@ fn if_range_gives_the_whole_when_the_object_has_changed() {
     assert_eq!((same.status, same.text().as_str()), (206, "23"));
     for other in ["\"other\"", weak.as_str(), OLD_DATE, "nonsense"] {
         let whole = object.get(&[range, ("If-Range", other)]);
-        assert_eq!(
-            (whole.status, whole.text().as_str()),
-            (200, "0123456789"),
-            "{other}"
-        );
+        assert_eq!((whole.status, whole.text().as_str()), (200, "0123456789"), "{other}");
     }
     // A range that cannot be satisfied is not judged when the tag does not hold.
-    assert_eq!(
-        object
-            .get(&[("Range", "bytes=50-"), ("If-Range", "\"other\"")])
-            .status,
-        200
-    );
+    assert_eq!(object.get(&[("Range", "bytes=50-"), ("If-Range", "\"other\"")]).status, 200);
     // Conditions come first.
-    assert_eq!(
-        object.get(&[range, ("If-None-Match", &object.etag)]).status,
-        304
-    );
+    assert_eq!(object.get(&[range, ("If-None-Match", &object.etag)]).status, 304);
     assert_eq!(object.get(&[range, ("If-Match", "\"other\"")]).status, 412);
 }

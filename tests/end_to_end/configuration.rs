@@ -46,11 +46,8 @@ fn check(text: &str) -> (Option<i32>, String) {
     let gateway = Gateway::builder().write().unwrap();
     std::fs::write(gateway.config_path(), text).unwrap();
     let output = valetkey(gateway.home(), ["check", "--config", "valetkey.toml"]).unwrap();
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output.status.code(), said)
 }
 
@@ -58,9 +55,7 @@ fn check(text: &str) -> (Option<i32>, String) {
 /// these words.
 #[track_caller]
 fn edit_is_refused(from: &str, to: &str, words: &[&str]) {
-    let at = GOOD
-        .find(from)
-        .unwrap_or_else(|| panic!("{from:?} is in the good text"));
+    let at = GOOD.find(from).unwrap_or_else(|| panic!("{from:?} is in the good text"));
     let first = GOOD[..at].lines().count().max(1) + usize::from(GOOD[..at].ends_with('\n'));
     let text = GOOD.replacen(from, to, 1);
     let (status, said) = check(&text);
@@ -69,10 +64,7 @@ fn edit_is_refused(from: &str, to: &str, words: &[&str]) {
         assert!(said.contains(word), "{word:?} in {said}");
     }
     let mut lines = first..first + to.lines().count();
-    assert!(
-        lines.any(|line| names_line(&said, line)),
-        "line {first} in {said}"
-    );
+    assert!(lines.any(|line| names_line(&said, line)), "line {first} in {said}");
     let mut gateway = Gateway::builder().write().unwrap();
     std::fs::write(gateway.config_path(), text).unwrap();
     assert!(gateway.start().is_err(), "it must not start");
@@ -111,11 +103,7 @@ fn unknown_names_are_errors() {
     edit_is_refused("clock_skew =", "clock_skwe =", &["clock_skwe"]);
     edit_is_refused("[policies.avatar]", "[polices.avatar]", &["polices"]);
     edit_is_refused("uses = 1", "use = 1", &["use"]);
-    edit_is_refused(
-        "max_lifetime = \"15m\"",
-        "max_lifetimes = \"15m\"",
-        &["max_lifetimes"],
-    );
+    edit_is_refused("max_lifetime = \"15m\"", "max_lifetimes = \"15m\"", &["max_lifetimes"]);
     edit_is_refused("prefix = \"\"", "prefixx = \"\"", &["prefixx"]);
     edit_is_refused("allow = [\"create\"]", "allow = [\"creat\"]", &["creat"]);
     edit_is_refused("kind = \"disk\"", "kind = \"floppy\"", &["floppy"]);
@@ -130,21 +118,9 @@ fn values_out_of_range_are_errors() {
     edit_is_refused("uses = 1", "uses = 99999999999999999999", &[]);
     edit_is_refused("max = \"5MiB\"", "max = \"5 elephants\"", &["elephants"]);
     edit_is_refused("max = \"5MiB\"", "max = -5", &["max"]);
-    edit_is_refused(
-        "max = \"5MiB\"",
-        "max = \"99999999999TiB\"",
-        &["99999999999TiB"],
-    );
-    edit_is_refused(
-        "max_lifetime = \"15m\"",
-        "max_lifetime = \"0s\"",
-        &["max_lifetime"],
-    );
-    edit_is_refused(
-        "max_lifetime = \"15m\"",
-        "max_lifetime = \"fortnight\"",
-        &["fortnight"],
-    );
+    edit_is_refused("max = \"5MiB\"", "max = \"99999999999TiB\"", &["99999999999TiB"]);
+    edit_is_refused("max_lifetime = \"15m\"", "max_lifetime = \"0s\"", &["max_lifetime"]);
+    edit_is_refused("max_lifetime = \"15m\"", "max_lifetime = \"fortnight\"", &["fortnight"]);
     edit_is_refused("listen = \"127.0.0.1:0\"", "listen = \"here\"", &["here"]);
     edit_is_refused("clock_skew = \"30s\"", "clock_skew = 30.5", &["clock_skew"]);
     edit_is_refused("max = \"5MiB\"", "max = \"5MiB\"\nmin = \"6MiB\"", &["min"]);
@@ -158,11 +134,7 @@ fn clashes_and_overlaps_are_errors() {
         "[buckets.files]\nbackend = \"local\"\nprefix = \"\"\n[buckets.inner]\nbackend = \"local\"\nprefix = \"in/\"",
         &["inner", "files"],
     );
-    edit_is_refused(
-        "scope = [\"/files/avatars/\"]",
-        "scope = [\"/nothing/\"]",
-        &["/nothing/"],
-    );
+    edit_is_refused("scope = [\"/files/avatars/\"]", "scope = [\"/nothing/\"]", &["/nothing/"]);
     edit_is_refused("scope = [\"/files/\"]", "scope = [\"/file/\"]", &["/file/"]);
     edit_is_refused("scope = [\"/files/\"]", "scope = [\"files\"]", &["files"]);
     edit_is_refused("uses = 1", "uses = 1\nuses = 2", &["uses"]);
@@ -199,11 +171,7 @@ fn unsupported_settings_are_errors() {
         assert!(said.contains(word), "{said}");
     }
     edit_is_refused("kind = \"disk\"", "kind = \"s3\"", &["s3"]);
-    edit_is_refused(
-        "engine = \"sqlite\"",
-        "engine = \"postgres\"",
-        &["postgres"],
-    );
+    edit_is_refused("engine = \"sqlite\"", "engine = \"postgres\"", &["postgres"]);
 }
 
 type Spoil<'a> = &'a dyn Fn(&std::path::Path);
@@ -228,16 +196,10 @@ fn secrets_must_be_there_and_private_and_not_empty() {
         let text = std::fs::read_to_string(gateway.config_path()).unwrap();
         let line = line_of(&text, "secret_file");
         let output = valetkey(gateway.home(), ["check", "--config", "valetkey.toml"]).unwrap();
-        let said = format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(1), "{what}: {said}");
-        assert!(
-            said.contains("web.secret") && said.contains("valetkey.toml"),
-            "{what}: {said}"
-        );
+        assert!(said.contains("web.secret") && said.contains("valetkey.toml"), "{what}: {said}");
         assert!(names_line(&said, line), "{what}: line {line} in {said}");
         assert!(!said.contains(WEB_SECRET));
         let refusal = gateway.start().unwrap_err().to_string();
@@ -263,8 +225,8 @@ fn second_gateway_on_one_ledger_does_not_start() {
     std::fs::write(gateway.home().join("other.toml"), other).unwrap();
     let output = valetkey(gateway.home(), ["serve", "--config", "other.toml"]).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned()
-        + &String::from_utf8_lossy(&output.stdout);
+    let said =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("ledger"), "{said}");
     assert_eq!(gateway.health().unwrap(), 200);
 }
@@ -274,10 +236,7 @@ fn taken_address_is_an_error_that_names_it() {
     let gateway = Gateway::new();
     let second = Gateway::builder().write().unwrap();
     let text = std::fs::read_to_string(second.config_path()).unwrap();
-    let taken = text.replace(
-        &second.address().to_string(),
-        &gateway.address().to_string(),
-    );
+    let taken = text.replace(&second.address().to_string(), &gateway.address().to_string());
     std::fs::write(second.config_path(), taken).unwrap();
     let output = valetkey(second.home(), ["serve", "--config", "valetkey.toml"]).unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -293,22 +252,11 @@ fn plain_http_on_an_open_address_is_warned_of() {
     let port = open.address().port();
     std::fs::write(
         open.config_path(),
-        text.replace(
-            &format!("listen = \"127.0.0.1:{port}\""),
-            &format!("listen = \"0.0.0.0:{port}\""),
-        ),
+        text.replace(&format!("listen = \"127.0.0.1:{port}\""), &format!("listen = \"0.0.0.0:{port}\"")),
     )
     .unwrap();
     open.start().unwrap();
-    assert!(
-        open.stderr().to_lowercase().contains("plain http"),
-        "{}",
-        open.stderr()
-    );
+    assert!(open.stderr().to_lowercase().contains("plain http"), "{}", open.stderr());
     let quiet = Gateway::new();
-    assert!(
-        !quiet.stderr().to_lowercase().contains("plain http"),
-        "{}",
-        quiet.stderr()
-    );
+    assert!(!quiet.stderr().to_lowercase().contains("plain http"), "{}", quiet.stderr());
 }

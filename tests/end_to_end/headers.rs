@@ -33,18 +33,10 @@ fn parameters_that_change_an_answer_are_refused() {
         "select",
     ];
     for name in names {
-        for part in [
-            format!("{name}=x"),
-            name.to_owned(),
-            name.replacen('e', "%65", 1) + "=x",
-        ] {
+        for part in [format!("{name}=x"), name.to_owned(), name.replacen('e', "%65", 1) + "=x"] {
             let target = format!("{}&{part}", key.url());
             refused_in_words(&gateway.get(&target), 400, "bad_request");
-            refused_in_words(
-                &gateway.send(&Request::put(&target, "new")),
-                400,
-                "bad_request",
-            );
+            refused_in_words(&gateway.send(&Request::put(&target, "new")), 400, "bad_request");
             refused_in_words(&gateway.send(&Request::delete(&target)), 400, "bad_request");
         }
     }
@@ -69,11 +61,7 @@ fn parameters_that_nobody_knows_are_ignored() {
         "x-id=GetObject",
     ] {
         let answer = gateway.get(format!("{url}&{part}"));
-        assert_eq!(
-            (answer.status, answer.text().as_str()),
-            (200, "aaaa"),
-            "{part}"
-        );
+        assert_eq!((answer.status, answer.text().as_str()), (200, "aaaa"), "{part}");
     }
     assert!(gateway.file_of("/files/a").exists());
 }
@@ -110,16 +98,8 @@ fn unsigned_vendor_headers_are_refused() {
             400,
             "bad_request",
         );
-        refused_in_words(
-            &gateway.send(&Request::get(key.url()).header(name, value)),
-            400,
-            "bad_request",
-        );
-        refused_in_words(
-            &gateway.send(&Request::delete(key.url()).header(name, value)),
-            400,
-            "bad_request",
-        );
+        refused_in_words(&gateway.send(&Request::get(key.url()).header(name, value)), 400, "bad_request");
+        refused_in_words(&gateway.send(&Request::delete(key.url()).header(name, value)), 400, "bad_request");
     }
     assert_eq!(std::fs::read(gateway.file_of("/files/a")).unwrap(), b"aaaa");
 }
@@ -146,11 +126,7 @@ fn headers_that_only_describe_the_client_are_ignored() {
     ];
     for (name, value) in headers {
         let answer = gateway.send(&Request::get(&url).header(name, value));
-        assert_eq!(
-            (answer.status, answer.text().as_str()),
-            (200, "aaaa"),
-            "{name}"
-        );
+        assert_eq!((answer.status, answer.text().as_str()), (200, "aaaa"), "{name}");
         assert!(!format!("{:?}", answer.headers).contains("evil.example"));
     }
 }
@@ -161,18 +137,10 @@ fn method_overrides_have_no_effect() {
     let gateway = Gateway::new();
     gateway.plant("/files/a", "aaaa");
     let key = Key::new("/files/a", "delete,read,write");
-    for name in [
-        "X-HTTP-Method-Override",
-        "X-Method-Override",
-        "X-HTTP-Method",
-    ] {
+    for name in ["X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"] {
         for method in ["DELETE", "PUT"] {
             let answer = gateway.send(&Request::get(key.url()).header(name, method));
-            assert_eq!(
-                (answer.status, answer.text().as_str()),
-                (200, "aaaa"),
-                "{name}"
-            );
+            assert_eq!((answer.status, answer.text().as_str()), (200, "aaaa"), "{name}");
         }
         let reader = Key::new("/files/a", "read");
         let smuggled = Request::delete(reader.url()).header(name, "GET");
@@ -187,31 +155,18 @@ fn forwarded_address_is_believed_only_from_a_trusted_proxy() {
     let gateway = Gateway::new();
     gateway.plant("/files/a", "aaaa");
     let key = Key::new("/files/a", "read").set("ip", "192.0.2.0/24");
-    for (name, value) in [
-        ("X-Forwarded-For", "192.0.2.1"),
-        ("Forwarded", "for=192.0.2.1"),
-        ("X-Real-IP", "192.0.2.1"),
-    ] {
-        refused(
-            &gateway.send(&Request::get(key.url()).header(name, value)),
-            403,
-            "client_not_allowed",
-        );
+    for (name, value) in
+        [("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.1"), ("X-Real-IP", "192.0.2.1")]
+    {
+        refused(&gateway.send(&Request::get(key.url()).header(name, value)), 403, "client_not_allowed");
     }
-    let behind = Gateway::builder()
-        .server("trusted_proxies = [\"127.0.0.0/8\"]")
-        .start();
+    let behind = Gateway::builder().server("trusted_proxies = [\"127.0.0.0/8\"]").start();
     behind.plant("/files/a", "aaaa");
-    let through =
-        |value: &str| behind.send(&Request::get(key.url()).header("X-Forwarded-For", value));
+    let through = |value: &str| behind.send(&Request::get(key.url()).header("X-Forwarded-For", value));
     accepted(&through("192.0.2.1"), 200);
     // The last address that no trusted proxy wrote is the client; what stands before it is hearsay.
     accepted(&through("203.0.113.9, 192.0.2.1"), 200);
-    refused(
-        &through("192.0.2.1, 203.0.113.9"),
-        403,
-        "client_not_allowed",
-    );
+    refused(&through("192.0.2.1, 203.0.113.9"), 403, "client_not_allowed");
     refused(&through("192.0.2.1, nonsense"), 403, "client_not_allowed");
     refused(&behind.get(key.url()), 403, "client_not_allowed");
     let twice = Request::get(key.url())
@@ -229,15 +184,9 @@ fn metadata_of_an_upload_is_stored_and_served() {
         .header("X-Amz-Meta-Name", "value with spaces, and commas")
         .header("Content-Language", "de, en");
     accepted(&gateway.send(&put), 200);
-    for answer in [
-        gateway.get(key.url()),
-        gateway.send(&Request::head(key.url())),
-    ] {
+    for answer in [gateway.get(key.url()), gateway.send(&Request::head(key.url()))] {
         assert_eq!(answer.header("x-amz-meta-colour"), Some("red"));
-        assert_eq!(
-            answer.header("x-amz-meta-name"),
-            Some("value with spaces, and commas")
-        );
+        assert_eq!(answer.header("x-amz-meta-name"), Some("value with spaces, and commas"));
         assert_eq!(answer.header("content-language"), Some("de, en"));
     }
     // The next upload's metadata replaces it whole.
@@ -260,17 +209,11 @@ fn metadata_is_at_most_two_kibibytes_in_all() {
         )
     };
     accepted(&put(1000, 1000), 200);
-    assert_eq!(
-        gateway.get(key.url()).header("x-amz-meta-b").map(str::len),
-        Some(1000)
-    );
+    assert_eq!(gateway.get(key.url()).header("x-amz-meta-b").map(str::len), Some(1000));
     refused_in_words(&put(1024, 1025), 400, "bad_request");
     refused_in_words(&put(2049, 0), 400, "bad_request");
     // Refused as a whole: the object keeps what it had.
-    assert_eq!(
-        gateway.get(key.url()).header("x-amz-meta-a").map(str::len),
-        Some(1000)
-    );
+    assert_eq!(gateway.get(key.url()).header("x-amz-meta-a").map(str::len), Some(1000));
 }
 
 /// Nobody signed them, so they are dropped: a holder does not choose how others see the object.
@@ -284,10 +227,7 @@ fn unsigned_disposition_and_expires_of_an_upload_are_dropped() {
     accepted(&gateway.send(&put), 200);
     let answer = gateway.get(key.url());
     assert!(
-        !answer
-            .header("content-disposition")
-            .unwrap_or_default()
-            .contains("evil"),
+        !answer.header("content-disposition").unwrap_or_default().contains("evil"),
         "{:?}",
         answer.headers
     );
@@ -302,29 +242,16 @@ fn declared_checksums_are_compared_or_refused() {
     let key = Key::new("/files/a", "read,write");
     let wrong = [
         ("Content-MD5", "AAAAAAAAAAAAAAAAAAAAAA=="),
-        (
-            "x-amz-checksum-sha256",
-            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-        ),
+        ("x-amz-checksum-sha256", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
         ("x-amz-checksum-crc32", "AAAAAA=="),
-        (
-            "x-amz-content-sha256",
-            "0000000000000000000000000000000000000000000000000000000000000000",
-        ),
-        (
-            "Content-Digest",
-            "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:",
-        ),
-        (
-            "Repr-Digest",
-            "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:",
-        ),
+        ("x-amz-content-sha256", "0000000000000000000000000000000000000000000000000000000000000000"),
+        ("Content-Digest", "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"),
+        ("Repr-Digest", "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"),
     ];
     for (name, value) in wrong {
         let answer = gateway.send(&Request::put(key.url(), "hello").header(name, value));
         assert!(
-            [(400, "digest_mismatch"), (501, "not_supported")]
-                .contains(&(answer.status, answer.reason())),
+            [(400, "digest_mismatch"), (501, "not_supported")].contains(&(answer.status, answer.reason())),
             "{name}: {} {}",
             answer.status,
             answer.reason()

@@ -15,39 +15,28 @@ fn statuses(gateway: &Gateway, bytes: &[u8]) -> Vec<u16> {
     let _closed_early = connection.send(bytes);
     let _gone = connection.finish_sending();
     codes(
-        &connection
-            .drain()
-            .unwrap_or_else(|error| panic!("{error:?}: {:?}", String::from_utf8_lossy(bytes))),
+        &connection.drain().unwrap_or_else(|error| panic!("{error:?}: {:?}", String::from_utf8_lossy(bytes))),
     )
 }
 
 fn codes(bytes: &[u8]) -> Vec<u16> {
     let text = String::from_utf8_lossy(bytes);
-    text.split("HTTP/1.1 ")
-        .skip(1)
-        .filter_map(|rest| rest.get(..3)?.parse().ok())
-        .collect()
+    text.split("HTTP/1.1 ").skip(1).filter_map(|rest| rest.get(..3)?.parse().ok()).collect()
 }
 
 fn head(method: &str, target: &str, headers: &str) -> Vec<u8> {
-    format!("{method} {target} HTTP/1.1\r\nHost: a\r\nUser-Agent: {USER_AGENT}\r\n{headers}\r\n")
-        .into_bytes()
+    format!("{method} {target} HTTP/1.1\r\nHost: a\r\nUser-Agent: {USER_AGENT}\r\n{headers}\r\n").into_bytes()
 }
 
 #[track_caller]
 fn refused_and_nothing_run(gateway: &Gateway, bytes: &[u8]) {
     let got = statuses(gateway, bytes);
     assert!(
-        got.iter()
-            .all(|status| (400..500).contains(status) || *status == 501),
+        got.iter().all(|status| (400..500).contains(status) || *status == 501),
         "{got:?} for {:?}",
         String::from_utf8_lossy(bytes)
     );
-    assert!(
-        got.len() <= 1,
-        "{got:?} for {:?}",
-        String::from_utf8_lossy(bytes)
-    );
+    assert!(got.len() <= 1, "{got:?} for {:?}", String::from_utf8_lossy(bytes));
     assert!(gateway.file_of("/files/victim").exists());
 }
 
@@ -59,8 +48,7 @@ fn doubtful_framing_is_refused_and_nothing_behind_it_run() {
     let before = gateway.stored();
     let put = Key::new("/files/a", "write").url();
     let inner =
-        String::from_utf8(Request::delete(Key::new("/files/victim", "delete").url()).head_bytes())
-            .unwrap();
+        String::from_utf8(Request::delete(Key::new("/files/victim", "delete").url()).head_bytes()).unwrap();
     let length = 5 + inner.len();
     let framings = [
         format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n"),
@@ -119,22 +107,10 @@ fn endless_chunk_extensions_and_trailers_are_cut() {
     gateway.plant("/files/victim", "x");
     let put = Key::new("/files/a", "write").url();
     let start = head("PUT", &put, "Transfer-Encoding: chunked\r\n");
-    let extension = [
-        &start[..],
-        b"5;",
-        &vec![b'e'; 1 << 20],
-        b"\r\nhello\r\n0\r\n\r\n",
-    ]
-    .concat();
+    let extension = [&start[..], b"5;", &vec![b'e'; 1 << 20], b"\r\nhello\r\n0\r\n\r\n"].concat();
     refused_and_nothing_run(&gateway, &extension);
     let trailers = "X-Trailer: value\r\n".repeat(100_000);
-    let trailing = [
-        &start[..],
-        b"5\r\nhello\r\n0\r\n",
-        trailers.as_bytes(),
-        b"\r\n",
-    ]
-    .concat();
+    let trailing = [&start[..], b"5\r\nhello\r\n0\r\n", trailers.as_bytes(), b"\r\n"].concat();
     refused_and_nothing_run(&gateway, &trailing);
     assert!(!gateway.file_of("/files/a").exists());
 }
@@ -174,10 +150,7 @@ fn oversized_heads_are_refused() {
     ];
     for bytes in heads {
         let got = statuses(&gateway, &bytes);
-        assert!(
-            got.len() <= 1 && got.iter().all(|status| [400, 414, 431].contains(status)),
-            "{got:?}"
-        );
+        assert!(got.len() <= 1 && got.iter().all(|status| [400, 414, 431].contains(status)), "{got:?}");
     }
 }
 
@@ -206,17 +179,12 @@ fn garbage_is_refused() {
     for bytes in lines {
         let got = statuses(&gateway, bytes);
         assert!(
-            got.iter()
-                .all(|status| (400..=505).contains(status) && *status != 500),
+            got.iter().all(|status| (400..=505).contains(status) && *status != 500),
             "{got:?} for {bytes:?}"
         );
     }
     let null = head("GET", &url, "X: a\0b\r\n");
-    assert!(
-        statuses(&gateway, &null)
-            .iter()
-            .all(|status| *status == 400)
-    );
+    assert!(statuses(&gateway, &null).iter().all(|status| *status == 400));
     assert_eq!(gateway.health().unwrap(), 200);
 }
 
@@ -231,9 +199,7 @@ fn pipelined_requests_are_answered_in_order() {
     }
     let mut connection = gateway.connect();
     connection.send(&bytes).unwrap();
-    let answers: Vec<_> = (0..3)
-        .map(|_| connection.read_answer("GET").unwrap())
-        .collect();
+    let answers: Vec<_> = (0..3).map(|_| connection.read_answer("GET").unwrap()).collect();
     assert_eq!(answers[0].body, b"aaaa");
     assert_eq!(answers[1].status, 404);
     assert_eq!(answers[2].body, b"bbbb");
@@ -245,25 +211,9 @@ fn connection_survives_refusals() {
     gateway.plant("/files/a", "aaaa");
     let mut connection = gateway.connect();
     for _ in 0..3 {
-        assert_eq!(
-            connection
-                .exchange(&Request::get("/files/a"))
-                .unwrap()
-                .status,
-            401
-        );
-        accepted(
-            &connection
-                .exchange(&Request::get(Key::new("/files/a", "read").url()))
-                .unwrap(),
-            200,
-        );
-        accepted(
-            &connection
-                .exchange(&Request::head(Key::new("/files/a", "read").url()))
-                .unwrap(),
-            200,
-        );
+        assert_eq!(connection.exchange(&Request::get("/files/a")).unwrap().status, 401);
+        accepted(&connection.exchange(&Request::get(Key::new("/files/a", "read").url())).unwrap(), 200);
+        accepted(&connection.exchange(&Request::head(Key::new("/files/a", "read").url())).unwrap(), 200);
     }
 }
 
@@ -277,20 +227,14 @@ fn slow_heads_are_dropped_and_others_served() {
     let mut slow: Vec<Connection> = (0..1000)
         .map(|_| {
             let mut connection = gateway.connect();
-            connection
-                .send(b"GET /files/a HTTP/1.1\r\nHost: a\r\nX: ")
-                .unwrap();
+            connection.send(b"GET /files/a HTTP/1.1\r\nHost: a\r\nX: ").unwrap();
             connection
         })
         .collect();
     for _ in 0..20 {
         let begun = Instant::now();
         accepted(&gateway.get(&url), 200);
-        assert!(
-            begun.elapsed() < Duration::from_secs(1),
-            "{:?}",
-            begun.elapsed()
-        );
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     }
     // The head's limit is some seconds; a minute is more than it may be.
     let begun = Instant::now();
@@ -299,9 +243,7 @@ fn slow_heads_are_dropped_and_others_served() {
     let said = last.drain().unwrap();
     assert!(begun.elapsed() < Duration::from_secs(60));
     assert!(
-        codes(&said)
-            .iter()
-            .all(|status| [400, 408].contains(status)),
+        codes(&said).iter().all(|status| [400, 408].contains(status)),
         "{:?}",
         String::from_utf8_lossy(&said)
     );
@@ -314,10 +256,7 @@ fn vanishing_clients_harm_nobody() {
     let gateway = Gateway::new();
     gateway.plant("/files/large", vec![5; 3_000_000]);
     let before = gateway.stored();
-    let (get, put) = (
-        Key::new("/files/large", "read").url(),
-        Key::new("/files/new", "write").url(),
-    );
+    let (get, put) = (Key::new("/files/large", "read").url(), Key::new("/files/new", "write").url());
     for round in 0..30 {
         let mut reader = gateway.connect();
         reader.send(&Request::get(&get).head_bytes()).unwrap();
@@ -327,13 +266,7 @@ fn vanishing_clients_harm_nobody() {
         }
         drop(reader);
         let mut writer = gateway.connect();
-        writer
-            .send(
-                &Request::new("PUT", &put)
-                    .header("Content-Length", "1000000")
-                    .head_bytes(),
-            )
-            .unwrap();
+        writer.send(&Request::new("PUT", &put).header("Content-Length", "1000000").head_bytes()).unwrap();
         // The gateway may have refused already; that is not what is asked here.
         let _broken = writer.send(&vec![1; round * 10_000]);
         drop(writer);
@@ -344,9 +277,5 @@ fn vanishing_clients_harm_nobody() {
         gateway.stored() == before
     })
     .unwrap();
-    assert!(
-        !gateway.stderr().to_lowercase().contains("panic"),
-        "{}",
-        gateway.stderr()
-    );
+    assert!(!gateway.stderr().to_lowercase().contains("panic"), "{}", gateway.stderr());
 }

@@ -13,13 +13,7 @@ fn curl(gateway: &Gateway, target: &str, arguments: &[&str]) -> (u16, String, Ve
     let folder = tempfile::tempdir().unwrap();
     let body = folder.path().join("body");
     let output = Command::new("curl")
-        .args([
-            "--silent",
-            "--show-error",
-            "--http2-prior-knowledge",
-            "--max-time",
-            "20",
-        ])
+        .args(["--silent", "--show-error", "--http2-prior-knowledge", "--max-time", "20"])
         .args(["--write-out", "%{http_code} %{http_version}", "--output"])
         .arg(&body)
         .args(arguments)
@@ -27,26 +21,16 @@ fn curl(gateway: &Gateway, target: &str, arguments: &[&str]) -> (u16, String, Ve
         .output()
         .unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        output.status.success(),
-        "{told} {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{told} {}", String::from_utf8_lossy(&output.stderr));
     let (status, version) = told.split_once(' ').unwrap();
-    (
-        status.parse().unwrap(),
-        version.to_owned(),
-        std::fs::read(body).unwrap_or_default(),
-    )
+    (status.parse().unwrap(), version.to_owned(), std::fs::read(body).unwrap_or_default())
 }
 
 #[test]
 fn objects_go_up_and_come_back() {
     let gateway = Gateway::new();
     let key = Key::new("/files/a", "delete,read,write").set("max", "3000000");
-    let bytes: Vec<u8> = (0..3_000_000u32)
-        .map(|number| number.to_le_bytes()[0])
-        .collect();
+    let bytes: Vec<u8> = (0..3_000_000u32).map(|number| number.to_le_bytes()[0]).collect();
     let file = gateway.home().join("upload");
     std::fs::write(&file, &bytes).unwrap();
     let upload = ["--upload-file", file.to_str().unwrap()];
@@ -59,10 +43,7 @@ fn objects_go_up_and_come_back() {
     assert_eq!(curl(&gateway, &key.url(), &["--head"]).0, 200);
     let small = key.clone().set("max", "2999999");
     assert_eq!(curl(&gateway, &small.url(), &upload).0, 413);
-    assert_eq!(
-        curl(&gateway, &key.url_with_sig(&"A".repeat(43)), &[]).0,
-        403
-    );
+    assert_eq!(curl(&gateway, &key.url_with_sig(&"A".repeat(43)), &[]).0, 403);
     assert_eq!(curl(&gateway, &key.url(), &["--request", "DELETE"]).0, 204);
     assert_eq!(curl(&gateway, &key.url(), &[]).0, 404);
 }
@@ -82,30 +63,17 @@ fn both_protocols_share_one_count() {
                     if number % 2 == 0 {
                         curl(gateway, &url, &["--user-agent", &agent]).0
                     } else {
-                        http::send(
-                            gateway.address(),
-                            &Request::get(url).header("User-Agent", agent),
-                        )
-                        .unwrap()
-                        .status
+                        http::send(gateway.address(), &Request::get(url).header("User-Agent", agent))
+                            .unwrap()
+                            .status
                     }
                 })
             })
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    assert_eq!(
-        statuses.iter().filter(|status| **status == 200).count(),
-        3,
-        "{statuses:?}"
-    );
-    assert!(
-        statuses.iter().all(|status| [200, 403].contains(status)),
-        "{statuses:?}"
-    );
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 3, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 403].contains(status)), "{statuses:?}");
 }
 
 #[test]

@@ -13,19 +13,13 @@ const MIB: u64 = 1 << 20;
 
 /// 256 MiB, or 5 GiB where `VALETKEY_LONG` asks for it (`tests/run --long` does).
 fn large_size() -> u64 {
-    if std::env::var_os("VALETKEY_LONG").is_some() {
-        5 * 1024 * MIB
-    } else {
-        256 * MIB
-    }
+    if std::env::var_os("VALETKEY_LONG").is_some() { 5 * 1024 * MIB } else { 256 * MIB }
 }
 
 /// The `number`th MiB of an endless text that repeats nowhere.
 fn piece(number: u64) -> Vec<u8> {
     let mut bytes = vec![0; usize::try_from(MIB).unwrap()];
-    let mut reader = blake3::Hasher::new()
-        .update(&number.to_le_bytes())
-        .finalize_xof();
+    let mut reader = blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof();
     reader.fill(&mut bytes);
     bytes
 }
@@ -39,11 +33,7 @@ fn large_object_goes_up_and_comes_back_in_little_memory() {
     let mut connection = gateway.connect();
     connection.set_patience(Duration::from_secs(120)).unwrap();
     connection
-        .send(
-            &Request::new("PUT", key.url())
-                .header("Content-Length", size.to_string())
-                .head_bytes(),
-        )
+        .send(&Request::new("PUT", key.url()).header("Content-Length", size.to_string()).head_bytes())
         .unwrap();
     for number in 0..size / MIB {
         let bytes = piece(number);
@@ -53,29 +43,20 @@ fn large_object_goes_up_and_comes_back_in_little_memory() {
     accepted(&connection.read_answer("PUT").unwrap(), 200);
 
     let mut received = blake3::Hasher::new();
-    connection
-        .send(&Request::get(key.url()).head_bytes())
-        .unwrap();
+    connection.send(&Request::get(key.url()).head_bytes()).unwrap();
     let answer = connection
         .read_answer_into("GET", |bytes| {
             received.update(bytes);
         })
         .unwrap();
     accepted(&answer, 200);
-    assert_eq!(
-        answer.header("content-length"),
-        Some(size.to_string().as_str())
-    );
+    assert_eq!(answer.header("content-length"), Some(size.to_string().as_str()));
     assert_eq!(sent.finalize(), received.finalize());
 
     // A chunked upload, and a download by a counted key, take the other ways through the gateway.
     let counted = Key::new("/files/chunked", "read,write").set("uses", "2");
     connection
-        .send(
-            &Request::new("PUT", counted.url())
-                .header("Transfer-Encoding", "chunked")
-                .head_bytes(),
-        )
+        .send(&Request::new("PUT", counted.url()).header("Transfer-Encoding", "chunked").head_bytes())
         .unwrap();
     let mut sent = blake3::Hasher::new();
     for number in 0..size.min(256 * MIB) / MIB {
@@ -88,9 +69,7 @@ fn large_object_goes_up_and_comes_back_in_little_memory() {
     connection.send(b"0\r\n\r\n").unwrap();
     accepted(&connection.read_answer("PUT").unwrap(), 200);
     let mut received = blake3::Hasher::new();
-    connection
-        .send(&Request::get(counted.url()).head_bytes())
-        .unwrap();
+    connection.send(&Request::get(counted.url()).head_bytes()).unwrap();
     accepted(
         &connection
             .read_answer_into("GET", |bytes| {
@@ -117,17 +96,11 @@ fn thousand_slow_clients_delay_nobody() {
         .map(|number| {
             let mut connection = gateway.connect();
             if number % 2 == 0 {
-                connection
-                    .send(&Request::get(&reader).head_bytes())
-                    .unwrap();
+                connection.send(&Request::get(&reader).head_bytes()).unwrap();
             } else {
                 let writer = Key::new(&format!("/files/slow/{number}"), "create").url();
                 connection
-                    .send(
-                        &Request::new("PUT", writer)
-                            .header("Content-Length", "1000000")
-                            .head_bytes(),
-                    )
+                    .send(&Request::new("PUT", writer).header("Content-Length", "1000000").head_bytes())
                     .unwrap();
                 connection.send(b"a few bytes").unwrap();
             }
@@ -138,11 +111,7 @@ fn thousand_slow_clients_delay_nobody() {
     for _ in 0..50 {
         let begun = Instant::now();
         assert_eq!(gateway.get(&small).body, b"small");
-        assert!(
-            begun.elapsed() < Duration::from_secs(1),
-            "{:?}",
-            begun.elapsed()
-        );
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     }
     let now = memory_bytes(gateway.pid(), "VmRSS").unwrap();
     assert!(now < 256 * MIB, "the gateway has {} MiB", now / MIB);
@@ -157,9 +126,7 @@ fn slow_reader_gets_every_byte() {
     let bytes: Vec<u8> = (0..20).flat_map(piece).collect();
     gateway.plant("/files/a", &bytes);
     let mut connection = gateway.connect();
-    connection
-        .send(&Request::get(Key::new("/files/a", "read").set("uses", "1").url()).head_bytes())
-        .unwrap();
+    connection.send(&Request::get(Key::new("/files/a", "read").set("uses", "1").url()).head_bytes()).unwrap();
     let mut received = blake3::Hasher::new();
     let mut reads = 0;
     let answer = connection.read_answer_into("GET", |piece| {

@@ -52,15 +52,7 @@ fn breaches() -> Vec<Breach> {
     ]
 }
 
-const NOT_IN_BLOCKS: [&str; 7] = [
-    "signer",
-    "policy",
-    "subject",
-    "disposition",
-    "renew",
-    "issued",
-    "sig",
-];
+const NOT_IN_BLOCKS: [&str; 7] = ["signer", "policy", "subject", "disposition", "renew", "issued", "sig"];
 
 #[test]
 fn every_limit_is_enforced_or_refused_in_the_base() {
@@ -81,10 +73,7 @@ fn every_limit_is_enforced_or_refused_in_each_block() {
         let block = [(breach.name, breach.value.as_str())];
         for key in [
             good().narrow(&block),
-            good()
-                .narrow(&[("allow", "read,write")])
-                .narrow(&block)
-                .narrow(&[("end", &from_now(1000))]),
+            good().narrow(&[("allow", "read,write")]).narrow(&block).narrow(&[("end", &from_now(1000))]),
         ] {
             let answer = send(&gateway, &key, &breach);
             if NOT_IN_BLOCKS.contains(&breach.name) {
@@ -128,18 +117,10 @@ fn table_of_limits_is_whole() {
     ];
     let table = breaches();
     for name in all {
-        assert!(
-            elsewhere.contains(&name) || table.iter().any(|breach| breach.name == name),
-            "{name}"
-        );
+        assert!(elsewhere.contains(&name) || table.iter().any(|breach| breach.name == name), "{name}");
     }
     for name in NOT_ENFORCED {
-        assert!(
-            table
-                .iter()
-                .any(|breach| breach.name == name && breach.status == 501),
-            "{name}"
-        );
+        assert!(table.iter().any(|breach| breach.name == name && breach.status == 501), "{name}");
     }
 }
 
@@ -148,21 +129,9 @@ fn table_of_limits_is_whole() {
 fn unsupported_limit_is_refused_after_the_signature() {
     let gateway = Gateway::new();
     let key = Key::new("/files/new", "write").set("rate", "1000");
-    refused(
-        &gateway.send(&Request::put(key.url_with_sig(&"A".repeat(43)), "x")),
-        403,
-        "bad_signature",
-    );
-    refused(
-        &gateway.send(&Request::put(key.url(), "x")),
-        501,
-        "not_supported",
-    );
-    refused(
-        &gateway.send(&Request::head(key.url())),
-        501,
-        "not_supported",
-    );
+    refused(&gateway.send(&Request::put(key.url_with_sig(&"A".repeat(43)), "x")), 403, "bad_signature");
+    refused(&gateway.send(&Request::put(key.url(), "x")), 501, "not_supported");
+    refused(&gateway.send(&Request::head(key.url())), 501, "not_supported");
     assert!(!gateway.file_of("/files/new").exists());
 }
 
@@ -173,35 +142,16 @@ fn intersection_takes_the_stricter_of_each() {
     gateway.plant("/files/a", "aaaa");
     let base = good().set("max", "3");
     let wider = base.clone().narrow(&[("max", "100")]);
-    refused(
-        &gateway.send(&Request::put(wider.url(), "aaaa")),
-        413,
-        "too_large",
-    );
-    let here_only = good()
-        .set("ip", "127.0.0.0/8")
-        .narrow(&[("ip", "192.0.2.0/24")]);
+    refused(&gateway.send(&Request::put(wider.url(), "aaaa")), 413, "too_large");
+    let here_only = good().set("ip", "127.0.0.0/8").narrow(&[("ip", "192.0.2.0/24")]);
     refused(&gateway.get(here_only.url()), 403, "client_not_allowed");
-    let ended = good()
-        .set("end", &from_now(-5))
-        .narrow(&[("end", &from_now(500))]);
+    let ended = good().set("end", &from_now(-5)).narrow(&[("end", &from_now(500))]);
     refused(&gateway.get(ended.url()), 403, "expired");
-    let begun = good()
-        .set("start", &from_now(500))
-        .narrow(&[("start", &from_now(-500))]);
+    let begun = good().set("start", &from_now(500)).narrow(&[("start", &from_now(-500))]);
     refused(&gateway.get(begun.url()), 403, "not_yet_valid");
-    let elsewhere = Key::new("/files/a", "read")
-        .set("path", "/files/b/")
-        .narrow(&[("path", "/files/")]);
+    let elsewhere = Key::new("/files/a", "read").set("path", "/files/b/").narrow(&[("path", "/files/")]);
     refused(&gateway.get(elsewhere.url()), 403, "out_of_scope");
-    accepted(
-        &gateway.get(
-            good()
-                .narrow(&[("allow", "read"), ("ip", "127.0.0.1/32")])
-                .url(),
-        ),
-        200,
-    );
+    accepted(&gateway.get(good().narrow(&[("allow", "read"), ("ip", "127.0.0.1/32")]).url()), 200);
 }
 
 /// `read` holds `stat`, `write` holds `create`: a block may take the smaller of the two.
@@ -213,29 +163,13 @@ fn verbs_intersect_by_what_they_hold() {
     accepted(&gateway.send(&Request::head(read.url())), 200);
     refused(&gateway.get(read.url()), 403, "not_allowed");
     let write = Key::new("/files/a", "write").narrow(&[("allow", "create")]);
-    refused(
-        &gateway.send(&Request::put(write.url(), "x")),
-        412,
-        "already_exists",
-    );
+    refused(&gateway.send(&Request::put(write.url(), "x")), 412, "already_exists");
     let create = Key::new("/files/new", "create").narrow(&[("allow", "write")]);
     accepted(&gateway.send(&Request::put(create.url(), "x")), 200);
-    refused(
-        &gateway.send(&Request::put(create.url(), "x")),
-        412,
-        "already_exists",
-    );
+    refused(&gateway.send(&Request::put(create.url(), "x")), 412, "already_exists");
     let nothing = Key::new("/files/a", "stat").narrow(&[("allow", "delete")]);
-    refused(
-        &gateway.send(&Request::head(nothing.url())),
-        403,
-        "not_allowed",
-    );
-    refused(
-        &gateway.send(&Request::delete(nothing.url())),
-        403,
-        "not_allowed",
-    );
+    refused(&gateway.send(&Request::head(nothing.url())), 403, "not_allowed");
+    refused(&gateway.send(&Request::delete(nothing.url())), 403, "not_allowed");
 }
 
 fn good() -> Key {

@@ -17,9 +17,7 @@ fn bucket_wide(raw_path: &str) -> String {
 
 fn each_method(gateway: &Gateway, target: &str) -> Vec<Answer> {
     let methods = ["GET", "HEAD", "DELETE"];
-    let mut answers: Vec<_> = methods
-        .map(|method| gateway.send(&Request::new(method, target)))
-        .into();
+    let mut answers: Vec<_> = methods.map(|method| gateway.send(&Request::new(method, target))).into();
     answers.push(gateway.send(&Request::put(target, "new")));
     answers
 }
@@ -28,44 +26,25 @@ fn each_method(gateway: &Gateway, target: &str) -> Vec<Answer> {
 #[test]
 fn scope_is_by_whole_segments() {
     let gateway = Gateway::new();
-    for object in [
-        "/files/team1/x",
-        "/files/team10/x",
-        "/files/team1x",
-        "/files/b",
-        "/other/team1/x",
-    ] {
+    for object in ["/files/team1/x", "/files/team10/x", "/files/team1x", "/files/b", "/other/team1/x"] {
         gateway.plant(object, object);
     }
     let key = |object: &str| Key::new(object, "read").set("path", "/files/team1/").url();
     accepted(&gateway.get(key("/files/team1/x")), 200);
-    for outside in [
-        "/files/team10/x",
-        "/files/team1x",
-        "/files/b",
-        "/files/team1",
-        "/files/team",
-        "/other/team1/x",
-    ] {
+    for outside in
+        ["/files/team10/x", "/files/team1x", "/files/b", "/files/team1", "/files/team", "/other/team1/x"]
+    {
         let answer = gateway.get(key(outside));
         refused_in_words(&answer, 403, "out_of_scope");
         assert!(!answer.text().contains(outside), "{}", answer.text());
     }
     let one = Key::new("/files/b", "read").set("path", "/files/b");
     accepted(&gateway.get(one.url()), 200);
-    refused(
-        &gateway.get(one.clone().on("/files/b/c").url()),
-        403,
-        "out_of_scope",
-    );
+    refused(&gateway.get(one.clone().on("/files/b/c").url()), 403, "out_of_scope");
     refused(&gateway.get(one.on("/files/bb").url()), 403, "out_of_scope");
     let whole = Key::new("/files/b", "read").set("path", "/files/");
     accepted(&gateway.get(whole.url()), 200);
-    refused(
-        &gateway.get(whole.on("/other/team1/x").url()),
-        403,
-        "out_of_scope",
-    );
+    refused(&gateway.get(whole.on("/other/team1/x").url()), 403, "out_of_scope");
     // No wildcards: a star is a star.
     let star = Key::new("/files/b", "read").set("path", "/files/*");
     refused(&gateway.get(star.url()), 403, "out_of_scope");
@@ -145,28 +124,14 @@ fn spellings_of_one_name_are_one_object() {
     let gateway = Gateway::new();
     let key = Key::new("/files/a/b c.txt", "read,write");
     accepted(&gateway.send(&Request::put(key.url(), "one")), 200);
-    for raw in [
-        "/files/a/b%20c.txt",
-        "/files/%61/b%20c.txt",
-        "/files/a%2fb%20c.txt",
-        "/files/a%2Fb%20c%2etxt",
-    ] {
+    for raw in
+        ["/files/a/b%20c.txt", "/files/%61/b%20c.txt", "/files/a%2fb%20c.txt", "/files/a%2Fb%20c%2etxt"]
+    {
         let answer = gateway.get(format!("{raw}?{}", key.query()));
-        assert_eq!(
-            (answer.status, answer.text().as_str()),
-            (200, "one"),
-            "{raw}"
-        );
+        assert_eq!((answer.status, answer.text().as_str()), (200, "one"), "{raw}");
     }
-    assert_eq!(
-        std::fs::read(gateway.file_of("/files/a/b c.txt")).unwrap(),
-        b"one"
-    );
-    refused(
-        &gateway.get(format!("/files/a/b+c.txt?{}", key.query())),
-        403,
-        "bad_signature",
-    );
+    assert_eq!(std::fs::read(gateway.file_of("/files/a/b c.txt")).unwrap(), b"one");
+    refused(&gateway.get(format!("/files/a/b+c.txt?{}", key.query())), 403, "bad_signature");
 }
 
 /// A017: never decoded twice.
@@ -175,14 +140,8 @@ fn doubly_encoded_name_is_a_name_with_a_percent_sign() {
     let gateway = Gateway::new();
     gateway.plant("/files/%2e%2e", "percent");
     gateway.plant("/files/a%2fb", "slashless");
-    assert_eq!(
-        gateway.get(bucket_wide("/files/%252e%252e")).text(),
-        "percent"
-    );
-    assert_eq!(
-        gateway.get(bucket_wide("/files/a%252fb")).text(),
-        "slashless"
-    );
+    assert_eq!(gateway.get(bucket_wide("/files/%252e%252e")).text(), "percent");
+    assert_eq!(gateway.get(bucket_wide("/files/a%252fb")).text(), "slashless");
     refused(&gateway.get(bucket_wide("/files/a%2fb")), 404, "not_found");
 }
 
@@ -228,29 +187,14 @@ fn odd_names_are_ordinary_and_distinct() {
     ];
     for name in names {
         let key = Key::new(&format!("/files/odd/{name}"), "create");
-        accepted(
-            &gateway.send(&Request::put(key.url(), format!("bytes of {name}"))),
-            200,
-        );
+        accepted(&gateway.send(&Request::put(key.url(), format!("bytes of {name}"))), 200);
     }
     for name in names {
         let answer = gateway.get(Key::new(&format!("/files/odd/{name}"), "read").url());
-        assert_eq!(
-            (answer.status, answer.text()),
-            (200, format!("bytes of {name}")),
-            "{name:?}"
-        );
-        assert!(
-            gateway.file_of("/files/odd").join(name).is_file(),
-            "{name:?} lies under its own name"
-        );
+        assert_eq!((answer.status, answer.text()), (200, format!("bytes of {name}")), "{name:?}");
+        assert!(gateway.file_of("/files/odd").join(name).is_file(), "{name:?} lies under its own name");
     }
-    assert_eq!(
-        std::fs::read_dir(gateway.file_of("/files/odd"))
-            .unwrap()
-            .count(),
-        names.len()
-    );
+    assert_eq!(std::fs::read_dir(gateway.file_of("/files/odd")).unwrap().count(), names.len());
 }
 
 /// A035: the longest names that are names.
@@ -283,14 +227,7 @@ fn planted_links_are_not_followed_or_touched() {
     symlink("inside", store.join("to-inside")).unwrap();
     symlink("../../../outside/new", store.join("dangling")).unwrap();
     symlink("/etc", store.join("to-etc")).unwrap();
-    for name in [
-        "to-file",
-        "to-folder",
-        "to-folder/file",
-        "to-inside",
-        "dangling",
-        "to-etc/hostname",
-    ] {
+    for name in ["to-file", "to-folder", "to-folder/file", "to-inside", "dangling", "to-etc/hostname"] {
         let target = bucket_wide(&format!("/files/{name}"));
         refused(&gateway.get(&target), 404, "not_found");
         refused(&gateway.send(&Request::head(&target)), 404, "not_found");
@@ -301,20 +238,13 @@ fn planted_links_are_not_followed_or_touched() {
             put.status
         );
         let delete = gateway.send(&Request::delete(&target));
-        assert!(
-            [204, 404].contains(&delete.status),
-            "{name}: {}",
-            delete.status
-        );
+        assert!([204, 404].contains(&delete.status), "{name}: {}", delete.status);
     }
     assert_eq!(std::fs::read(outside.join("file")).unwrap(), b"outside");
     assert!(!outside.join("new").exists());
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 1);
     for name in ["to-file", "to-folder", "to-inside", "dangling", "to-etc"] {
-        assert!(
-            store.join(name).is_symlink(),
-            "{name} is still the operator's"
-        );
+        assert!(store.join(name).is_symlink(), "{name} is still the operator's");
     }
 }
 
@@ -327,13 +257,7 @@ fn overwriting_a_hard_link_leaves_the_other_name_alone() {
     let inside = gateway.file_of("/files/linked");
     std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
     std::fs::hard_link(&outside, &inside).unwrap();
-    accepted(
-        &gateway.send(&Request::put(
-            Key::new("/files/linked", "write").url(),
-            "new",
-        )),
-        200,
-    );
+    accepted(&gateway.send(&Request::put(Key::new("/files/linked", "write").url(), "new")), 200);
     assert_eq!(std::fs::read(&inside).unwrap(), b"new");
     assert_eq!(std::fs::read(&outside).unwrap(), b"outside");
 }
@@ -343,62 +267,33 @@ fn planted_pipes_and_folders_are_not_objects() {
     let gateway = Gateway::new();
     gateway.plant("/files/folder/x", "x");
     let pipe = gateway.file_of("/files/pipe");
-    assert!(
-        std::process::Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for name in ["pipe", "folder"] {
         let target = bucket_wide(&format!("/files/{name}"));
         refused(&gateway.get(&target), 404, "not_found");
         refused(&gateway.send(&Request::head(&target)), 404, "not_found");
-        refused(
-            &gateway.send(&Request::put(&target, "new")),
-            409,
-            "name_conflict",
-        );
+        refused(&gateway.send(&Request::put(&target, "new")), 409, "name_conflict");
     }
     let answer = gateway.send(&Request::delete(bucket_wide("/files/folder")));
-    assert!(
-        [204, 404, 409].contains(&answer.status),
-        "{}",
-        answer.status
-    );
-    assert_eq!(
-        std::fs::read(gateway.file_of("/files/folder/x")).unwrap(),
-        b"x"
-    );
+    assert!([204, 404, 409].contains(&answer.status), "{}", answer.status);
+    assert_eq!(std::fs::read(gateway.file_of("/files/folder/x")).unwrap(), b"x");
 }
 
 /// A042: no data of either is lost.
 #[test]
 fn object_cannot_stand_beside_a_folder_of_its_name() {
     let gateway = Gateway::new();
-    let put = |object: &str, body: &str| {
-        gateway.send(&Request::put(Key::new(object, "write").url(), body))
-    };
+    let put = |object: &str, body: &str| gateway.send(&Request::put(Key::new(object, "write").url(), body));
     accepted(&put("/files/a", "file"), 200);
     refused_in_words(&put("/files/a/b", "below"), 409, "name_conflict");
     refused_in_words(&put("/files/a/b/c", "below"), 409, "name_conflict");
     accepted(&put("/files/d/e", "below"), 200);
     refused_in_words(&put("/files/d", "file"), 409, "name_conflict");
     assert_eq!(std::fs::read(gateway.file_of("/files/a")).unwrap(), b"file");
-    assert_eq!(
-        std::fs::read(gateway.file_of("/files/d/e")).unwrap(),
-        b"below"
-    );
-    refused(
-        &gateway.get(Key::new("/files/a/b", "read").url()),
-        404,
-        "not_found",
-    );
+    assert_eq!(std::fs::read(gateway.file_of("/files/d/e")).unwrap(), b"below");
+    refused(&gateway.get(Key::new("/files/a/b", "read").url()), 404, "not_found");
     // With its last object gone the folder does not stand in the way.
-    accepted(
-        &gateway.send(&Request::delete(Key::new("/files/d/e", "delete").url())),
-        204,
-    );
+    accepted(&gateway.send(&Request::delete(Key::new("/files/d/e", "delete").url())), 204);
     accepted(&put("/files/d", "file"), 200);
 }
 
@@ -434,14 +329,9 @@ fn buckets_that_are_not_are_refused() {
         }
     }
     let wide = Gateway::builder()
-        .signer(
-            "all",
-            "all secret all secret all secret all",
-            "scope = [\"/files/\"]\nallow = [\"read\"]",
-        )
+        .signer("all", "all secret all secret all secret all", "scope = [\"/files/\"]\nallow = [\"read\"]")
         .start();
-    let key =
-        Key::new("/nothing/a", "read").signed_by("all", "all secret all secret all secret all");
+    let key = Key::new("/nothing/a", "read").signed_by("all", "all secret all secret all secret all");
     let answer = wide.get(key.url());
     assert!([403, 404].contains(&answer.status), "{}", answer.status);
 }
@@ -450,44 +340,17 @@ fn buckets_that_are_not_are_refused() {
 #[test]
 fn buckets_are_apart() {
     let gateway = Gateway::new();
-    accepted(
-        &gateway.send(&Request::put(
-            Key::new("/files/a", "write").url(),
-            "of files",
-        )),
-        200,
-    );
-    refused(
-        &gateway.get(Key::new("/other/a", "read").url()),
-        404,
-        "not_found",
-    );
-    accepted(
-        &gateway.send(&Request::put(
-            Key::new("/other/a", "write").url(),
-            "of other",
-        )),
-        200,
-    );
-    assert_eq!(
-        gateway.get(Key::new("/files/a", "read").url()).text(),
-        "of files"
-    );
-    refused(
-        &gateway.get(Key::new("/other/a", "read").set("path", "/files/a").url()),
-        403,
-        "out_of_scope",
-    );
+    accepted(&gateway.send(&Request::put(Key::new("/files/a", "write").url(), "of files")), 200);
+    refused(&gateway.get(Key::new("/other/a", "read").url()), 404, "not_found");
+    accepted(&gateway.send(&Request::put(Key::new("/other/a", "write").url(), "of other")), 200);
+    assert_eq!(gateway.get(Key::new("/files/a", "read").url()).text(), "of files");
+    refused(&gateway.get(Key::new("/other/a", "read").set("path", "/files/a").url()), 403, "out_of_scope");
 }
 
 #[test]
 fn name_in_a_refusal_cannot_forge_a_header_or_a_line() {
     let gateway = Gateway::new();
-    for raw in [
-        "/files/a%0d%0aX-Evil:%201",
-        "/files/%1b%5b31m",
-        "/files/a%e2%80%a8b",
-    ] {
+    for raw in ["/files/a%0d%0aX-Evil:%201", "/files/%1b%5b31m", "/files/a%e2%80%a8b"] {
         let answer = gateway.get(bucket_wide(raw));
         assert_eq!(answer.header("x-evil"), None);
         assert!([400, 404].contains(&answer.status));

@@ -31,11 +31,7 @@ impl Clock {
             .env("NO_FAKE_STAT", "1")
             .start();
         gateway.plant("/files/a", "aaaa");
-        Self {
-            gateway,
-            file,
-            _folder: folder,
-        }
+        Self { gateway, file, _folder: folder }
     }
 
     /// Sets the clock this many seconds off the true time.
@@ -51,11 +47,8 @@ impl Clock {
 }
 
 fn library() -> String {
-    let folders = [
-        "/usr/lib/x86_64-linux-gnu/faketime",
-        "/usr/lib/aarch64-linux-gnu/faketime",
-        "/usr/lib/faketime",
-    ];
+    let folders =
+        ["/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime", "/usr/lib/faketime"];
     let found = folders
         .iter()
         .map(|folder| format!("{folder}/libfaketime.so.1"))
@@ -83,46 +76,18 @@ fn key_ends_at_its_second() {
     gateway.plant("/files/a", "aaaa");
     let soon = key(2);
     accepted(&gateway.get(soon.url()), 200);
-    wait_until(Duration::from_secs(4), "the key ends", || {
-        gateway.get(soon.url()).reason() == "expired"
-    })
-    .unwrap();
+    wait_until(Duration::from_secs(4), "the key ends", || gateway.get(soon.url()).reason() == "expired")
+        .unwrap();
+    refused(&gateway.get(Key::new("/files/a", "read").set("end", &from_now(0)).url()), 403, "expired");
+    accepted(&gateway.get(Key::new("/files/a", "read").set("start", &from_now(29)).url()), 200);
     refused(
-        &gateway.get(Key::new("/files/a", "read").set("end", &from_now(0)).url()),
-        403,
-        "expired",
-    );
-    accepted(
-        &gateway.get(
-            Key::new("/files/a", "read")
-                .set("start", &from_now(29))
-                .url(),
-        ),
-        200,
-    );
-    refused(
-        &gateway.get(
-            Key::new("/files/a", "read")
-                .set("start", &from_now(33))
-                .url(),
-        ),
+        &gateway.get(Key::new("/files/a", "read").set("start", &from_now(33)).url()),
         403,
         "not_yet_valid",
     );
-    accepted(
-        &gateway.get(
-            Key::new("/files/a", "read")
-                .set("issued", &from_now(29))
-                .url(),
-        ),
-        200,
-    );
+    accepted(&gateway.get(Key::new("/files/a", "read").set("issued", &from_now(29)).url()), 200);
     refused(
-        &gateway.get(
-            Key::new("/files/a", "read")
-                .set("issued", &from_now(33))
-                .url(),
-        ),
+        &gateway.get(Key::new("/files/a", "read").set("issued", &from_now(33)).url()),
         403,
         "not_yet_valid",
     );
@@ -132,23 +97,8 @@ fn key_ends_at_its_second() {
 fn skew_is_what_the_configuration_says() {
     let strict = Gateway::builder().server("clock_skew = \"0s\"").start();
     strict.plant("/files/a", "aaaa");
-    refused(
-        &strict.get(
-            Key::new("/files/a", "read")
-                .set("start", &from_now(5))
-                .url(),
-        ),
-        403,
-        "not_yet_valid",
-    );
-    accepted(
-        &strict.get(
-            Key::new("/files/a", "read")
-                .set("start", &from_now(0))
-                .url(),
-        ),
-        200,
-    );
+    refused(&strict.get(Key::new("/files/a", "read").set("start", &from_now(5)).url()), 403, "not_yet_valid");
+    accepted(&strict.get(Key::new("/files/a", "read").set("start", &from_now(0)).url()), 200);
 }
 
 /// A055, A056
@@ -156,22 +106,10 @@ fn skew_is_what_the_configuration_says() {
 fn life_that_is_none_is_malformed() {
     let gateway = Gateway::new();
     let now = Key::new("/files/a", "read");
-    refused(
-        &gateway.get(now.clone().without("end").url()),
-        400,
-        "malformed_key",
-    );
+    refused(&gateway.get(now.clone().without("end").url()), 400, "malformed_key");
     let (start, end) = (from_now(100), from_now(99));
-    refused(
-        &gateway.get(now.clone().set("start", &start).set("end", &end).url()),
-        400,
-        "malformed_key",
-    );
-    refused(
-        &gateway.get(now.set("start", &start).set("end", &start).url()),
-        400,
-        "malformed_key",
-    );
+    refused(&gateway.get(now.clone().set("start", &start).set("end", &end).url()), 400, "malformed_key");
+    refused(&gateway.get(now.set("start", &start).set("end", &start).url()), 400, "malformed_key");
 }
 
 /// A062: a key's end is checked when a transfer starts, and what runs is finished.
@@ -233,16 +171,9 @@ fn clock_far_behind_refuses_counted_keys_until_accepted() {
     refused(&clock.get(&counted), 503, "ledger_unavailable");
     accepted(&clock.get(&key(400 * DAY)), 200);
     let accept = valetkey(clock.gateway.home(), ["check", "--accept-clock"]).unwrap();
-    assert_eq!(
-        accept.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&accept.stderr)
-    );
-    wait_until(Duration::from_secs(5), "the clock is accepted", || {
-        clock.get(&counted).status == 200
-    })
-    .unwrap();
+    assert_eq!(accept.status.code(), Some(0), "{}", String::from_utf8_lossy(&accept.stderr));
+    wait_until(Duration::from_secs(5), "the clock is accepted", || clock.get(&counted).status == 200)
+        .unwrap();
 }
 
 /// A064: a use that was spent stays spent, however far the clock goes and comes back.
@@ -253,29 +184,15 @@ fn clock_moves_refill_no_count() {
     accepted(&clock.get(&counted), 200);
     for days in [366, 0, 10, 0] {
         clock.offset(days * DAY);
-        let answer = clock
-            .gateway
-            .send(&Request::get(counted.url()).header("User-Agent", "another"));
-        assert!(
-            [403, 503].contains(&answer.status),
-            "{days} days: {}",
-            answer.status
-        );
+        let answer = clock.gateway.send(&Request::get(counted.url()).header("User-Agent", "another"));
+        assert!([403, 503].contains(&answer.status), "{days} days: {}", answer.status);
         clock.gateway.restart().unwrap();
-        let answer = clock
-            .gateway
-            .send(&Request::get(counted.url()).header("User-Agent", "another"));
-        assert!(
-            [403, 503].contains(&answer.status),
-            "{days} days: {}",
-            answer.status
-        );
+        let answer = clock.gateway.send(&Request::get(counted.url()).header("User-Agent", "another"));
+        assert!([403, 503].contains(&answer.status), "{days} days: {}", answer.status);
     }
     let accept = valetkey(clock.gateway.home(), ["check", "--accept-clock"]).unwrap();
     assert_eq!(accept.status.code(), Some(0));
-    let answer = clock
-        .gateway
-        .send(&Request::get(counted.url()).header("User-Agent", "another"));
+    let answer = clock.gateway.send(&Request::get(counted.url()).header("User-Agent", "another"));
     assert!([403, 503].contains(&answer.status), "{}", answer.status);
 }
 
@@ -299,16 +216,9 @@ fn new_ledger_beside_an_old_audit_log_refuses_counted_keys_until_accepted() {
     gateway.restart().unwrap();
     refused(&gateway.get(counted.url()), 503, "ledger_unavailable");
     let accept = valetkey(gateway.home(), ["check", "--accept-new-ledger"]).unwrap();
-    assert_eq!(
-        accept.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&accept.stderr)
-    );
-    wait_until(Duration::from_secs(5), "the ledger is accepted", || {
-        gateway.get(counted.url()).status == 200
-    })
-    .unwrap();
+    assert_eq!(accept.status.code(), Some(0), "{}", String::from_utf8_lossy(&accept.stderr));
+    wait_until(Duration::from_secs(5), "the ledger is accepted", || gateway.get(counted.url()).status == 200)
+        .unwrap();
 }
 
 /// A149: a damaged ledger is not opened as if it were empty.
@@ -325,10 +235,7 @@ fn damaged_ledger_is_refused() {
     bytes[..end].fill(0xAA);
     std::fs::write(&path, bytes).unwrap();
     let answer = gateway.start().map(|()| gateway.get(counted.url()).status);
-    assert!(
-        answer.as_ref().map_or(true, |status| *status == 503),
-        "{answer:?}"
-    );
+    assert!(answer.as_ref().map_or(true, |status| *status == 503), "{answer:?}");
     if let Err(error) = answer {
         assert!(error.to_string().contains("ledger"), "{error}");
     }

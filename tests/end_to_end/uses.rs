@@ -28,16 +28,11 @@ fn storm(address: SocketAddr, url: &str, agents: &[String]) -> BTreeMap<(u16, St
                 })
             })
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let mut counts = BTreeMap::new();
     for answer in answers {
-        *counts
-            .entry((answer.status, answer.reason().to_owned()))
-            .or_default() += 1;
+        *counts.entry((answer.status, answer.reason().to_owned())).or_default() += 1;
     }
     counts
 }
@@ -56,10 +51,7 @@ fn two_hundred_clients_at_once_share_three_uses() {
     gateway.plant("/files/a.bin", vec![7; 4096]);
     let key = counted("/files/a.bin", "read", 3);
     let counts = storm(gateway.address(), &key.url(), &agents(200));
-    let expected = BTreeMap::from([
-        ((200, String::new()), 3),
-        ((403, "uses_exhausted".to_owned()), 197),
-    ]);
+    let expected = BTreeMap::from([((200, String::new()), 3), ((403, "uses_exhausted".to_owned()), 197)]);
     assert_eq!(counts, expected);
 }
 
@@ -70,10 +62,7 @@ fn one_client_two_hundred_times_gets_three() {
     let key = counted("/files/a.bin", "read", 3);
     let same = vec!["one client".to_owned(); 200];
     let counts = storm(gateway.address(), &key.url(), &same);
-    let expected = BTreeMap::from([
-        ((200, String::new()), 3),
-        ((403, "uses_exhausted".to_owned()), 197),
-    ]);
+    let expected = BTreeMap::from([((200, String::new()), 3), ((403, "uses_exhausted".to_owned()), 197)]);
     assert_eq!(counts, expected);
 }
 
@@ -86,41 +75,18 @@ fn refusals_and_answers_without_a_body_are_free() {
         let head = gateway.send(&Request::head(key.url()));
         accepted(&head, 200);
         let etag = head.header("etag").unwrap();
-        accepted(
-            &gateway.send(&Request::get(key.url()).header("If-None-Match", etag)),
-            304,
-        );
+        accepted(&gateway.send(&Request::get(key.url()).header("If-None-Match", etag)), 304);
         refused(
             &gateway.send(&Request::get(key.url()).header("If-Match", "\"other\"")),
             412,
             "precondition_failed",
         );
         assert_eq!(gateway.send(&ranged(&key, "10-")).status, 416);
-        refused(
-            &gateway.get(key.clone().on("/files/u/absent").url()),
-            404,
-            "not_found",
-        );
-        refused(
-            &gateway.get(key.clone().on("/files/elsewhere").url()),
-            403,
-            "out_of_scope",
-        );
-        refused(
-            &gateway.send(&Request::put(key.url(), "x")),
-            403,
-            "not_allowed",
-        );
-        refused(
-            &gateway.get(key.url() + "&response-content-type=text/html"),
-            400,
-            "bad_request",
-        );
-        refused(
-            &gateway.get(key.url_with_sig(&"A".repeat(43))),
-            403,
-            "bad_signature",
-        );
+        refused(&gateway.get(key.clone().on("/files/u/absent").url()), 404, "not_found");
+        refused(&gateway.get(key.clone().on("/files/elsewhere").url()), 403, "out_of_scope");
+        refused(&gateway.send(&Request::put(key.url(), "x")), 403, "not_allowed");
+        refused(&gateway.get(key.url() + "&response-content-type=text/html"), 400, "bad_request");
+        refused(&gateway.get(key.url_with_sig(&"A".repeat(43))), 403, "bad_signature");
         gateway.send(&Request::new("OPTIONS", key.url()));
     }
     accepted(&gateway.get(key.url()), 200);
@@ -156,10 +122,7 @@ fn sixty_ranges_at_once_are_one_use() {
                 scope.spawn(move || http::send(address, &request).unwrap().status)
             })
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(statuses, vec![206; 60]);
     let other = ranged(&key, "0-0").header("User-Agent", "another");
@@ -188,11 +151,7 @@ fn each_object_and_each_version_of_it_is_a_use() {
     accepted(&gateway.send(&Request::put(writer.url(), "AAAA")), 200);
     accepted(&gateway.send(&ranged(&key("/files/u/a"), "0-0")), 206);
     accepted(&gateway.send(&Request::put(writer.url(), "aAaA")), 200);
-    refused(
-        &gateway.send(&ranged(&key("/files/u/a"), "0-0")),
-        403,
-        "uses_exhausted",
-    );
+    refused(&gateway.send(&ranged(&key("/files/u/a"), "0-0")), 403, "uses_exhausted");
     // The lease on what has not changed is still open.
     accepted(&gateway.send(&ranged(&key("/files/u/b"), "1-1")), 206);
 }
@@ -224,9 +183,7 @@ fn upload_is_one_use_and_an_aborted_one_gives_it_back() {
     let key = counted("/files/a.bin", "write", 1);
     for _ in 0..3 {
         let mut connection = gateway.connect();
-        let head = Request::new("PUT", key.url())
-            .header("Content-Length", "1000")
-            .head_bytes();
+        let head = Request::new("PUT", key.url()).header("Content-Length", "1000").head_bytes();
         connection.send(&head).unwrap();
         connection.send(&[1; 100]).unwrap();
     }
@@ -235,15 +192,8 @@ fn upload_is_one_use_and_an_aborted_one_gives_it_back() {
         gateway.send(&Request::put(key.url(), "whole")).status == 200
     })
     .unwrap();
-    refused(
-        &gateway.send(&Request::put(key.url(), "again")),
-        403,
-        "uses_exhausted",
-    );
-    assert_eq!(
-        std::fs::read(gateway.file_of("/files/a.bin")).unwrap(),
-        b"whole"
-    );
+    refused(&gateway.send(&Request::put(key.url(), "again")), 403, "uses_exhausted");
+    assert_eq!(std::fs::read(gateway.file_of("/files/a.bin")).unwrap(), b"whole");
 }
 
 #[test]
@@ -256,16 +206,8 @@ fn use_is_held_while_an_upload_runs() {
         .header("Expect", "100-continue")
         .head_bytes();
     connection.send(&head).unwrap();
-    assert_eq!(
-        connection.read_head().unwrap().status,
-        100,
-        "the use is held before the body is asked for"
-    );
-    refused(
-        &gateway.send(&Request::put(key.clone().on("/files/u/b").url(), "no")),
-        403,
-        "uses_exhausted",
-    );
+    assert_eq!(connection.read_head().unwrap().status, 100, "the use is held before the body is asked for");
+    refused(&gateway.send(&Request::put(key.clone().on("/files/u/b").url(), "no")), 403, "uses_exhausted");
     connection.send(b"body").unwrap();
     accepted(&connection.read_answer("PUT").unwrap(), 200);
     assert!(!gateway.file_of("/files/u/b").exists());
@@ -275,46 +217,23 @@ fn use_is_held_while_an_upload_runs() {
 fn refused_uploads_are_free() {
     let gateway = Gateway::new();
     gateway.plant("/files/u/there", "old");
-    let key = counted("/files/u/there", "create", 1)
-        .set("path", "/files/u/")
-        .set("max", "10")
-        .set("min", "2");
-    refused(
-        &gateway.send(&Request::put(key.url(), "new")),
-        412,
-        "already_exists",
-    );
+    let key =
+        counted("/files/u/there", "create", 1).set("path", "/files/u/").set("max", "10").set("min", "2");
+    refused(&gateway.send(&Request::put(key.url(), "new")), 412, "already_exists");
     let fresh = key.clone().on("/files/u/fresh");
-    refused(
-        &gateway.send(&Request::put(fresh.url(), "0123456789a")),
-        413,
-        "too_large",
-    );
-    refused(
-        &gateway.send(&Request::put(fresh.url(), "0")),
-        400,
-        "too_small",
-    );
-    let over = Request::put(fresh.url(), http::chunked(&[1; 11], 4))
-        .header("Transfer-Encoding", "chunked");
+    refused(&gateway.send(&Request::put(fresh.url(), "0123456789a")), 413, "too_large");
+    refused(&gateway.send(&Request::put(fresh.url(), "0")), 400, "too_small");
+    let over = Request::put(fresh.url(), http::chunked(&[1; 11], 4)).header("Transfer-Encoding", "chunked");
     refused(&gateway.send(&over), 413, "too_large");
-    let under =
-        Request::put(fresh.url(), http::chunked(&[1; 1], 4)).header("Transfer-Encoding", "chunked");
+    let under = Request::put(fresh.url(), http::chunked(&[1; 1], 4)).header("Transfer-Encoding", "chunked");
     refused(&gateway.send(&under), 400, "too_small");
     refused(
-        &gateway.send(&Request::put(
-            key.clone().on("/files/u/there/below").url(),
-            "new",
-        )),
+        &gateway.send(&Request::put(key.clone().on("/files/u/there/below").url(), "new")),
         409,
         "name_conflict",
     );
     accepted(&gateway.send(&Request::put(fresh.url(), "new")), 200);
-    refused(
-        &gateway.send(&Request::put(key.on("/files/u/more").url(), "new")),
-        403,
-        "uses_exhausted",
-    );
+    refused(&gateway.send(&Request::put(key.on("/files/u/more").url(), "new")), 403, "uses_exhausted");
 }
 
 #[test]
@@ -326,16 +245,9 @@ fn delete_of_nothing_is_free_and_of_something_a_use() {
     for _ in 0..5 {
         accepted(&gateway.send(&Request::delete(key.url())), 204);
     }
-    accepted(
-        &gateway.send(&Request::delete(key.clone().on("/files/u/a").url())),
-        204,
-    );
+    accepted(&gateway.send(&Request::delete(key.clone().on("/files/u/a").url())), 204);
     assert!(!gateway.file_of("/files/u/a").exists());
-    refused(
-        &gateway.send(&Request::delete(key.on("/files/u/b").url())),
-        403,
-        "uses_exhausted",
-    );
+    refused(&gateway.send(&Request::delete(key.on("/files/u/b").url())), 403, "uses_exhausted");
     assert!(gateway.file_of("/files/u/b").exists());
 }
 
@@ -345,8 +257,7 @@ fn children_share_their_parents_count() {
     gateway.plant("/files/a", "aaaa");
     let parent = counted("/files/a", "read", 3).set("id", "parent");
     let child = |name: &str| parent.clone().narrow(&[("id", name), ("uses", "2")]);
-    let get =
-        |key: &Key, agent: &str| gateway.send(&Request::get(key.url()).header("User-Agent", agent));
+    let get = |key: &Key, agent: &str| gateway.send(&Request::get(key.url()).header("User-Agent", agent));
     accepted(&get(&child("one"), "a"), 200);
     accepted(&get(&child("one"), "b"), 200);
     refused(&get(&child("one"), "c"), 403, "uses_exhausted");
@@ -356,11 +267,7 @@ fn children_share_their_parents_count() {
     refused(&get(&child("three"), "a"), 403, "uses_exhausted");
     refused(&get(&parent, "d"), 403, "uses_exhausted");
     // A narrowing without limits of its own is charged to its parent all the same.
-    refused(
-        &get(&parent.clone().narrow(&[("allow", "read")]), "e"),
-        403,
-        "uses_exhausted",
-    );
+    refused(&get(&parent.clone().narrow(&[("allow", "read")]), "e"), 403, "uses_exhausted");
 }
 
 #[test]
@@ -369,8 +276,7 @@ fn narrowing_an_uncounted_key_counts_only_below() {
     gateway.plant("/files/a", "aaaa");
     let parent = Key::new("/files/a", "read");
     let child = parent.clone().narrow(&[("uses", "1")]);
-    let get =
-        |key: &Key, agent: &str| gateway.send(&Request::get(key.url()).header("User-Agent", agent));
+    let get = |key: &Key, agent: &str| gateway.send(&Request::get(key.url()).header("User-Agent", agent));
     accepted(&get(&child, "a"), 200);
     refused(&get(&child, "b"), 403, "uses_exhausted");
     accepted(&get(&parent, "c"), 200);
@@ -383,42 +289,25 @@ fn base_keys_of_one_id_share_one_count() {
     gateway.plant("/files/a", "aaaa");
     gateway.plant("/files/b", "bbbb");
     let small = counted("/files/a", "read", 2).set("id", "shared");
-    let large = counted("/files/b", "read", 3)
-        .set("id", "shared")
-        .set("subject", "someone");
-    let get =
-        |key: &Key, agent: &str| gateway.send(&Request::get(key.url()).header("User-Agent", agent));
+    let large = counted("/files/b", "read", 3).set("id", "shared").set("subject", "someone");
+    let get = |key: &Key, agent: &str| gateway.send(&Request::get(key.url()).header("User-Agent", agent));
     accepted(&get(&small, "a"), 200);
     accepted(&get(&large, "a"), 200);
     refused(&get(&small, "b"), 403, "uses_exhausted");
     accepted(&get(&large, "b"), 200);
     refused(&get(&large, "c"), 403, "uses_exhausted");
     // Another id, no id, and an id that spells the fingerprint are other keys.
-    accepted(
-        &get(&counted("/files/a", "read", 1).set("id", "own"), "a"),
-        200,
-    );
+    accepted(&get(&counted("/files/a", "read", 1).set("id", "own"), "a"), 200);
     let nameless = counted("/files/a", "read", 1);
     accepted(&get(&nameless, "a"), 200);
-    accepted(
-        &get(
-            &counted("/files/a", "read", 1).set("id", &nameless.fingerprint()),
-            "a",
-        ),
-        200,
-    );
+    accepted(&get(&counted("/files/a", "read", 1).set("id", &nameless.fingerprint()), "a"), 200);
 }
 
 #[test]
 fn signers_with_the_same_key_id_do_not_share() {
     let secret = "second secret second secret second secret";
-    let gateway = Gateway::builder()
-        .signer(
-            "second",
-            secret,
-            "scope = [\"/files/\"]\nallow = [\"read\"]",
-        )
-        .start();
+    let gateway =
+        Gateway::builder().signer("second", secret, "scope = [\"/files/\"]\nallow = [\"read\"]").start();
     gateway.plant("/files/a", "aaaa");
     let key = counted("/files/a", "read", 1).set("id", "same");
     accepted(&gateway.get(key.url()), 200);
@@ -459,23 +348,15 @@ fn kills_at_random_moments_never_add_a_download() {
                     thread::spawn(move || completed(address, &url, &format!("agent-{number}")))
                 })
                 .collect();
-            threads
-                .into_iter()
-                .filter_map(|thread| thread.join().ok())
-                .filter(|whole| *whole)
-                .count()
+            threads.into_iter().filter_map(|thread| thread.join().ok()).filter(|whole| *whole).count()
         });
         thread::sleep(Duration::from_millis((round * 7 + 1) % 23));
         gateway.kill9().unwrap();
         let before = hammer.join().unwrap();
         gateway.start().unwrap();
-        let after = (0..4)
-            .filter(|number| completed(address, &key.url(), &format!("later-{number}")))
-            .count();
-        assert!(
-            before + after <= 3,
-            "round {round}: {before} before the kill and {after} after it"
-        );
+        let after =
+            (0..4).filter(|number| completed(address, &key.url(), &format!("later-{number}"))).count();
+        assert!(before + after <= 3, "round {round}: {before} before the kill and {after} after it");
         keys.push((key, before + after));
     }
     gateway.restart().unwrap();
@@ -507,46 +388,23 @@ fn kills_during_uploads_never_add_one_and_leave_no_temporary_file() {
         gateway.start().unwrap();
         let stored = std::fs::read(gateway.file_of(&object)).ok();
         if before {
-            assert_eq!(
-                stored.as_ref().map(Vec::len),
-                Some(400_000),
-                "an acknowledged upload is whole"
-            );
+            assert_eq!(stored.as_ref().map(Vec::len), Some(400_000), "an acknowledged upload is whole");
         }
-        assert!(
-            stored.is_none_or(|bytes| bytes.len() == 400_000),
-            "an upload appears whole or not at all"
-        );
+        assert!(stored.is_none_or(|bytes| bytes.len() == 400_000), "an upload appears whole or not at all");
         let again = gateway.send(&Request::put(key.url(), "again"));
         assert!([200, 403].contains(&again.status), "{}", again.status);
-        assert!(
-            !(before && again.status == 200),
-            "the one use was used twice"
-        );
+        assert!(!(before && again.status == 200), "the one use was used twice");
         if again.status == 200 {
-            refused(
-                &gateway.send(&Request::put(key.url(), "thrice")),
-                403,
-                "uses_exhausted",
-            );
+            refused(&gateway.send(&Request::put(key.url(), "thrice")), 403, "uses_exhausted");
         }
     }
     let mine = |name: &String| !clean.contains(name) && name.contains(".valetkey");
-    assert_eq!(
-        gateway
-            .stored()
-            .into_iter()
-            .filter(mine)
-            .collect::<Vec<_>>(),
-        Vec::<String>::new()
-    );
+    assert_eq!(gateway.stored().into_iter().filter(mine).collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 /// Whether a download came whole; a kill may cut it or the connection at any point.
 fn completed(address: SocketAddr, url: &str, agent: &str) -> bool {
-    let request = Request::get(url)
-        .header("User-Agent", agent)
-        .header("Connection", "close");
+    let request = Request::get(url).header("User-Agent", agent).header("Connection", "close");
     Connection::open(address)
         .and_then(|mut connection| connection.exchange(&request))
         .is_ok_and(|answer| answer.status == 200)

@@ -53,19 +53,11 @@ pub fn records(path: &Path) -> Result<Vec<Value>> {
 pub fn record_of(gateway: &Gateway, request_id: &str) -> Result<Value> {
     let found = || -> Vec<Value> {
         let all = records(&gateway.audit_path()).unwrap_or_default();
-        all.into_iter()
-            .filter(|record| record["request_id"] == request_id)
-            .collect()
+        all.into_iter().filter(|record| record["request_id"] == request_id).collect()
     };
-    wait_until(Duration::from_millis(1500), "the audit record", || {
-        !found().is_empty()
-    })?;
+    wait_until(Duration::from_millis(1500), "the audit record", || !found().is_empty())?;
     let mut records = found();
-    ensure!(
-        records.len() == 1,
-        "{} records of one request",
-        records.len()
-    );
+    ensure!(records.len() == 1, "{} records of one request", records.len());
     records.pop().context("a record")
 }
 
@@ -80,13 +72,8 @@ pub fn verify_chain(log: &Path) -> Result<usize> {
     let mut count = 0;
     for line in text.lines() {
         let record: Value = serde_json::from_str(line)?;
-        ensure!(
-            record["previous"] == expected.as_str(),
-            "record {count} does not follow: {line}"
-        );
-        expected = blake3::keyed_hash(&key, line.as_bytes())
-            .to_hex()
-            .to_string();
+        ensure!(record["previous"] == expected.as_str(), "record {count} does not follow: {line}");
+        expected = blake3::keyed_hash(&key, line.as_bytes()).to_hex().to_string();
         count += 1;
     }
     Ok(count)
@@ -97,20 +84,12 @@ fn key_beside(log: &Path) -> Result<[u8; 32]> {
     use base64::Engine;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     let folder = log.parent().context("the log lies in a folder")?;
-    let stem = log
-        .file_stem()
-        .context("the log has a name")?
-        .to_string_lossy()
-        .into_owned();
+    let stem = log.file_stem().context("the log has a name")?.to_string_lossy().into_owned();
     let file = std::fs::read_dir(folder)?
         .flatten()
         .map(|entry| entry.path())
         .find(|path| {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             name.starts_with(&stem) && name.ends_with("key")
         })
         .context("no key file beside the audit log")?;
@@ -122,11 +101,6 @@ fn key_beside(log: &Path) -> Result<[u8; 32]> {
     if let Ok(hash) = blake3::Hash::from_hex(&text) {
         return Ok(*hash.as_bytes());
     }
-    let decoded = STANDARD
-        .decode(&text)
-        .or_else(|_| URL_SAFE_NO_PAD.decode(&text))
-        .unwrap_or_default();
-    <[u8; 32]>::try_from(decoded.as_slice())
-        .ok()
-        .context("the audit key is not 32 bytes")
+    let decoded = STANDARD.decode(&text).or_else(|_| URL_SAFE_NO_PAD.decode(&text)).unwrap_or_default();
+    <[u8; 32]>::try_from(decoded.as_slice()).ok().context("the audit key is not 32 bytes")
 }

@@ -20,9 +20,7 @@ pub const KEY_REASONS: [&str; 13] = [
 ];
 
 /// Names of section 3 that this gateway does not enforce yet: a key that names one is refused with 501.
-pub const NOT_ENFORCED: [&str; 8] = [
-    "in", "out", "files", "rate", "parallel", "renew", "type", "digest",
-];
+pub const NOT_ENFORCED: [&str; 8] = ["in", "out", "files", "rate", "parallel", "renew", "type", "digest"];
 
 /// A refusal: status, reason in the header, and (where a body is allowed) the problem document that says the same.
 ///
@@ -30,24 +28,13 @@ pub const NOT_ENFORCED: [&str; 8] = [
 /// If anything differs.
 #[track_caller]
 pub fn refused(answer: &Answer, status: u16, reason: &str) {
-    assert_eq!(
-        (answer.status, answer.reason()),
-        (status, reason),
-        "{:?}\n{}",
-        answer.headers,
-        answer.text()
-    );
-    let request_id = answer
-        .header("x-request-id")
-        .expect("every answer has x-request-id");
+    assert_eq!((answer.status, answer.reason()), (status, reason), "{:?}\n{}", answer.headers, answer.text());
+    let request_id = answer.header("x-request-id").expect("every answer has x-request-id");
     assert!(!request_id.is_empty(), "x-request-id is empty");
     if answer.body.is_empty() {
         return;
     }
-    assert_eq!(
-        answer.header("content-type"),
-        Some("application/problem+json")
-    );
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     let problem = answer.json().expect("a problem document is JSON");
     for member in ["type", "title", "detail"] {
         assert!(problem[member].is_string(), "{member} in {problem}");
@@ -64,11 +51,7 @@ pub fn refused(answer: &Answer, status: u16, reason: &str) {
 #[track_caller]
 pub fn refused_in_words(answer: &Answer, status: u16, reason: &str) {
     refused(answer, status, reason);
-    assert!(
-        !answer.body.is_empty(),
-        "a refusal says why: {:?}",
-        answer.headers
-    );
+    assert!(!answer.body.is_empty(), "a refusal says why: {:?}", answer.headers);
 }
 
 /// A success with this status: it has a request id and no reason.
@@ -77,25 +60,9 @@ pub fn refused_in_words(answer: &Answer, status: u16, reason: &str) {
 /// If anything differs.
 #[track_caller]
 pub fn accepted(answer: &Answer, status: u16) {
-    assert_eq!(
-        answer.status,
-        status,
-        "{:?}\n{}",
-        answer.headers,
-        answer.text()
-    );
-    assert!(
-        answer
-            .header("x-request-id")
-            .is_some_and(|id| !id.is_empty()),
-        "{:?}",
-        answer.headers
-    );
-    assert_eq!(
-        answer.header("x-valetkey-reason"),
-        None,
-        "a success has no reason"
-    );
+    assert_eq!(answer.status, status, "{:?}\n{}", answer.headers, answer.text());
+    assert!(answer.header("x-request-id").is_some_and(|id| !id.is_empty()), "{:?}", answer.headers);
+    assert_eq!(answer.header("x-valetkey-reason"), None, "a success has no reason");
 }
 
 /// Whether the key passed, whatever became of the request: 404 for an object that is not there is a pass.

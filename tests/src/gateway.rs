@@ -62,8 +62,7 @@ impl Builder {
 
     /// Adds a signer with this secret and these further lines.
     pub fn signer(mut self, name: &str, secret: &str, lines: &str) -> Self {
-        self.signers
-            .push((name.to_owned(), secret.to_owned(), format!("{lines}\n")));
+        self.signers.push((name.to_owned(), secret.to_owned(), format!("{lines}\n")));
         self
     }
 
@@ -109,10 +108,7 @@ impl Builder {
     pub fn write(self) -> Result<Gateway> {
         let home = tempfile::Builder::new().prefix("valetkey-").tempdir()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        let store = self
-            .store
-            .clone()
-            .unwrap_or_else(|| home.path().join("valetkey-data/objects"));
+        let store = self.store.clone().unwrap_or_else(|| home.path().join("valetkey-data/objects"));
         let signers = home.path().join("valetkey-data/signers");
         fs::create_dir_all(&signers)?;
         fs::create_dir_all(&store)?;
@@ -122,17 +118,8 @@ impl Builder {
         for (name, secret, _) in &self.signers {
             write_secret(&signers.join(format!("{name}.secret")), secret)?;
         }
-        fs::write(
-            home.path().join("valetkey.toml"),
-            self.configuration(address, &store),
-        )?;
-        Ok(Gateway {
-            home,
-            address,
-            store,
-            env: self.env,
-            child: None,
-        })
+        fs::write(home.path().join("valetkey.toml"), self.configuration(address, &store))?;
+        Ok(Gateway { home, address, store, env: self.env, child: None })
     }
 
     fn configuration(&self, address: SocketAddr, store: &Path) -> String {
@@ -149,9 +136,7 @@ impl Builder {
         }
         for (name, _, lines) in &self.signers {
             let file = format!("valetkey-data/signers/{name}.secret");
-            text.push_str(&format!(
-                "[signers.{name}]\nsecret_file = \"{file}\"\n{lines}\n"
-            ));
+            text.push_str(&format!("[signers.{name}]\nsecret_file = \"{file}\"\n{lines}\n"));
         }
         text + &self.rest
     }
@@ -184,11 +169,7 @@ impl Gateway {
     /// If it ends, or is not healthy in time; the error tells what it wrote.
     pub fn start(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "it runs already");
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(self.stderr_path())?;
+        let log = OpenOptions::new().create(true).append(true).mode(0o600).open(self.stderr_path())?;
         let child = Command::new(process::binary())
             .args(["serve", "--config"])
             .arg(self.config_path())
@@ -206,21 +187,11 @@ impl Gateway {
             if self.health().is_ok_and(|status| status == 200) {
                 return Ok(());
             }
-            if let Some(status) = self
-                .child
-                .as_mut()
-                .map(Child::try_wait)
-                .transpose()?
-                .flatten()
-            {
+            if let Some(status) = self.child.as_mut().map(Child::try_wait).transpose()?.flatten() {
                 self.child = None;
                 bail!("the gateway ended with {status}: {}", self.stderr());
             }
-            ensure!(
-                begun.elapsed() < START_LIMIT,
-                "not healthy in time: {}",
-                self.stderr()
-            );
+            ensure!(begun.elapsed() < START_LIMIT, "not healthy in time: {}", self.stderr());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -310,8 +281,7 @@ impl Gateway {
     /// If it cannot be written.
     pub fn plant(&self, object: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.file_of(object);
-        fs::create_dir_all(path.parent().expect("an object lies in a folder"))
-            .expect("make its folder");
+        fs::create_dir_all(path.parent().expect("an object lies in a folder")).expect("make its folder");
         fs::write(&path, bytes).expect("plant an object");
         path
     }
@@ -397,12 +367,7 @@ impl Drop for Gateway {
 /// # Errors
 /// If it cannot be written.
 pub fn write_secret(path: &Path, secret: &str) -> Result<()> {
-    let mut file: File = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file: File = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
     Ok(writeln!(file, "{secret}")?)
 }
 

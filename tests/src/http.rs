@@ -31,12 +31,7 @@ pub struct Request {
 impl Request {
     /// A request without a body.
     pub fn new(method: &str, target: impl Into<String>) -> Self {
-        Self {
-            method: method.to_owned(),
-            target: target.into(),
-            headers: Vec::new(),
-            body: None,
-        }
+        Self { method: method.to_owned(), target: target.into(), headers: Vec::new(), body: None }
     }
 
     /// A GET.
@@ -73,11 +68,7 @@ impl Request {
 
     /// The head's bytes, up to and with the empty line.
     pub fn head_bytes(&self) -> Vec<u8> {
-        let has = |wanted: &str| {
-            self.headers
-                .iter()
-                .any(|(name, _)| name.eq_ignore_ascii_case(wanted))
-        };
+        let has = |wanted: &str| self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         if !has("host") {
             head.push_str("Host: localhost\r\n");
@@ -120,11 +111,7 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(have, _)| have == name);
         let first = values.next().map(|(_, value)| value.as_str());
-        assert!(
-            values.next().is_none(),
-            "header {name} stands twice: {:?}",
-            self.headers
-        );
+        assert!(values.next().is_none(), "header {name} stands twice: {:?}", self.headers);
         first
     }
 
@@ -161,10 +148,7 @@ impl Connection {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            buffer: Vec::new(),
-        })
+        Ok(Self { stream, buffer: Vec::new() })
     }
 
     /// Changes how long a read may wait.
@@ -219,11 +203,7 @@ impl Connection {
     ///
     /// # Errors
     /// As there.
-    pub fn read_answer_into(
-        &mut self,
-        method: &str,
-        mut sink: impl FnMut(&[u8]),
-    ) -> Result<Answer> {
+    pub fn read_answer_into(&mut self, method: &str, mut sink: impl FnMut(&[u8])) -> Result<Answer> {
         let mut interim = Vec::new();
         let mut answer = loop {
             let answer = self.read_head()?;
@@ -239,16 +219,11 @@ impl Connection {
             (true, _, _) => {}
             (false, Some(coding), length) => {
                 ensure!(coding == "chunked", "transfer-encoding {coding:?}");
-                ensure!(
-                    length.is_none(),
-                    "both content-length and transfer-encoding"
-                );
+                ensure!(length.is_none(), "both content-length and transfer-encoding");
                 self.read_chunks(&mut sink)?;
             }
             (false, None, Some(length)) => {
-                let length: u64 = length
-                    .parse()
-                    .with_context(|| format!("content-length {length:?}"))?;
+                let length: u64 = length.parse().with_context(|| format!("content-length {length:?}"))?;
                 self.read_exactly(length, &mut sink)?;
             }
             (false, None, None) => self.read_to_end(&mut sink)?,
@@ -284,21 +259,11 @@ impl Connection {
             .with_context(|| format!("status line {status_line:?}"))?;
         let mut headers = Vec::new();
         for line in lines {
-            let (name, value) = line
-                .split_once(':')
-                .with_context(|| format!("header line {line:?}"))?;
-            ensure!(
-                !name.is_empty() && !name.contains(' '),
-                "header line {line:?}"
-            );
+            let (name, value) = line.split_once(':').with_context(|| format!("header line {line:?}"))?;
+            ensure!(!name.is_empty() && !name.contains(' '), "header line {line:?}");
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        Ok(Answer {
-            status,
-            headers,
-            body: Vec::new(),
-            interim: Vec::new(),
-        })
+        Ok(Answer { status, headers, body: Vec::new(), interim: Vec::new() })
     }
 
     /// Reads up to `length` bytes of a body and leaves the rest unread.
@@ -307,9 +272,7 @@ impl Connection {
     /// If the peer closes or falls silent before.
     pub fn read_some(&mut self, length: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.read_exactly(u64::try_from(length)?, &mut |piece: &[u8]| {
-            bytes.extend_from_slice(piece)
-        })?;
+        self.read_exactly(u64::try_from(length)?, &mut |piece: &[u8]| bytes.extend_from_slice(piece))?;
         Ok(bytes)
     }
 
@@ -343,10 +306,7 @@ impl Connection {
             let taken = if self.buffer.is_empty() {
                 let room = wanted.min(piece.len());
                 let count = self.stream.read(&mut piece[..room]).context("read body")?;
-                ensure!(
-                    count > 0,
-                    "closed with {left} of {length} body bytes missing"
-                );
+                ensure!(count > 0, "closed with {left} of {length} body bytes missing");
                 sink(&piece[..count]);
                 count
             } else {
@@ -363,8 +323,7 @@ impl Connection {
     fn read_chunks(&mut self, sink: &mut impl FnMut(&[u8])) -> Result<()> {
         loop {
             let line = self.read_line()?;
-            let size =
-                u64::from_str_radix(&line, 16).with_context(|| format!("chunk size {line:?}"))?;
+            let size = u64::from_str_radix(&line, 16).with_context(|| format!("chunk size {line:?}"))?;
             self.read_exactly(size, sink)?;
             let end = self.read_line()?;
             ensure!(end.is_empty(), "chunk ends in {end:?}");
@@ -423,16 +382,12 @@ pub fn chunked(body: &[u8], chunk: usize) -> Vec<u8> {
 fn is_reset(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionReset
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::ConnectionAborted
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted
     )
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 #[cfg(test)]
@@ -457,29 +412,18 @@ mod tests {
 
     #[test]
     fn interim_answers_and_doubled_headers_are_kept() {
-        let bytes = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: 1\r\na: 2\r\nContent-Length: 2\r\n\r\nhi";
+        let bytes =
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: 1\r\na: 2\r\nContent-Length: 2\r\n\r\nhi";
         let answer = read("GET", bytes).expect("an answer");
-        assert_eq!(
-            (answer.status, answer.interim, answer.body),
-            (200, vec![100], b"hi".to_vec())
-        );
-        assert_eq!(
-            answer
-                .headers
-                .iter()
-                .filter(|(name, _)| name == "a")
-                .count(),
-            2
-        );
+        assert_eq!((answer.status, answer.interim, answer.body), (200, vec![100], b"hi".to_vec()));
+        assert_eq!(answer.headers.iter().filter(|(name, _)| name == "a").count(), 2);
     }
 
     #[test]
     fn chunked_body_is_unframed() {
-        let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\na\r\n0123456789\r\n0\r\n\r\n";
-        assert_eq!(
-            read("GET", bytes).expect("an answer").body,
-            b"abc0123456789"
-        );
+        let bytes =
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\na\r\n0123456789\r\n0\r\n\r\n";
+        assert_eq!(read("GET", bytes).expect("an answer").body, b"abc0123456789");
         let head_only = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
         assert_eq!(read("HEAD", head_only).expect("an answer").body, b"");
     }
@@ -494,19 +438,12 @@ mod tests {
             b"SSH-2.0-OpenSSH\r\n\r\n",
         ];
         for bytes in doubtful {
-            assert!(
-                read("GET", bytes).is_err(),
-                "{:?}",
-                String::from_utf8_lossy(bytes)
-            );
+            assert!(read("GET", bytes).is_err(), "{:?}", String::from_utf8_lossy(bytes));
         }
     }
 
     #[test]
     fn chunks_are_framed_as_they_are_read() {
-        assert_eq!(
-            chunked(b"abcdefg", 3),
-            b"3\r\nabc\r\n3\r\ndef\r\n1\r\ng\r\n0\r\n\r\n"
-        );
+        assert_eq!(chunked(b"abcdefg", 3), b"3\r\nabc\r\n3\r\ndef\r\n1\r\ng\r\n0\r\n\r\n");
     }
 }

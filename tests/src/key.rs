@@ -29,9 +29,7 @@ impl Key {
             base: BTreeMap::new(),
             blocks: Vec::new(),
         };
-        key.set("signer", "web")
-            .set("allow", allow)
-            .set("end", &from_now(3600))
+        key.set("signer", "web").set("allow", allow).set("end", &from_now(3600))
     }
 
     /// Sets a parameter of the base key.
@@ -48,9 +46,7 @@ impl Key {
 
     /// Adds a narrowing block.
     pub fn narrow(mut self, parameters: &[(&str, &str)]) -> Self {
-        let block = parameters
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let block = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         self.blocks.push(block.collect());
         self
     }
@@ -70,17 +66,10 @@ impl Key {
     /// The signature of each level, base first.
     pub fn sigs(&self) -> Vec<[u8; 32]> {
         let mut base = self.base.clone();
-        base.entry("path".to_owned())
-            .or_insert_with(|| self.object.clone());
-        let mut sigs = vec![hmac(
-            self.secret.as_bytes(),
-            &message("valetkey/1\n", &base),
-        )];
+        base.entry("path".to_owned()).or_insert_with(|| self.object.clone());
+        let mut sigs = vec![hmac(self.secret.as_bytes(), &message("valetkey/1\n", &base))];
         for block in &self.blocks {
-            let next = hmac(
-                &sigs[sigs.len() - 1],
-                &message("valetkey/1 narrow\n", block),
-            );
+            let next = hmac(&sigs[sigs.len() - 1], &message("valetkey/1 narrow\n", block));
             sigs.push(next);
         }
         sigs
@@ -105,18 +94,11 @@ impl Key {
 
     /// The query string with this text as its signature.
     pub fn query_with_sig(&self, sig: &str) -> String {
-        let mut parts: Vec<String> = self
-            .base
-            .iter()
-            .map(|(name, value)| format!("vk-{name}={}", encode(value, "/:,=;*")))
-            .collect();
+        let mut parts: Vec<String> =
+            self.base.iter().map(|(name, value)| format!("vk-{name}={}", encode(value, "/:,=;*"))).collect();
         for (number, block) in self.blocks.iter().enumerate() {
             for (name, value) in block {
-                parts.push(format!(
-                    "vk-{name}.{}={}",
-                    number + 1,
-                    encode(value, "/:,=;*")
-                ));
+                parts.push(format!("vk-{name}.{}={}", number + 1, encode(value, "/:,=;*")));
             }
         }
         parts.push(format!("vk-sig={sig}"));
@@ -180,19 +162,13 @@ pub fn time_text(at: i64) -> String {
     // Civil date from a day count, by the proleptic Gregorian calendar: eras of 400 years beginning in March.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = (month_from_march + 2) % 12 + 1;
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
 fn message(opening: &str, parameters: &BTreeMap<String, String>) -> String {
@@ -216,16 +192,10 @@ mod tests {
     #[test]
     fn the_first_published_vector_is_minted() {
         let key = Key::new("/files/a.txt", "read").set("end", "2026-11-22T00:00:00Z");
-        assert_eq!(
-            encoded_sig(&key.sig()),
-            "hEhgYjx5dL-kqONSrzOnARETdJGpgcZxy7EVdC7lfBY"
-        );
+        assert_eq!(encoded_sig(&key.sig()), "hEhgYjx5dL-kqONSrzOnARETdJGpgcZxy7EVdC7lfBY");
         assert_eq!(key.fingerprint(), "4f0be26eb61cd1dbf3d1657344cf69db");
         let narrowed = key.narrow(&[("end", "2026-11-21T13:00:00Z")]);
-        assert_eq!(
-            encoded_sig(&narrowed.sig()),
-            "4sqpeehqNLRq7vbKbewa2Rx931UvAcARfHOWzcrGQ0U"
-        );
+        assert_eq!(encoded_sig(&narrowed.sig()), "4sqpeehqNLRq7vbKbewa2Rx931UvAcARfHOWzcrGQ0U");
     }
 
     #[test]

@@ -44,9 +44,7 @@ where
 /// If the process is gone or the field is not there.
 pub fn memory_bytes(pid: u32, field: &str) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("read status")?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     let text = line.with_context(|| format!("no {field} in status"))?;
     let kibibytes: u64 = text.trim().trim_end_matches(" kB").parse()?;
     Ok(kibibytes * 1024)
@@ -78,30 +76,18 @@ pub fn raise_file_limit() {
 fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args([
-        "build",
-        "-p",
-        "valetkey-gateway",
-        "--bin",
-        "valetkey",
-        "--message-format=json",
-    ]);
+    command.args(["build", "-p", "valetkey-gateway", "--bin", "valetkey", "--message-format=json"]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
-    let output = command
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .context("run cargo build")?;
+    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().context("run cargo build")?;
     if !output.status.success() {
         bail!("cargo build: {}", String::from_utf8_lossy(&output.stderr));
     }
     String::from_utf8(output.stdout)?
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .find(|message| {
-            message["target"]["name"] == "valetkey" && message["executable"].is_string()
-        })
+        .find(|message| message["target"]["name"] == "valetkey" && message["executable"].is_string())
         .and_then(|message| message["executable"].as_str().map(PathBuf::from))
         .context("cargo named no executable")
 }

@@ -64,7 +64,9 @@ pub(crate) fn admit(
         return Err(Denial::CallNotSupported("an upload by POST or PATCH"));
     }
     if whole && !matches!(action, Action::List) {
-        return Err(Denial::BadRequest("the URL names a folder; this request needs the name of an object".into()));
+        return Err(Denial::BadRequest(
+            "the URL names a folder; this request needs the name of an object".into(),
+        ));
     }
     Ok(permit)
 }
@@ -81,7 +83,8 @@ pub(crate) async fn records_keep_up(gateway: &Gateway) {
 /// # Errors
 /// [`Denial::LedgerUnavailable`].
 pub(crate) fn audit_is_sound(gateway: &Gateway, permit: &Permit) -> Result<(), Denial> {
-    let must_record = matches!(permit.action, Action::Upload { .. } | Action::Delete) || !permit.charges.is_empty();
+    let must_record =
+        matches!(permit.action, Action::Upload { .. } | Action::Delete) || !permit.charges.is_empty();
     if must_record && !gateway.audit.is_sound() { Err(Denial::LedgerUnavailable) } else { Ok(()) }
 }
 

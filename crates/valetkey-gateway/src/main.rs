@@ -36,17 +36,18 @@ fn run_gateway(prepared: Prepared) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes the operator's acceptance into the ledger, which a running gateway then reads.
+/// Writes what the operator accepts into the ledger, which a running gateway then reads.
 fn accept(settings: &Settings, acceptance: Acceptance) -> anyhow::Result<()> {
     let Ledger::Sqlite { path } = &settings.ledger else {
         anyhow::bail!("a ledger in memory has nothing to accept");
     };
-    let acceptance = match acceptance {
-        Acceptance::NewLedger => valetkey_ledger::Acceptance::NewLedger,
-        Acceptance::Clock => {
-            let now = u64::try_from(clock::now().unix()).context("the clock lies before 1970")?;
-            valetkey_ledger::Acceptance::Clock(UnixSeconds(now))
-        }
-    };
-    sqlite::accept(path, acceptance).context("write the acceptance")
+    if acceptance.new_ledger {
+        sqlite::accept(path, valetkey_ledger::Acceptance::NewLedger).context("accept the new ledger")?;
+    }
+    if acceptance.clock {
+        let now = u64::try_from(clock::now().unix()).context("the clock lies before 1970")?;
+        sqlite::accept(path, valetkey_ledger::Acceptance::Clock(UnixSeconds(now)))
+            .context("accept the clock")?;
+    }
+    Ok(())
 }

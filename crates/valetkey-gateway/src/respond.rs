@@ -177,10 +177,29 @@ mod tests {
 
     #[test]
     fn what_a_browser_would_run_is_saved() {
-        for kind in ["text/html", "TEXT/HTML; charset=utf-8", "image/svg+xml", "application/xhtml+xml", "text/xml", "text/javascript", "multipart/x-mixed-replace", "nonsense", "message/rfc822", "application/xml"] {
+        for kind in [
+            "text/html",
+            "TEXT/HTML; charset=utf-8",
+            "image/svg+xml",
+            "application/xhtml+xml",
+            "text/xml",
+            "text/javascript",
+            "multipart/x-mixed-replace",
+            "nonsense",
+            "message/rfc822",
+            "application/xml",
+        ] {
             assert!(runs_in_a_browser(kind), "{kind}");
         }
-        for kind in ["text/plain", "image/png", "image/jpeg", "application/pdf", "application/octet-stream", "video/mp4", "application/json"] {
+        for kind in [
+            "text/plain",
+            "image/png",
+            "image/jpeg",
+            "application/pdf",
+            "application/octet-stream",
+            "video/mp4",
+            "application/json",
+        ] {
             assert!(!runs_in_a_browser(kind), "{kind}");
         }
     }

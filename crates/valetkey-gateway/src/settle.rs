@@ -123,9 +123,8 @@ pub(crate) async fn delete(
     let recorder = recorder.clone();
     detached(async move {
         held.hold.publish().await?;
-        let removed = blocking(move || {
-            plan.folder.delete(&plan.name, &|there| still_holds(&plan.conditions, there))
-        });
+        let removed =
+            blocking(move || plan.folder.delete(&plan.name, &|there| still_holds(&plan.conditions, there)));
         match removed.await? {
             Ok(Removed::Yes) => held.hold.settle(0),
             Ok(Removed::NothingThere) => drop(held.hold),

@@ -30,8 +30,11 @@ pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
         check_declared(&grant, size)?;
     }
     let counted = grant.levels.iter().any(|level| level.limits.are_counted());
-    let charges =
-        |level: &crate::GrantLevel| Charge { name: level.name.clone(), uses_max: level.limits.uses, end: level.end };
+    let charges = |level: &crate::GrantLevel| Charge {
+        name: level.name.clone(),
+        uses_max: level.limits.uses,
+        end: level.end,
+    };
     Ok(Permit {
         action: intent.action,
         path: intent.path.clone(),

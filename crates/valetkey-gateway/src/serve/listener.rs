@@ -52,9 +52,8 @@ pub(super) fn address(listeners: &[std::net::TcpListener]) -> Result<SocketAddr,
 /// Serves one listener's connections on this thread until the gateway drains.
 pub(super) fn work(gateway: &Arc<Gateway>, listener: std::net::TcpListener, draining: watch::Receiver<bool>) {
     let local = LocalSet::new();
-    let outcome = start::runtime().map(|runtime| {
-        runtime.block_on(local.run_until(take_connections(gateway, listener, draining)))
-    });
+    let outcome = start::runtime()
+        .map(|runtime| runtime.block_on(local.run_until(take_connections(gateway, listener, draining))));
     match outcome {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%error, "a worker cannot listen"),

@@ -50,7 +50,10 @@ impl Conditions {
             if_none_match: Tags::of(head.values("if-none-match")),
             if_modified_since: time("if-modified-since"),
             if_unmodified_since: time("if-unmodified-since"),
-            if_range: head.values("if-range").next().map(|value| String::from_utf8_lossy(value).trim().to_owned()),
+            if_range: head
+                .values("if-range")
+                .next()
+                .map(|value| String::from_utf8_lossy(value).trim().to_owned()),
         }
     }
 
@@ -95,7 +98,9 @@ impl Conditions {
         let Some(value) = &self.if_range else { return true };
         match quoted(value) {
             Some(tag) => tag == state.etag,
-            None => httpdate::parse_http_date(value).is_ok_and(|date| in_whole_seconds(state.modified) == date),
+            None => {
+                httpdate::parse_http_date(value).is_ok_and(|date| in_whole_seconds(state.modified) == date)
+            }
         }
     }
 }
@@ -214,7 +219,14 @@ mod tests {
 
     #[test]
     fn a_range_counts_for_the_state_that_it_was_asked_of() {
-        for (value, counts) in [("\"abc-1\"", true), ("\"x\"", false), ("W/\"abc-1\"", false), (AT, true), (BEFORE, false), ("nonsense", false)] {
+        for (value, counts) in [
+            ("\"abc-1\"", true),
+            ("\"x\"", false),
+            ("W/\"abc-1\"", false),
+            (AT, true),
+            (BEFORE, false),
+            ("nonsense", false),
+        ] {
             assert_eq!(conditions(&[("if-range", value)]).range_counts(state()), counts, "{value}");
         }
         assert!(conditions(&[]).range_counts(state()));

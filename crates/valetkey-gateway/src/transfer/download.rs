@@ -8,10 +8,10 @@ use valetkey::{Denial, Now, Permit};
 use valetkey_dialects::RequestHead;
 use valetkey_ledger::{LeaseRequest, Purpose};
 
+use super::Transfer;
 use super::body::{Body, ObjectBody};
 use super::condition::{Conditions, State, Verdict};
 use super::range::Asked;
-use super::Transfer;
 use crate::admit::Held;
 use crate::backend::disk::{Folder, Metadata, Opened, StoreError};
 use crate::flow::Connection;
@@ -132,7 +132,8 @@ fn choose(metadata: &Metadata, permit: &Permit, head: &RequestHead<'_>, now: Now
         Verdict::Holds => {}
     }
     let size = metadata.size_bytes;
-    let asked = if conditions.range_counts(state) { Asked::of(head.values("range"), size) } else { Asked::Whole };
+    let asked =
+        if conditions.range_counts(state) { Asked::of(head.values("range"), size) } else { Asked::Whole };
     Ok(match asked {
         Asked::Whole => {
             let answer = respond::object(StatusCode::OK, metadata, permit, now);

@@ -58,7 +58,11 @@ mod tests {
     use super::*;
 
     fn check(value: &str, size_bytes: u64, expected: Asked) {
-        assert_eq!(Asked::of([value.as_bytes()].into_iter(), size_bytes), expected, "{value} of {size_bytes}");
+        assert_eq!(
+            Asked::of([value.as_bytes()].into_iter(), size_bytes),
+            expected,
+            "{value} of {size_bytes}"
+        );
     }
 
     #[test]
@@ -87,7 +91,17 @@ mod tests {
 
     #[test]
     fn what_is_no_single_range_is_ignored() {
-        for value in ["bytes=0-1,3-4", "bytes=5-2", "bytes=", "bytes=-", "bytes=a-b", "bytes=+1-2", "items=0-1", "bytes", "bytes=0 -1"] {
+        for value in [
+            "bytes=0-1,3-4",
+            "bytes=5-2",
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "bytes=+1-2",
+            "items=0-1",
+            "bytes",
+            "bytes=0 -1",
+        ] {
             check(value, 10, Asked::Whole);
         }
         assert_eq!(Asked::of([b"bytes=0-1".as_slice(), b"bytes=0-1"].into_iter(), 10), Asked::Whole);

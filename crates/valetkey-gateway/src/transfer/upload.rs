@@ -212,9 +212,7 @@ impl Receiving {
     }
 
     /// What gives the upload so far: the file that was written, or a new one.
-    async fn take_begun(
-        &mut self,
-    ) -> Result<Box<dyn FnOnce() -> Result<Upload, StoreError> + Send>, Denial> {
+    async fn take_begun(&mut self) -> Result<Box<dyn FnOnce() -> Result<Upload, StoreError> + Send>, Denial> {
         match std::mem::replace(&mut self.before, Before::Failed) {
             Before::Nothing { folder, declared_bytes } => Ok(Box::new(move || folder.begin(declared_bytes))),
             Before::Written(writing) => {

@@ -93,11 +93,7 @@ impl Record {
     }
 
     fn encode(&self) -> Result<String, StoreError> {
-        let FileVersion {
-            size_bytes,
-            mtime_secs,
-            mtime_nanos,
-        } = self.version;
+        let FileVersion { size_bytes, mtime_secs, mtime_nanos } = self.version;
         let digest = blake3::Hash::from_bytes(self.digest).to_hex();
         let mut text = format!(
             "{FIRST_LINE}\n{SIZE}: {size_bytes}\n{MTIME}: {mtime_secs}.{mtime_nanos:09}\n{DIGEST}: blake3:{digest}\n"
@@ -108,12 +104,7 @@ impl Record {
             }
             writeln!(text, "{name}: {value}").map_err(|_| StoreError::AttributesTooLarge)?;
         }
-        if !self
-            .attributes
-            .headers
-            .iter()
-            .all(|(name, _)| is_name(name))
-        {
+        if !self.attributes.headers.iter().all(|(name, _)| is_name(name)) {
             return Err(StoreError::BadAttribute);
         }
         if text.len() > TEXT_BYTES_MAX {
@@ -156,11 +147,7 @@ impl Attributes {
         let own = [(HOLD, &self.hold), (CONTENT_TYPE, &self.content_type)];
         own.into_iter()
             .filter_map(|(name, value)| Some((name, value.as_deref()?)))
-            .chain(
-                self.headers
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str())),
-            )
+            .chain(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())))
     }
 
     fn take(&mut self, (name, value): (&str, &str)) -> Option<()> {
@@ -203,11 +190,7 @@ mod tests {
 
     fn record(attributes: Attributes) -> Record {
         Record {
-            version: FileVersion {
-                size_bytes: 5,
-                mtime_secs: 1_795_305_600,
-                mtime_nanos: 42,
-            },
+            version: FileVersion { size_bytes: 5, mtime_secs: 1_795_305_600, mtime_nanos: 42 },
             digest: *blake3::hash(b"hello").as_bytes(),
             attributes,
         }
@@ -226,10 +209,7 @@ mod tests {
     }
 
     fn with_header(name: &str, value: &str) -> Attributes {
-        Attributes {
-            headers: vec![(name.to_owned(), value.to_owned())],
-            ..Attributes::default()
-        }
+        Attributes { headers: vec![(name.to_owned(), value.to_owned())], ..Attributes::default() }
     }
 
     #[test]
@@ -270,27 +250,14 @@ mod tests {
             attributes[2].content_type = Some(value.to_owned());
             for attributes in attributes {
                 let refused = record(attributes).encode();
-                assert!(
-                    matches!(refused, Err(StoreError::BadAttribute)),
-                    "{value:?}"
-                );
+                assert!(matches!(refused, Err(StoreError::BadAttribute)), "{value:?}");
             }
         }
     }
 
     #[test]
     fn a_name_that_is_ours_or_no_lower_case_token_is_never_written() {
-        for name in [
-            "",
-            "size",
-            "digest",
-            "hold",
-            "content-type",
-            "X-Amz-Meta-A",
-            "a b",
-            "a:",
-            "é",
-        ] {
+        for name in ["", "size", "digest", "hold", "content-type", "X-Amz-Meta-A", "a b", "a:", "é"] {
             let refused = record(with_header(name, "v")).encode();
             assert!(matches!(refused, Err(StoreError::BadAttribute)), "{name:?}");
         }
@@ -299,9 +266,7 @@ mod tests {
     #[test]
     fn attributes_fit_up_to_the_bound_and_not_beyond() {
         let room = TEXT_BYTES_MAX - record(with_header("x", "")).encode().unwrap().len();
-        let largest = record(with_header("x", &"v".repeat(room)))
-            .encode()
-            .unwrap();
+        let largest = record(with_header("x", &"v".repeat(room))).encode().unwrap();
         assert_eq!(largest.len(), TEXT_BYTES_MAX);
         let beyond = record(with_header("x", &"v".repeat(room + 1))).encode();
         assert!(matches!(beyond, Err(StoreError::AttributesTooLarge)));

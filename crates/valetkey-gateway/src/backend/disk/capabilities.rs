@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use rustix::fs::{
-    AtFlags, RenameFlags, XattrFlags, fsetxattr, renameat, renameat_with, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, RenameFlags, XattrFlags, fsetxattr, renameat, renameat_with, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::temporary::{Temporary, TemporaryFolder};
@@ -33,11 +31,7 @@ pub(super) fn probe(temporary: &TemporaryFolder, root: &Path) -> Result<Capabili
         Ok(file) => try_out(file, root),
         // A full disk is one that cannot be written to now, and is again when space returns.
         Err(Errno::ROFS | Errno::ACCESS | Errno::PERM | Errno::NOSPC | Errno::DQUOT) => {
-            Ok(Capabilities {
-                writable: false,
-                attributes: true,
-                rename_noreplace: true,
-            })
+            Ok(Capabilities { writable: false, attributes: true, rename_noreplace: true })
         }
         Err(errno) => Err(OpenError::Io {
             attempt: "make temporary file in",
@@ -48,44 +42,24 @@ pub(super) fn probe(temporary: &TemporaryFolder, root: &Path) -> Result<Capabili
 }
 
 fn try_out(mut file: Temporary, root: &Path) -> Result<Capabilities, OpenError> {
-    let failed = |attempt| {
-        move |errno: Errno| OpenError::Io {
-            attempt,
-            path: root.to_owned(),
-            source: errno.into(),
-        }
-    };
-    let kept = fsetxattr(
-        file.file(),
-        attributes::ATTRIBUTE,
-        b"probe",
-        XattrFlags::empty(),
-    );
+    let failed =
+        |attempt| move |errno: Errno| OpenError::Io { attempt, path: root.to_owned(), source: errno.into() };
+    let kept = fsetxattr(file.file(), attributes::ATTRIBUTE, b"probe", XattrFlags::empty());
     let folder = file.folder();
     let name = file.name();
     // An accent has two spellings, and our names are in lower case.
     let composed = format!("{name}-\u{e9}");
-    let rename_noreplace =
-        renameat_with(folder, name, folder, &composed, RenameFlags::NOREPLACE).is_ok();
+    let rename_noreplace = renameat_with(folder, name, folder, &composed, RenameFlags::NOREPLACE).is_ok();
     if !rename_noreplace {
         renameat(folder, name, folder, &composed).map_err(failed("rename in"))?;
     }
-    let folds = [
-        format!("{name}-e\u{301}"),
-        format!("{}-\u{e9}", name.to_uppercase()),
-    ]
-    .iter()
-    .any(|other| statat(folder, other, AtFlags::SYMLINK_NOFOLLOW).is_ok());
+    let folds = [format!("{name}-e\u{301}"), format!("{}-\u{e9}", name.to_uppercase())]
+        .iter()
+        .any(|other| statat(folder, other, AtFlags::SYMLINK_NOFOLLOW).is_ok());
     unlinkat(folder, &composed, AtFlags::empty()).map_err(failed("remove from"))?;
     file.moved_away();
     if folds {
-        return Err(OpenError::FoldsNames {
-            path: root.to_owned(),
-        });
+        return Err(OpenError::FoldsNames { path: root.to_owned() });
     }
-    Ok(Capabilities {
-        writable: true,
-        attributes: kept != Err(Errno::OPNOTSUPP),
-        rename_noreplace,
-    })
+    Ok(Capabilities { writable: true, attributes: kept != Err(Errno::OPNOTSUPP), rename_noreplace })
 }

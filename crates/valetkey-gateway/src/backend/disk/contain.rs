@@ -15,9 +15,8 @@ use super::{OpenError, StoreError};
 const DOUBTFUL_TRIES: usize = 32;
 
 /// Neither out of the folder nor through a link, of either kind.
-const BENEATH: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_MAGICLINKS);
+const BENEATH: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 /// Reads what is a file, and does not hang, take over a terminal or follow a link at what is not.
 const READ: OFlags = OFlags::RDONLY
@@ -26,9 +25,7 @@ const READ: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-const FOLDER: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -36,9 +33,7 @@ const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC)
 pub(super) fn check_supported(root: &OwnedFd) -> Result<(), OpenError> {
     match open_folder(root, "") {
         Ok(_) => Ok(()),
-        Err(errno) => Err(OpenError::NoContainment {
-            source: errno.into(),
-        }),
+        Err(errno) => Err(OpenError::NoContainment { source: errno.into() }),
     }
 }
 

@@ -61,10 +61,7 @@ impl StoreError {
         match errno {
             Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Self::NoSpace,
             Errno::NAMETOOLONG | Errno::ILSEQ => Self::BadName,
-            _ => Self::Io {
-                attempt,
-                source: errno.into(),
-            },
+            _ => Self::Io { attempt, source: errno.into() },
         }
     }
 
@@ -86,12 +83,9 @@ impl StoreError {
     pub(super) fn of_writing(attempt: &'static str, errno: Errno) -> Self {
         match errno {
             Errno::LOOP | Errno::XDEV => Self::NotFound,
-            Errno::NOTDIR
-            | Errno::ISDIR
-            | Errno::EXIST
-            | Errno::NOTEMPTY
-            | Errno::NXIO
-            | Errno::NODEV => Self::NameConflict,
+            Errno::NOTDIR | Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY | Errno::NXIO | Errno::NODEV => {
+                Self::NameConflict
+            }
             _ => Self::from_errno(attempt, errno),
         }
     }

@@ -27,10 +27,8 @@ pub struct Metadata {
 impl Metadata {
     /// Reads what is known of an open file. `None` for what is no file.
     pub(super) fn of(file: &File) -> Result<Option<Self>, StoreError> {
-        let found = file.metadata().map_err(|source| StoreError::Io {
-            attempt: "read object's metadata",
-            source,
-        })?;
+        let found =
+            file.metadata().map_err(|source| StoreError::Io { attempt: "read object's metadata", source })?;
         if !found.is_file() {
             return Ok(None);
         }
@@ -58,11 +56,7 @@ impl Metadata {
 
 impl FileVersion {
     pub(super) fn of(found: &fs::Metadata) -> Self {
-        Self {
-            size_bytes: found.size(),
-            mtime_secs: found.mtime(),
-            mtime_nanos: found.mtime_nsec(),
-        }
+        Self { size_bytes: found.size(), mtime_secs: found.mtime(), mtime_nanos: found.mtime_nsec() }
     }
 }
 
@@ -72,12 +66,7 @@ fn plain_etag(found: &fs::Metadata) -> String {
     for number in [found.dev(), found.ino(), found.size()] {
         hasher.update(&number.to_le_bytes());
     }
-    for number in [
-        found.mtime(),
-        found.mtime_nsec(),
-        found.ctime(),
-        found.ctime_nsec(),
-    ] {
+    for number in [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()] {
         hasher.update(&number.to_le_bytes());
     }
     etag(hasher.finalize(), 2)
@@ -92,12 +81,6 @@ fn etag(hash: blake3::Hash, kind: u8) -> String {
 fn modified(found: &fs::Metadata) -> SystemTime {
     let secs = Duration::from_secs(found.mtime().unsigned_abs());
     let nanos = Duration::from_nanos(found.mtime_nsec().unsigned_abs());
-    let whole = if found.mtime() < 0 {
-        UNIX_EPOCH.checked_sub(secs)
-    } else {
-        UNIX_EPOCH.checked_add(secs)
-    };
-    whole
-        .and_then(|whole| whole.checked_add(nanos))
-        .unwrap_or(UNIX_EPOCH)
+    let whole = if found.mtime() < 0 { UNIX_EPOCH.checked_sub(secs) } else { UNIX_EPOCH.checked_add(secs) };
+    whole.and_then(|whole| whole.checked_add(nanos)).unwrap_or(UNIX_EPOCH)
 }

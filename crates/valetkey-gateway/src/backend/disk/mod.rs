@@ -82,13 +82,7 @@ impl Disk {
     /// one, or when the kernel cannot resolve names beneath a folder. A root that cannot be written
     /// to is no error: it can still be read, and [`Disk::capabilities`] says so.
     pub fn open(root: &Path) -> Result<Arc<Disk>, OpenError> {
-        let failed = |attempt| {
-            move |source| OpenError::Io {
-                attempt,
-                path: root.to_owned(),
-                source,
-            }
-        };
+        let failed = |attempt| move |source| OpenError::Io { attempt, path: root.to_owned(), source };
         make_root(root).map_err(failed("make folder"))?;
         let folder = open_root(root).map_err(failed("open folder"))?;
         contain::check_supported(&folder)?;
@@ -111,26 +105,20 @@ impl Disk {
     /// When the prefix is no such name, leads through a link or a file, lies on another file system
     /// than the root (an upload could not be renamed into it), or cannot be made.
     pub fn folder(self: &Arc<Self>, prefix: &str) -> Result<Folder, OpenError> {
-        let refused = |source| OpenError::Prefix {
-            prefix: prefix.to_owned(),
-            source,
-        };
+        let refused = |source| OpenError::Prefix { prefix: prefix.to_owned(), source };
         let whole = Folder {
-            descriptor: Arc::new(self.root.try_clone().map_err(|source| {
-                refused(StoreError::Io {
-                    attempt: "open folder",
-                    source,
-                })
-            })?),
+            descriptor: Arc::new(
+                self.root
+                    .try_clone()
+                    .map_err(|source| refused(StoreError::Io { attempt: "open folder", source }))?,
+            ),
             disk: Arc::clone(self),
             prefix: Arc::from(""),
         };
         if prefix.is_empty() {
             return Ok(whole);
         }
-        let path = prefix
-            .strip_suffix('/')
-            .ok_or_else(|| refused(StoreError::BadName))?;
+        let path = prefix.strip_suffix('/').ok_or_else(|| refused(StoreError::BadName))?;
         let name = Name::parse(path).map_err(refused)?;
         let place = parents::persist(|| {
             let place = parents::make(&whole, name.text())?;
@@ -138,15 +126,9 @@ impl Disk {
         })
         .map_err(refused)?;
         if device(&place).map_err(refused)? != device(&self.root).map_err(refused)? {
-            return Err(OpenError::OtherFileSystem {
-                prefix: prefix.to_owned(),
-            });
+            return Err(OpenError::OtherFileSystem { prefix: prefix.to_owned() });
         }
-        Ok(Folder {
-            disk: Arc::clone(self),
-            descriptor: Arc::new(place),
-            prefix: Arc::from(prefix),
-        })
+        Ok(Folder { disk: Arc::clone(self), descriptor: Arc::new(place), prefix: Arc::from(prefix) })
     }
 
     /// What this root's file system and the kernel offer, as found when it was opened.
@@ -202,10 +184,7 @@ fn device(folder: &OwnedFd) -> Result<u64, StoreError> {
     let describe = || File::from(folder.try_clone()?).metadata();
     match describe() {
         Ok(metadata) => Ok(metadata.dev()),
-        Err(source) => Err(StoreError::Io {
-            attempt: "read folder",
-            source,
-        }),
+        Err(source) => Err(StoreError::Io { attempt: "read folder", source }),
     }
 }
 

@@ -44,10 +44,7 @@ pub(super) fn persist<T>(mut attempt: impl FnMut() -> Result<T, Stop>) -> Result
             Err(Stop::Failed(error)) => return Err(error),
         }
     }
-    Err(StoreError::Io {
-        attempt: "keep folder in place",
-        source: Errno::NOENT.into(),
-    })
+    Err(StoreError::Io { attempt: "keep folder in place", source: Errno::NOENT.into() })
 }
 
 /// A folder that stands, with all above it durable. What was made for it is removed again when this
@@ -72,10 +69,7 @@ impl Place<'_> {
 
 /// Opens the folder at `path`, empty for the bucket's own, and makes what is missing on the way.
 pub(super) fn make<'a>(bucket: &'a Folder, path: &'a str) -> Result<Place<'a>, Stop> {
-    let mut made = Made {
-        bucket,
-        paths: Vec::new(),
-    };
+    let mut made = Made { bucket, paths: Vec::new() };
     match contain::open_folder(&bucket.descriptor, path) {
         Ok(folder) => {
             bucket.disk.announced.sync_on_way(bucket, path)?;
@@ -90,10 +84,7 @@ pub(super) fn make<'a>(bucket: &'a Folder, path: &'a str) -> Result<Place<'a>, S
         let found = contain::open_folder(&folder, segment);
         folder = match found {
             Ok(next) => {
-                bucket
-                    .disk
-                    .announced
-                    .sync_if_announced(bucket, step, &folder)?;
+                bucket.disk.announced.sync_if_announced(bucket, step, &folder)?;
                 next
             }
             Err(Errno::NOENT) => {
@@ -134,12 +125,7 @@ fn open_step(folder: &OwnedFd, segment: &str) -> Result<OwnedFd, Stop> {
     }
 }
 
-fn make_step<'a>(
-    made: &mut Made<'a>,
-    step: &'a str,
-    folder: &OwnedFd,
-    segment: &str,
-) -> Result<(), Stop> {
+fn make_step<'a>(made: &mut Made<'a>, step: &'a str, folder: &OwnedFd, segment: &str) -> Result<(), Stop> {
     let bucket = made.bucket;
     let _announcement = bucket.disk.announced.announce(bucket, step);
     match mkdirat(folder, segment, FOLDER_MODE) {
@@ -220,9 +206,7 @@ impl Announced {
 
     fn is_announced(&self, bucket: &Folder, path: &str) -> bool {
         self.lock().iter().any(|announced| {
-            announced
-                .strip_prefix(&*bucket.prefix)
-                .is_some_and(|announced| announced == path)
+            announced.strip_prefix(&*bucket.prefix).is_some_and(|announced| announced == path)
         })
     }
 

@@ -38,12 +38,7 @@ impl Folder {
     /// [`StoreError::NotFound`] where a link is part of the name, [`StoreError::BadName`],
     /// [`StoreError::NoSpace`], [`StoreError::Io`]. With the object in its place and no promise that
     /// it stays there: [`StoreError::Unsettled`].
-    pub fn publish(
-        &self,
-        finished: Finished,
-        name: &str,
-        rule: Publish<'_>,
-    ) -> Result<Metadata, StoreError> {
+    pub fn publish(&self, finished: Finished, name: &str, rule: Publish<'_>) -> Result<Metadata, StoreError> {
         let name = Name::parse(name)?;
         let mut temporary = finished.temporary;
         parents::persist(|| {
@@ -53,9 +48,7 @@ impl Folder {
                 self.enter(&mut temporary, place.folder(), name.leaf(), rule)?
             };
             if let Err(errno) = durable::sync(place.folder()) {
-                if entered == Entered::OnFreeName
-                    && self.take_back(&temporary, place.folder(), name)
-                {
+                if entered == Entered::OnFreeName && self.take_back(&temporary, place.folder(), name) {
                     return Err(StoreError::from_errno("sync folder", errno).into());
                 }
                 place.keep();
@@ -104,8 +97,7 @@ impl Folder {
                 if !guard(there.as_ref()) {
                     return Err(refused(there.as_ref(), folder));
                 }
-                renameat(temporary.folder(), temporary.name(), folder, leaf)
-                    .map_err(entering_failed)?;
+                renameat(temporary.folder(), temporary.name(), folder, leaf).map_err(entering_failed)?;
                 temporary.moved_away();
                 Ok(match there {
                     Some(_) => Entered::InPlaceOfAnother,
@@ -115,12 +107,7 @@ impl Folder {
         }
     }
 
-    fn enter_free_name(
-        &self,
-        temporary: &mut Temporary,
-        folder: &OwnedFd,
-        leaf: &str,
-    ) -> Result<(), Errno> {
+    fn enter_free_name(&self, temporary: &mut Temporary, folder: &OwnedFd, leaf: &str) -> Result<(), Errno> {
         let (from, name) = (temporary.folder(), temporary.name());
         if self.disk.capabilities.rename_noreplace {
             renameat_with(from, name, folder, leaf, RenameFlags::NOREPLACE)?;
@@ -143,11 +130,7 @@ enum Entered {
 
 /// A guard that saw nothing in a folder that is gone did not see what stands there now.
 fn refused(there: Option<&Metadata>, folder: &OwnedFd) -> Stop {
-    let is_gone = || {
-        folder
-            .try_clone()
-            .and_then(|folder| File::from(folder).metadata())
-    };
+    let is_gone = || folder.try_clone().and_then(|folder| File::from(folder).metadata());
     if there.is_none() && is_gone().is_ok_and(|found| found.nlink() == 0) {
         return Stop::Vanished;
     }

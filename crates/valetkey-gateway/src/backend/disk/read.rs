@@ -75,9 +75,7 @@ impl Folder {
 }
 
 /// Sorts what opening a name found in the words of someone who wants to put a file there.
-pub(super) fn stands(
-    found: Result<File, rustix::io::Errno>,
-) -> Result<Option<Metadata>, StoreError> {
+pub(super) fn stands(found: Result<File, rustix::io::Errno>) -> Result<Option<Metadata>, StoreError> {
     match found {
         Ok(file) => match Metadata::of(&file)? {
             Some(metadata) => Ok(Some(metadata)),
@@ -90,10 +88,7 @@ pub(super) fn stands(
 
 fn opened(file: File) -> Result<Opened, StoreError> {
     match Metadata::of(&file)? {
-        Some(metadata) => Ok(Opened {
-            file: Arc::new(file),
-            metadata,
-        }),
+        Some(metadata) => Ok(Opened { file: Arc::new(file), metadata }),
         None => Err(StoreError::NotFound),
     }
 }

@@ -9,9 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{
-    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, mkdirat, openat, unlinkat,
-};
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 
 use super::{OBJECT_MODE, PRIVATE_MODE, contain};
@@ -43,10 +41,7 @@ pub(super) struct Temporary {
 
 impl TemporaryFolder {
     pub(super) fn beneath(root: &OwnedFd) -> io::Result<Self> {
-        Ok(Self {
-            root: root.try_clone()?,
-            opened: Mutex::new(None),
-        })
+        Ok(Self { root: root.try_clone()?, opened: Mutex::new(None) })
     }
 
     /// Makes a file to write an upload to.
@@ -135,12 +130,7 @@ impl Temporary {
             .union(OFlags::NOFOLLOW)
             .union(OFlags::CLOEXEC);
         let file = File::from(openat(&folder, &name, flags, OBJECT_MODE)?);
-        let temporary = Self {
-            folder,
-            name,
-            file,
-            stands: true,
-        };
+        let temporary = Self { folder, name, file, stands: true };
         // Any other failure means a file system without locks, which a single gateway uses.
         let locked = flock(&temporary.file, FlockOperation::NonBlockingLockExclusive);
         if locked == Err(Errno::WOULDBLOCK) {

@@ -17,8 +17,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::{
-    Attributes, Capabilities, Disk, Finished, Folder, Metadata, Opened, Publish, Removed,
-    StoreError,
+    Attributes, Capabilities, Disk, Finished, Folder, Metadata, Opened, Publish, Removed, StoreError,
 };
 
 /// A root with a bucket's folder in it, and a place outside of both.
@@ -77,15 +76,12 @@ impl Store {
 
     fn finished_with(&self, content: &str, attributes: Attributes) -> Finished {
         let mut upload = self.folder.begin(None).unwrap();
-        upload
-            .write(&[Bytes::copy_from_slice(content.as_bytes())])
-            .unwrap();
+        upload.write(&[Bytes::copy_from_slice(content.as_bytes())]).unwrap();
         upload.finish(attributes).unwrap()
     }
 
     fn create(&self, name: &str, content: &str) -> Result<Metadata, StoreError> {
-        self.folder
-            .publish(self.finished(content), name, Publish::Create)
+        self.folder.publish(self.finished(content), name, Publish::Create)
     }
 
     fn replace(&self, name: &str, content: &str) -> Result<Metadata, StoreError> {

@@ -19,10 +19,7 @@ pub(super) struct Turns {
 
 impl Default for Turns {
     fn default() -> Self {
-        Self {
-            shards: std::array::from_fn(|_| Mutex::new(())),
-            hashes: RandomState::new(),
-        }
+        Self { shards: std::array::from_fn(|_| Mutex::new(())), hashes: RandomState::new() }
     }
 }
 
@@ -34,8 +31,6 @@ impl Turns {
         hasher.write(name.text().as_bytes());
         let [shard, ..] = hasher.finish().to_le_bytes();
         // The lock guards no data that a panic of a caller's condition could have left half changed.
-        self.shards[usize::from(shard)]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shards[usize::from(shard)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -93,31 +93,20 @@ impl Upload {
         if self.reserved_bytes > self.size_bytes {
             ftruncate(file, self.size_bytes).map_err(failed)?;
         }
-        let found = file.metadata().map_err(|source| StoreError::Io {
-            attempt: "read object's metadata",
-            source,
-        })?;
+        let found =
+            file.metadata().map_err(|source| StoreError::Io { attempt: "read object's metadata", source })?;
         let digest = *self.hasher.finalize().as_bytes();
-        let record = Record {
-            version: FileVersion::of(&found),
-            digest,
-            attributes,
-        };
+        let record = Record { version: FileVersion::of(&found), digest, attributes };
         record.store(file)?;
         durable::sync(file).map_err(|errno| StoreError::from_errno("sync object", errno))?;
-        Ok(Finished {
-            size_bytes: self.size_bytes,
-            digest,
-            temporary: self.temporary,
-        })
+        Ok(Finished { size_bytes: self.size_bytes, digest, temporary: self.temporary })
     }
 
     /// The free space is asked for first: some file systems hand out all they have before they find
     /// that it is not enough, and nobody else could write meanwhile.
     fn reserve(&mut self, bytes: u64) -> Result<(), StoreError> {
         let file = self.temporary.file();
-        let disk =
-            fstatvfs(file).map_err(|errno| StoreError::from_errno("ask for space", errno))?;
+        let disk = fstatvfs(file).map_err(|errno| StoreError::from_errno("ask for space", errno))?;
         let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
         // Some network file systems do not know their size, and say zero of everything.
         if bytes > i64::MAX.unsigned_abs() || (disk.f_blocks > 0 && bytes > free_bytes) {
@@ -132,11 +121,8 @@ impl Upload {
     }
 
     fn append(&self, pieces: &[Bytes]) -> Result<(), Errno> {
-        let mut slices: Vec<IoSlice<'_>> = pieces
-            .iter()
-            .filter(|piece| !piece.is_empty())
-            .map(|piece| IoSlice::new(piece))
-            .collect();
+        let mut slices: Vec<IoSlice<'_>> =
+            pieces.iter().filter(|piece| !piece.is_empty()).map(|piece| IoSlice::new(piece)).collect();
         let mut rest = &mut slices[..];
         while !rest.is_empty() {
             match writev(self.temporary.file(), rest) {

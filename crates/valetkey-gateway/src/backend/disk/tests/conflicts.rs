@@ -37,8 +37,7 @@ fn a_guard_sees_what_is_there_and_decides() {
     let seen = RefCell::new(Vec::new());
     let answer = Cell::new(true);
     let guard = |there: Option<&Metadata>| {
-        seen.borrow_mut()
-            .push(there.map(|there| there.etag.clone()));
+        seen.borrow_mut().push(there.map(|there| there.etag.clone()));
         answer.get()
     };
     let put = |content| {
@@ -50,35 +49,17 @@ fn a_guard_sees_what_is_there_and_decides() {
     answer.set(false);
     assert_refused!(put("third"), StoreError::PreconditionFailed);
     assert_eq!(store.read("a/b"), "second");
-    assert_refused!(
-        store.folder.delete("a/b", &guard),
-        StoreError::PreconditionFailed
-    );
+    assert_refused!(store.folder.delete("a/b", &guard), StoreError::PreconditionFailed);
     assert_eq!(store.read("a/b"), "second");
     answer.set(true);
     store.folder.delete("a/b", &guard).unwrap();
     answer.set(false);
-    assert_refused!(
-        store.folder.delete("a/b", &guard),
-        StoreError::PreconditionFailed
-    );
+    assert_refused!(store.folder.delete("a/b", &guard), StoreError::PreconditionFailed);
     assert_refused!(put("fourth"), StoreError::PreconditionFailed);
     let (first, second) = (Some(first.etag), Some(second.etag));
-    let expected = [
-        None,
-        first,
-        second.clone(),
-        second.clone(),
-        second,
-        None,
-        None,
-    ];
+    let expected = [None, first, second.clone(), second.clone(), second, None, None];
     assert_eq!(seen.into_inner(), expected);
-    assert_eq!(
-        store.entries(),
-        [""; 0],
-        "folders of the refused upload are gone"
-    );
+    assert_eq!(store.entries(), [""; 0], "folders of the refused upload are gone");
     assert_eq!(store.temporaries(), 0);
 }
 
@@ -127,19 +108,12 @@ fn what_is_no_file_is_neither_read_nor_replaced_nor_removed() {
         assert_refused!(store.folder.open(name), StoreError::NotFound, "{name}");
         assert_refused!(store.folder.stat(name), StoreError::NotFound, "{name}");
         let cached = store.folder.open_cached(name);
-        assert!(
-            matches!(cached, Ok(None) | Err(StoreError::NotFound)),
-            "{cached:?}"
-        );
+        assert!(matches!(cached, Ok(None) | Err(StoreError::NotFound)), "{cached:?}");
         assert_refused!(store.folder.probe(name), StoreError::NameConflict, "{name}");
         assert_refused!(store.create(name, "x"), StoreError::NameConflict, "{name}");
         assert_refused!(store.replace(name, "x"), StoreError::NameConflict, "{name}");
         let below = format!("{name}/x");
-        assert_refused!(
-            store.create(&below, "x"),
-            StoreError::NameConflict,
-            "{name}"
-        );
+        assert_refused!(store.create(&below, "x"), StoreError::NameConflict, "{name}");
         assert_eq!(store.delete(name).unwrap(), Removed::NothingThere);
     }
     assert_eq!(store.entries(), ["fifo", "socket"]);
@@ -191,29 +165,12 @@ fn a_name_that_no_disk_can_hold_is_a_bad_name_everywhere() {
     let store = Store::new();
     let long = "s".repeat(256);
     let deep = format!("{}{long}", "d/".repeat(300));
-    for name in [
-        "",
-        "a/",
-        "/a",
-        "../one/a",
-        ".valetkey-tmp",
-        "a/.valetkey-x",
-        &long,
-        &deep,
-    ] {
+    for name in ["", "a/", "/a", "../one/a", ".valetkey-tmp", "a/.valetkey-x", &long, &deep] {
         assert_refused!(store.folder.open(name), StoreError::BadName, "{name}");
-        assert_refused!(
-            store.folder.open_cached(name),
-            StoreError::BadName,
-            "{name}"
-        );
+        assert_refused!(store.folder.open_cached(name), StoreError::BadName, "{name}");
         assert_refused!(store.folder.stat(name), StoreError::BadName, "{name}");
         assert_refused!(store.folder.probe(name), StoreError::BadName, "{name}");
-        assert_refused!(
-            store.folder.find_hold(name, "h"),
-            StoreError::BadName,
-            "{name}"
-        );
+        assert_refused!(store.folder.find_hold(name, "h"), StoreError::BadName, "{name}");
         assert_refused!(store.create(name, "x"), StoreError::BadName, "{name}");
         assert_refused!(store.replace(name, "x"), StoreError::BadName, "{name}");
         assert_refused!(store.delete(name), StoreError::BadName, "{name}");
@@ -234,9 +191,7 @@ fn five_hundred_folders_deep_is_an_ordinary_name() {
 #[test]
 fn names_that_differ_in_a_byte_are_different_objects() {
     let store = Store::new();
-    let names = [
-        "key", "Key", "\u{e9}", "e\u{301}", "CON", "a:stream", "dot.", "dot", "b\\c", "b%2fc",
-    ];
+    let names = ["key", "Key", "\u{e9}", "e\u{301}", "CON", "a:stream", "dot.", "dot", "b\\c", "b%2fc"];
     for name in names {
         store.create(name, name).unwrap();
     }

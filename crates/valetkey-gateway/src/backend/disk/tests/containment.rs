@@ -11,10 +11,7 @@ fn check_dead_end(store: &Store, name: &str) {
     assert_refused!(store.folder.open(name), StoreError::NotFound, "{name}");
     assert_refused!(store.folder.stat(name), StoreError::NotFound, "{name}");
     let cached = store.folder.open_cached(name);
-    assert!(
-        matches!(cached, Ok(None) | Err(StoreError::NotFound)),
-        "{name}: {cached:?}"
-    );
+    assert!(matches!(cached, Ok(None) | Err(StoreError::NotFound)), "{name}: {cached:?}");
     assert_refused!(store.folder.probe(name), StoreError::NotFound, "{name}");
     assert_refused!(store.create(name, "evil"), StoreError::NotFound, "{name}");
     assert_refused!(store.replace(name, "evil"), StoreError::NotFound, "{name}");
@@ -34,9 +31,7 @@ fn a_link_as_the_last_segment_leads_nowhere() {
     symlink("nothing", store.path("dangling")).unwrap();
     symlink("loop", store.path("loop")).unwrap();
     symlink(store.outside(""), store.path("folder")).unwrap();
-    let names = [
-        "absolute", "dangling", "folder", "harmless", "loop", "relative",
-    ];
+    let names = ["absolute", "dangling", "folder", "harmless", "loop", "relative"];
     for name in names {
         check_dead_end(&store, name);
         assert!(store.path(name).is_symlink(), "{name} stays");
@@ -54,14 +49,7 @@ fn a_link_on_the_way_leads_nowhere() {
     fs::create_dir(store.path("a")).unwrap();
     symlink(store.outside(""), store.path("a/out")).unwrap();
     symlink("../real", store.path("a/in")).unwrap();
-    for name in [
-        "a/out/secret",
-        "a/out/new",
-        "a/out/new/er",
-        "a/in/file",
-        "a/in/new",
-        "a/in/n/m",
-    ] {
+    for name in ["a/out/secret", "a/out/new", "a/out/new/er", "a/in/file", "a/in/new", "a/in/n/m"] {
         check_dead_end(&store, name);
     }
     let outside: Vec<_> = fs::read_dir(store.outside("")).unwrap().collect();
@@ -79,12 +67,7 @@ fn a_magic_link_of_procfs_leads_nowhere() {
         descriptor: Arc::new(fs::File::open("/proc").unwrap().into()),
         prefix: Arc::from(""),
     };
-    for name in [
-        "self/root/etc/passwd",
-        "self/exe",
-        "self/cwd/Cargo.toml",
-        "thread-self/exe",
-    ] {
+    for name in ["self/root/etc/passwd", "self/exe", "self/cwd/Cargo.toml", "thread-self/exe"] {
         assert_refused!(folder.open(name), StoreError::NotFound, "{name}");
     }
 }
@@ -100,10 +83,7 @@ fn a_bucket_does_not_lead_through_a_link_and_the_root_may() {
         let refused = disk.folder(prefix);
         assert!(matches!(
             refused,
-            Err(crate::backend::disk::OpenError::Prefix {
-                source: StoreError::NotFound,
-                ..
-            })
+            Err(crate::backend::disk::OpenError::Prefix { source: StoreError::NotFound, .. })
         ));
     }
     assert!(disk.folder("in/").is_ok());
@@ -157,10 +137,7 @@ fn a_folder_swapped_for_a_link_while_publishing_lets_nothing_out() {
         }
         done.store(true, Ordering::Relaxed);
     });
-    assert!(
-        stored > 0 && refused > 0,
-        "{stored} stored, {refused} refused"
-    );
+    assert!(stored > 0 && refused > 0, "{stored} stored, {refused} refused");
     assert_eq!(fs::read(store.outside("x")).unwrap(), b"outside");
     let outside: Vec<_> = fs::read_dir(store.outside("")).unwrap().collect();
     assert_eq!(outside.len(), 1, "{outside:?}");

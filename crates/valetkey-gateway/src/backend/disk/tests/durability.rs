@@ -27,9 +27,7 @@ fn an_upload_syncs_its_content_each_new_folder_and_its_name() {
         assert_refused!(refused, StoreError::Io { .. });
     });
     check_syncs(2, || store.create("a/b/d", "x").is_ok());
-    failing_sync(1, || {
-        assert_refused!(store.create("a/b/e", "x"), StoreError::Io { .. })
-    });
+    failing_sync(1, || assert_refused!(store.create("a/b/e", "x"), StoreError::Io { .. }));
 }
 
 #[test]
@@ -48,9 +46,7 @@ fn a_failed_sync_on_the_way_leaves_nothing_of_a_create() {
     // Of the first folder, of the second, and of the object's name in it.
     for good in [0, 1, 2] {
         let finished = store.finished("x");
-        let refused = failing_sync(good, || {
-            store.folder.publish(finished, "a/b/c", Publish::Create)
-        });
+        let refused = failing_sync(good, || store.folder.publish(finished, "a/b/c", Publish::Create));
         assert_refused!(refused, StoreError::Io { .. });
         assert_eq!(store.entries(), [""; 0]);
         assert_eq!(store.temporaries(), 0);
@@ -105,9 +101,7 @@ fn a_folder_that_someone_else_is_making_is_synced_before_it_is_used() {
     let announcement = store.disk.announced.announce(&store.folder, "a");
     let other = store.disk.announced.announce(&store.folder, "other");
     check_syncs(3, || store.create("a/b/c", "x").is_ok());
-    failing_sync(1, || {
-        assert_refused!(store.create("a/b/d", "x"), StoreError::Io { .. })
-    });
+    failing_sync(1, || assert_refused!(store.create("a/b/d", "x"), StoreError::Io { .. }));
     // Also where the rest of the way is still to be made.
     check_syncs(4, || store.create("a/new/c", "x").is_ok());
     drop(announcement);

@@ -29,10 +29,7 @@ fn what_was_said_of_an_object_is_said_again() {
     let finished = store.finished_with("hello", attributes());
     assert_eq!(finished.size_bytes, 5);
     assert_eq!(finished.digest, *blake3::hash(b"hello").as_bytes());
-    let published = store
-        .folder
-        .publish(finished, "a", Publish::Create)
-        .unwrap();
+    let published = store.folder.publish(finished, "a", Publish::Create).unwrap();
     assert_eq!(published.attributes, attributes());
     assert_eq!(published.digest, Some(*blake3::hash(b"hello").as_bytes()));
     assert_eq!(published.etag, "ea8f163db38682925e4491c5e58d4bb3-1");
@@ -53,15 +50,10 @@ fn an_upload_may_come_in_any_pieces() {
         let mut upload = store.folder.begin(declared).unwrap();
         // More pieces in one call than the kernel takes at once, an empty one among them.
         let (small, large) = whole.split_at(3_000);
-        let small: Vec<Bytes> = small
-            .iter()
-            .map(|byte| Bytes::copy_from_slice(&[*byte]))
-            .collect();
+        let small: Vec<Bytes> = small.iter().map(|byte| Bytes::copy_from_slice(&[*byte])).collect();
         upload.write(&small).unwrap();
         upload.write(&[]).unwrap();
-        upload
-            .write(&[Bytes::new(), Bytes::copy_from_slice(large), Bytes::new()])
-            .unwrap();
+        upload.write(&[Bytes::new(), Bytes::copy_from_slice(large), Bytes::new()]).unwrap();
         assert_eq!(upload.size_bytes(), 1_200_000);
         let finished = upload.finish(Attributes::default()).unwrap();
         assert_eq!(finished.digest, *blake3::hash(&whole).as_bytes());
@@ -76,10 +68,7 @@ fn space_that_was_declared_and_not_used_is_given_back() {
     let mut upload = store.folder.begin(Some(8 << 20)).unwrap();
     upload.write(&[Bytes::from_static(b"short")]).unwrap();
     let finished = upload.finish(Attributes::default()).unwrap();
-    store
-        .folder
-        .publish(finished, "a", Publish::Create)
-        .unwrap();
+    store.folder.publish(finished, "a", Publish::Create).unwrap();
     let found = fs::metadata(store.path("a")).unwrap();
     assert_eq!(found.size(), 5);
     assert!(found.blocks() * 512 < 1 << 20, "{} blocks", found.blocks());
@@ -88,16 +77,8 @@ fn space_that_was_declared_and_not_used_is_given_back() {
 #[test]
 fn an_empty_object_is_an_object() {
     let store = Store::new();
-    let finished = store
-        .folder
-        .begin(Some(0))
-        .unwrap()
-        .finish(attributes())
-        .unwrap();
-    store
-        .folder
-        .publish(finished, "a", Publish::Create)
-        .unwrap();
+    let finished = store.folder.begin(Some(0)).unwrap().finish(attributes()).unwrap();
+    store.folder.publish(finished, "a", Publish::Create).unwrap();
     let found = store.folder.stat("a").unwrap();
     assert_eq!((found.size_bytes, found.attributes), (0, attributes()));
 }
@@ -117,30 +98,20 @@ fn an_operator_may_read_what_is_stored() {
 #[test]
 fn an_edited_file_is_a_plain_file() {
     let store = Store::new();
-    let published = store
-        .folder
-        .publish(
-            store.finished_with("hello", attributes()),
-            "a",
-            Publish::Create,
-        )
-        .unwrap();
+    let published =
+        store.folder.publish(store.finished_with("hello", attributes()), "a", Publish::Create).unwrap();
 
     // Another length.
     fs::write(store.path("a"), "hello, world").unwrap();
     let edited = store.folder.stat("a").unwrap();
     assert_ne!(edited.etag, published.etag);
-    assert_eq!(
-        (edited.digest, edited.attributes),
-        (None, Attributes::default())
-    );
+    assert_eq!((edited.digest, edited.attributes), (None, Attributes::default()));
     assert!(edited.etag.ends_with("-2"), "{}", edited.etag);
 
     // The same length at another time.
     fs::write(store.path("a"), "HELLO").unwrap();
     let file = File::options().write(true).open(store.path("a")).unwrap();
-    file.set_modified(published.modified + Duration::from_nanos(1))
-        .unwrap();
+    file.set_modified(published.modified + Duration::from_nanos(1)).unwrap();
     let edited_again = store.folder.stat("a").unwrap();
     assert_eq!(edited_again.digest, None);
     assert_ne!(edited_again.etag, edited.etag);
@@ -151,23 +122,13 @@ fn an_edited_file_is_a_plain_file() {
 #[test]
 fn a_touched_file_gets_its_word_back_with_its_time() {
     let store = Store::new();
-    let published = store
-        .folder
-        .publish(
-            store.finished_with("hello", attributes()),
-            "a",
-            Publish::Create,
-        )
-        .unwrap();
+    let published =
+        store.folder.publish(store.finished_with("hello", attributes()), "a", Publish::Create).unwrap();
     let file = File::options().write(true).open(store.path("a")).unwrap();
-    file.set_modified(SystemTime::UNIX_EPOCH - Duration::from_millis(1500))
-        .unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH - Duration::from_millis(1500)).unwrap();
     let touched = store.folder.stat("a").unwrap();
     assert_eq!(touched.digest, None);
-    assert_eq!(
-        touched.modified,
-        SystemTime::UNIX_EPOCH - Duration::from_millis(1500)
-    );
+    assert_eq!(touched.modified, SystemTime::UNIX_EPOCH - Duration::from_millis(1500));
     file.set_modified(published.modified).unwrap();
     assert_eq!(store.folder.stat("a").unwrap(), published);
 }
@@ -181,15 +142,9 @@ fn a_file_that_was_there_before_is_served_as_it_stands() {
     assert_eq!(found.attributes, Attributes::default());
     let (hex, kind) = found.etag.split_once('-').unwrap();
     assert_eq!((hex.len(), kind), (32, "2"));
-    assert!(
-        hex.bytes()
-            .all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase())
-    );
+    assert!(hex.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase()));
     assert_eq!(store.read("old/letter.txt"), "dear");
-    assert_eq!(
-        store.folder.stat("old/letter.txt").unwrap().etag,
-        found.etag
-    );
+    assert_eq!(store.folder.stat("old/letter.txt").unwrap().etag, found.etag);
 }
 
 #[test]
@@ -228,10 +183,7 @@ fn a_foreign_attribute_makes_a_plain_file_and_no_error() {
 fn the_attributes_move_with_the_file() {
     let store = Store::new();
     let finished = store.finished_with("hello", attributes());
-    let published = store
-        .folder
-        .publish(finished, "a", Publish::Create)
-        .unwrap();
+    let published = store.folder.publish(finished, "a", Publish::Create).unwrap();
     fs::rename(store.path("a"), store.path("b")).unwrap();
     assert_eq!(store.folder.stat("b").unwrap(), published);
 }
@@ -253,10 +205,7 @@ fn attributes_that_do_not_fit_are_no_full_disk() {
 #[test]
 fn a_value_that_is_no_header_is_refused_and_leaves_nothing() {
     let store = Store::new();
-    let evil = Attributes {
-        hold: Some("x\ncontent-type: text/html".to_owned()),
-        ..Attributes::default()
-    };
+    let evil = Attributes { hold: Some("x\ncontent-type: text/html".to_owned()), ..Attributes::default() };
     let refused = store.folder.begin(None).unwrap().finish(evil);
     assert_refused!(refused, StoreError::BadAttribute);
     assert_eq!(store.temporaries(), 0);
@@ -265,14 +214,7 @@ fn a_value_that_is_no_header_is_refused_and_leaves_nothing() {
 #[test]
 fn a_hold_is_found_with_its_object_alone() {
     let store = Store::new();
-    store
-        .folder
-        .publish(
-            store.finished_with("x", attributes()),
-            "a/b",
-            Publish::Create,
-        )
-        .unwrap();
+    store.folder.publish(store.finished_with("x", attributes()), "a/b", Publish::Create).unwrap();
     let found = |name, hold| store.folder.find_hold(name, hold).unwrap();
     assert!(found("a/b", "h1"));
     assert!(!found("a/b", "h2"));
@@ -327,10 +269,7 @@ fn nothing_there_is_not_found() {
         assert_refused!(store.folder.open(name), StoreError::NotFound, "{name}");
         assert_refused!(store.folder.stat(name), StoreError::NotFound, "{name}");
         let cached = store.folder.open_cached(name);
-        assert!(
-            matches!(cached, Ok(None) | Err(StoreError::NotFound)),
-            "{name}"
-        );
+        assert!(matches!(cached, Ok(None) | Err(StoreError::NotFound)), "{name}");
     }
 }
 

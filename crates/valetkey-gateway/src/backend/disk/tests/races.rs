@@ -22,14 +22,9 @@ fn check_one_creator_wins(store: &Store) {
                     })
                 })
                 .collect();
-            racers
-                .into_iter()
-                .map(|racer| racer.join().unwrap())
-                .collect()
+            racers.into_iter().map(|racer| racer.join().unwrap()).collect()
         });
-        let winners: Vec<usize> = (0..RACERS)
-            .filter(|racer| outcomes[*racer].is_ok())
-            .collect();
+        let winners: Vec<usize> = (0..RACERS).filter(|racer| outcomes[*racer].is_ok()).collect();
         assert_eq!(winners.len(), 1, "{outcomes:?}");
         assert_eq!(store.read(&name), winners[0].to_string());
         for outcome in outcomes.into_iter().filter(Result::is_err) {
@@ -66,21 +61,14 @@ fn of_many_replaces_of_one_version_exactly_one_wins() {
             scope.spawn(move || {
                 let finished = store.finished(&format!("by {racer}"));
                 let guard = |there: Option<&Metadata>| {
-                    assert_eq!(
-                        judging.fetch_add(1, Ordering::SeqCst),
-                        0,
-                        "one judges at a time"
-                    );
+                    assert_eq!(judging.fetch_add(1, Ordering::SeqCst), 0, "one judges at a time");
                     // Whoever could come in between gets the chance to.
                     (0..100).for_each(|_| thread::yield_now());
                     judging.fetch_sub(1, Ordering::SeqCst);
                     there.is_some_and(|there| there.etag == *etag)
                 };
                 start.wait();
-                match store
-                    .folder
-                    .publish(finished, "a", Publish::Replace { guard: &guard })
-                {
+                match store.folder.publish(finished, "a", Publish::Replace { guard: &guard }) {
                     Ok(_) => _ = wins.fetch_add(1, Ordering::Relaxed),
                     Err(StoreError::PreconditionFailed) => {}
                     Err(error) => panic!("{error:?}"),

@@ -19,11 +19,7 @@ fn a_missing_root_is_made_for_the_gateway_alone() {
     assert_eq!(mode(&root.join(".valetkey-tmp")) & 0o077, 0);
     assert_eq!(
         disk.capabilities(),
-        Capabilities {
-            writable: true,
-            attributes: true,
-            rename_noreplace: true
-        }
+        Capabilities { writable: true, attributes: true, rename_noreplace: true }
     );
     assert_eq!(fs::read_dir(root.join(".valetkey-tmp")).unwrap().count(), 0);
 }
@@ -35,10 +31,7 @@ fn a_root_that_is_no_folder_is_refused() {
     symlink("nowhere", dir.path().join("dangling")).unwrap();
     for root in ["file", "file/below", "dangling", "dangling/below"] {
         let refused = Disk::open(&dir.path().join(root));
-        assert!(
-            matches!(refused, Err(OpenError::Io { .. })),
-            "{root}: {refused:?}"
-        );
+        assert!(matches!(refused, Err(OpenError::Io { .. })), "{root}: {refused:?}");
     }
     assert!(!dir.path().join("nowhere").exists());
 }
@@ -72,14 +65,8 @@ fn uploads_of_a_running_gateway_are_not_cleared() {
     assert_eq!(store.temporaries(), 2);
     let other = upload.finish(Attributes::default()).unwrap();
     store.folder.publish(other, "a", Publish::Create).unwrap();
-    store
-        .folder
-        .publish(finished, "b", Publish::Create)
-        .unwrap();
-    assert_eq!(
-        (store.read("a"), store.read("b")),
-        ("whole".into(), "done".into())
-    );
+    store.folder.publish(finished, "b", Publish::Create).unwrap();
+    assert_eq!((store.read("a"), store.read("b")), ("whole".into(), "done".into()));
     assert_eq!(store.temporaries(), 0);
 }
 
@@ -120,36 +107,14 @@ fn a_temporary_folder_that_is_a_link_is_refused() {
 fn a_prefix_that_is_no_folders_name_is_refused() {
     let store = Store::new();
     fs::write(store.dir.path().join("root/file"), "").unwrap();
-    for prefix in [
-        "/",
-        "a",
-        "../",
-        "a//",
-        "a/../b/",
-        "./",
-        ".valetkey-tmp/",
-        "/a/",
-        "a/b",
-    ] {
+    for prefix in ["/", "a", "../", "a//", "a/../b/", "./", ".valetkey-tmp/", "/a/", "a/b"] {
         let refused = store.disk.folder(prefix);
-        let is_bad_name = matches!(
-            refused,
-            Err(OpenError::Prefix {
-                source: StoreError::BadName,
-                ..
-            })
-        );
+        let is_bad_name = matches!(refused, Err(OpenError::Prefix { source: StoreError::BadName, .. }));
         assert!(is_bad_name, "{prefix}: {refused:?}");
     }
     let refused = store.disk.folder("file/");
     assert!(
-        matches!(
-            refused,
-            Err(OpenError::Prefix {
-                source: StoreError::NameConflict,
-                ..
-            })
-        ),
+        matches!(refused, Err(OpenError::Prefix { source: StoreError::NameConflict, .. })),
         "{refused:?}"
     );
 }
@@ -161,9 +126,7 @@ fn a_bucket_may_be_the_whole_root_without_reaching_our_own_files() {
     store.create("a", "x").unwrap();
     assert_eq!(content(&whole.open("tenants/one/a").unwrap()), "x");
     assert_refused!(whole.open(".valetkey-tmp/x"), StoreError::BadName);
-    whole
-        .publish(store.finished("y"), "b", Publish::Create)
-        .unwrap();
+    whole.publish(store.finished("y"), "b", Publish::Create).unwrap();
     assert_eq!(fs::read(store.dir.path().join("root/b")).unwrap(), b"y");
     assert_eq!(whole.delete("b", &|_| true).unwrap(), Removed::Yes);
     assert!(store.dir.path().join("root").exists());
