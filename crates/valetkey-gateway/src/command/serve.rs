@@ -80,5 +80,6 @@ fn welcome(settings: &Settings, now: Timestamp) -> anyhow::Result<String> {
         anyhow::Ok(format!("{}{}?{query}", settings.server.public_url, path.encoded()))
     };
     let (upload, download) = (url(Verb::Write, Some(WELCOME_BYTES_MAX))?, url(Verb::Read, None)?);
-    Ok(format!("echo 'hello from valetkey' | curl -T - '{upload}'\ncurl '{download}'"))
+    let send = "curl -X PUT -H 'Content-Type: text/plain' --data-binary 'hello from valetkey'";
+    Ok(format!("{send} '{upload}'\ncurl '{download}'"))
 }
