@@ -54,7 +54,7 @@ fn upload_and_download_and_delete_are_told_in_full() {
     assert_eq!(told["key"], key.fingerprint());
     assert_eq!(told["status"], 200);
     assert_eq!(told["reason"], Value::Null);
-    assert_eq!((&told["bytes_in"], &told["bytes_out"]), (&5.into(), &0.into()), "{told}");
+    assert_eq!((&told["bytes_in"], &told["bytes_out"]), (&5.into(), &Value::Null), "{told}");
     let digest = told["digest"].as_str().unwrap();
     assert!(digest.contains(&*blake3::hash(b"hello").to_hex()), "{digest}");
     assert!(told["duration_ms"].is_number(), "{told}");

@@ -151,7 +151,7 @@ fn method_overrides_have_no_effect() {
 
 /// A026: an address that the client says of itself is no address.
 #[test]
-fn forwarded_address_is_believed_only_from_a_trusted_proxy() {
+fn forwarded_address_is_not_believed() {
     let gateway = Gateway::new();
     gateway.plant("/files/a", "aaaa");
     let key = Key::new("/files/a", "read").set("ip", "192.0.2.0/24");
@@ -160,19 +160,6 @@ fn forwarded_address_is_believed_only_from_a_trusted_proxy() {
     {
         refused(&gateway.send(&Request::get(key.url()).header(name, value)), 403, "client_not_allowed");
     }
-    let behind = Gateway::builder().server("trusted_proxies = [\"127.0.0.0/8\"]").start();
-    behind.plant("/files/a", "aaaa");
-    let through = |value: &str| behind.send(&Request::get(key.url()).header("X-Forwarded-For", value));
-    accepted(&through("192.0.2.1"), 200);
-    // The last address that no trusted proxy wrote is the client; what stands before it is hearsay.
-    accepted(&through("203.0.113.9, 192.0.2.1"), 200);
-    refused(&through("192.0.2.1, 203.0.113.9"), 403, "client_not_allowed");
-    refused(&through("192.0.2.1, nonsense"), 403, "client_not_allowed");
-    refused(&behind.get(key.url()), 403, "client_not_allowed");
-    let twice = Request::get(key.url())
-        .header("X-Forwarded-For", "192.0.2.1")
-        .header("X-Forwarded-For", "203.0.113.9");
-    refused(&behind.send(&twice), 403, "client_not_allowed");
 }
 
 #[test]

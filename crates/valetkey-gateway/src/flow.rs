@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use valetkey::{Action, Denial};
 use valetkey_dialects::RequestHead;
 
@@ -43,18 +43,17 @@ pub(crate) async fn answer(
     connection: &Connection,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let request_id = gateway.request_ids.next();
     if let Some(answer) = respond::without_a_key(gateway, &parts) {
         return respond::named(answer, &request_id);
     }
     let recorder = Recorder::begin(gateway, connection.client, &request_id);
-    let body_unread = !body.is_end_stream();
-    let answer = match run(gateway, connection, &parts, body, &recorder).await {
+    let answer = match run(gateway, connection, &parts, &mut body, &recorder).await {
         Ok(answer) => answer,
         Err(denial) => {
             recorder.refused(&denial);
-            respond::refusal(&denial, &request_id, &parts, body_unread)
+            respond::refusal(&denial, &request_id, &parts, body)
         }
     };
     respond::named(answer, &request_id)
@@ -64,7 +63,7 @@ async fn run(
     gateway: &Arc<Gateway>,
     connection: &Connection,
     parts: &Parts,
-    body: Incoming,
+    body: &mut Incoming,
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let headers = request::headers(parts);
@@ -78,7 +77,7 @@ async fn run(
     let identified = identify::identify(gateway, &head)?;
     recorder.speaks_for(identified.grant.bearer());
     let bounded = bound::bound(gateway, identified, now)?;
-    let permit = admit::admit(bounded, parts, &body, connection.client, recorder)?;
+    let permit = admit::admit(bounded, parts, body, connection.client, recorder)?;
     admit::audit_is_sound(gateway, &permit)?;
 
     match permit.action {
@@ -94,7 +93,7 @@ async fn run(
         Action::Upload { .. } => {
             let plan = upload::plan(gateway, &permit, &head).await?;
             let held = admit::hold(gateway, permit, plan.purpose()).await?;
-            let received = upload::receive(&held, plan, body).await?;
+            let received = upload::receive(&held, plan, body, recorder).await?;
             settle::upload(held, received, recorder).await
         }
         Action::Delete => {

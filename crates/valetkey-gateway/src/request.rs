@@ -1,6 +1,7 @@
 //! What must hold of any request before anything in it is believed.
 
 use http::request::Parts;
+use http::uri::Authority;
 use http::{Method, Version};
 use valetkey::Denial;
 use valetkey_dialects::RequestHead;
@@ -44,6 +45,11 @@ pub(crate) fn check(parts: &Parts, head: &RequestHead<'_>) -> Result<(), Denial>
     }
     if host.is_none() && parts.version == Version::HTTP_11 {
         return Err(bad("Host is missing"));
+    }
+    if let Some(host) = host
+        && Authority::try_from(host).is_err()
+    {
+        return Err(bad("Host is no host and port"));
     }
     if let (Some(host), Some(authority)) = (host, parts.uri.authority())
         && !host.eq_ignore_ascii_case(authority.as_str().as_bytes())

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
+use hyper::body::{Body as _, Incoming};
 use valetkey::{Denial, Now, Permit};
 
 use crate::backend::disk::Metadata;
 use crate::gateway::Gateway;
-use crate::transfer::body::Body;
+use crate::transfer::body::{Body, RefusalBody};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REASON: HeaderName = HeaderName::from_static("x-valetkey-reason");
@@ -58,10 +59,8 @@ pub(crate) fn without_a_key(gateway: &Gateway, parts: &Parts) -> Option<Response
     })
 }
 
-/// The answer to a refused request.
-///
-/// `body_unread` says that the request had a body, whose rest is not waited for.
-pub(crate) fn refusal(denial: &Denial, request_id: &str, parts: &Parts, body_unread: bool) -> Response<Body> {
+/// The answer to a refused request, and what becomes of the rest of its body.
+pub(crate) fn refusal(denial: &Denial, request_id: &str, parts: &Parts, rest: Incoming) -> Response<Body> {
     let code = StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let reason = denial.reason();
     let problem = serde_json::json!({
@@ -83,10 +82,18 @@ pub(crate) fn refusal(denial: &Denial, request_id: &str, parts: &Parts, body_unr
         }
         _ => {}
     }
-    if body_unread && parts.version <= Version::HTTP_11 {
-        insert(&mut answer, header::CONNECTION, "close");
+    if rest.is_end_stream() {
+        return answer;
     }
-    answer
+    if parts.version <= Version::HTTP_11 {
+        // The connection lingers, so that the client reads the answer, and is of no use afterwards.
+        insert(&mut answer, header::CONNECTION, "close");
+        return answer;
+    }
+    answer.map(|body| match body {
+        Body::Text(text) => Body::Refusal(Box::new(RefusalBody::new(text, rest))),
+        body => body,
+    })
 }
 
 fn text_answer(code: StatusCode, kind: HeaderValue, text: Bytes, parts: &Parts) -> Response<Body> {

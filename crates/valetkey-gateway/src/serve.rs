@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use valetkey::Timestamp;
 
 use crate::admit::seconds;
 use crate::gateway::Gateway;
@@ -69,19 +70,28 @@ async fn until_told_to_stop(gateway: &Gateway) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signal)?;
     let mut tick = tokio::time::interval(TICK);
+    let mut mark = gateway.clock.now().highest;
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = tick.tick() => observe(gateway).await,
+            _ = tick.tick() => mark = observe(gateway, mark).await,
         }
     }
 }
 
-/// Tells the ledger the time, and learns whether it answers and what the highest time is.
-async fn observe(gateway: &Gateway) {
-    let now = gateway.clock.now();
-    let observed = gateway.ledger.observe(seconds(now.clock)).await;
+/// Tells the ledger the highest time, and learns whether it answers and whether an operator has accepted the
+/// clock, which alone lowers the ledger's `mark`. Returns the mark as it is now.
+async fn observe(gateway: &Gateway, mark: Timestamp) -> Timestamp {
+    let observed = async {
+        let known = start::timestamp(gateway.ledger.status().await?.time_mark);
+        if known < mark {
+            tracing::info!(%known, "an operator has accepted the clock");
+            gateway.clock.accept(known);
+        }
+        gateway.ledger.observe(seconds(gateway.clock.now().highest)).await
+    };
+    let observed = observed.await;
     let answers = observed.is_ok();
     if gateway.ledger_answers.swap(answers, Ordering::Relaxed) != answers {
         match &observed {
@@ -89,13 +99,7 @@ async fn observe(gateway: &Gateway) {
             Err(error) => tracing::error!(%error, "the ledger does not answer"),
         }
     }
-    if let Ok(mark) = observed {
-        let mark = start::timestamp(mark);
-        if mark < now.highest {
-            // Only an operator who accepts the clock lowers the mark.
-            gateway.clock.accept(mark);
-        }
-    }
+    observed.map_or(mark, start::timestamp)
 }
 
 async fn close(gateway: &Gateway) {

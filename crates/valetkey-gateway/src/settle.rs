@@ -103,7 +103,7 @@ pub(crate) async fn upload(
             published => published.map_err(|error| upload::refused(error, &held.permit))?,
         };
         held.hold.settle(size_bytes);
-        recorder.uploaded(size_bytes, &digest).await?;
+        recorder.uploaded(&digest).await?;
         let mut answer = respond::status(StatusCode::OK);
         respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", metadata.etag));
         Ok(answer)
@@ -227,6 +227,11 @@ impl Recorder {
         });
     }
 
+    /// Notes how much of an upload came in so far.
+    pub(crate) fn received(&self, bytes: u64) {
+        self.note(|receipt| receipt.bytes_in = Some(bytes));
+    }
+
     fn note(&self, note: impl FnOnce(&mut Receipt)) {
         if let Some(receipt) = &mut *self.0.receipt.borrow_mut() {
             note(receipt);
@@ -250,11 +255,8 @@ impl Recorder {
         self.record(status.as_u16());
     }
 
-    async fn uploaded(&self, bytes: u64, digest: &[u8; 32]) -> Result<(), Denial> {
-        self.note(|receipt| {
-            receipt.bytes_in = Some(bytes);
-            receipt.digest = Some(blake3::Hash::from_bytes(*digest));
-        });
+    async fn uploaded(&self, digest: &[u8; 32]) -> Result<(), Denial> {
+        self.note(|receipt| receipt.digest = Some(blake3::Hash::from_bytes(*digest)));
         self.record_durably(StatusCode::OK).await
     }
 

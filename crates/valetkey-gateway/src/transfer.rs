@@ -55,6 +55,13 @@ pub(crate) async fn blocking<T: Send + 'static>(
     })
 }
 
+/// The answer to a name that the store cannot hold faithfully, or keeps for itself.
+pub(crate) fn bad_name() -> Denial {
+    Denial::BadRequest(
+        "the store cannot hold this name: a segment is over 255 bytes or begins with .valetkey-".into(),
+    )
+}
+
 /// The answer to a fault of the store, which is logged here and told to no client.
 pub(crate) fn fault(error: &StoreError) -> Denial {
     tracing::error!(%error, "the store failed");

@@ -635,7 +635,9 @@ fn a_first_start_makes_what_it_needs_and_says_how_to_try_it() {
     let welcome = prepared.welcome.unwrap();
     let lines: Vec<_> = welcome.lines().collect();
     let [upload, download] = lines[..] else { panic!("{welcome}") };
-    assert!(upload.starts_with("curl -X PUT ") && upload.contains(" 'http://127.0.0.1:8080/files/hello.txt?"));
+    assert!(
+        upload.starts_with("curl -X PUT ") && upload.contains(" 'http://127.0.0.1:8080/files/hello.txt?")
+    );
     assert!(download.starts_with("curl 'http://127.0.0.1:8080/files/hello.txt?"));
     for (line, allow) in [(upload, "write"), (download, "read")] {
         let url = line.split('\'').rev().nth(1).unwrap();

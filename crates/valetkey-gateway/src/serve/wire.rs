@@ -17,13 +17,10 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::outbox::{Next, Outbox};
+use crate::transfer::body::{DRAIN_BYTES_MAX, DRAIN_MAX};
 
 /// How long a client may take nothing of an answer.
 const STALL_MAX: Duration = Duration::from_secs(30);
-
-/// How long, and for how many bytes, the rest of a refused upload is read and dropped.
-const LINGER_MAX: Duration = Duration::from_secs(5);
-const LINGER_BYTES_MAX: usize = 64 << 20;
 
 /// A plain TCP connection under hyper's HTTP/1.1.
 pub(crate) struct Wire {
@@ -116,8 +113,8 @@ impl Write for Wire {
             ready!(Pin::new(this.stream.inner_mut()).poll_shutdown(cx))?;
         }
         let linger = this.linger.get_or_insert_with(|| Linger {
-            until: Box::pin(tokio::time::sleep(LINGER_MAX)),
-            bytes_left: LINGER_BYTES_MAX,
+            until: Box::pin(tokio::time::sleep(DRAIN_MAX)),
+            bytes_left: DRAIN_BYTES_MAX,
         });
         let mut scratch = [0; 16 << 10];
         while linger.bytes_left > 0 && linger.until.as_mut().poll(cx).is_pending() {

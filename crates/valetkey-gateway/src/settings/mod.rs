@@ -161,8 +161,11 @@ impl Settings {
         if !errors.is_empty() {
             for error in errors {
                 // Only the message: the error's own print quotes the line, which may hold a secret.
-                let at = Position(error.span().map_or(0, |span| span.start));
-                findings.fault(at, error.message());
+                let span = error.span().unwrap_or(0..0);
+                // A name that stands twice is no secret.
+                let name = if error.message() == "duplicate key" { text.get(span.clone()) } else { None };
+                let name = name.map_or_else(String::new, |name| format!(" {name}"));
+                findings.fault(Position(span.start), format!("{}{name}", error.message()));
             }
             // What a broken line hides would be told as missing, so that is not looked for.
             return Err(findings.conclude(path, &text).expect_err("a syntax error is a fault"));

@@ -167,7 +167,8 @@ impl<'a> Section<'a> {
             value => as_number(value),
         };
         if number.is_none() {
-            findings.fault(placed.at, format!("{name} must be {rule}"));
+            let typed = placed.value.as_str().map_or_else(String::new, |text| format!(" {text:?}"));
+            findings.fault(placed.at, format!("{name}{typed} must be {rule}"));
         }
         Some(placed.with(number?))
     }

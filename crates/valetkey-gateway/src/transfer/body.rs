@@ -11,11 +11,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use rustix::io::{Errno, ReadWriteFlags};
 use tokio::task::JoinHandle;
+use tokio::time::Sleep;
 
 use super::Transfer;
 use crate::serve::outbox::{Outbox, PIECE_BYTES_MAX};
@@ -23,11 +25,48 @@ use crate::serve::outbox::{Outbox, PIECE_BYTES_MAX};
 /// How much of an object is read into memory at once, in bytes; one that is smaller is one piece.
 pub(crate) const READ_BYTES: usize = 64 << 10;
 
+/// How long, and for how many bytes, the rest of a refused upload is read and dropped.
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(5);
+pub(crate) const DRAIN_BYTES_MAX: usize = 64 << 20;
+
 /// The body of an answer.
 pub(crate) enum Body {
     Empty,
     Text(Bytes),
+    Refusal(Box<RefusalBody>),
     Object(Box<ObjectBody>),
+}
+
+/// The text of a refusal, on HTTP/2 before the upload that it refuses was read.
+///
+/// The stream ends only when the client has sent the rest, within limits: a reset meanwhile, although
+/// [RFC 9113, section 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1) allows it, keeps some clients
+/// from reading the answer.
+pub(crate) struct RefusalBody {
+    text: Bytes,
+    rest: Incoming,
+    bytes_left: usize,
+    until: Pin<Box<Sleep>>,
+}
+
+impl RefusalBody {
+    pub(crate) fn new(text: Bytes, rest: Incoming) -> Self {
+        Self { text, rest, bytes_left: DRAIN_BYTES_MAX, until: Box::pin(tokio::time::sleep(DRAIN_MAX)) }
+    }
+
+    /// Drops what the client still sends; ready when that is over or was enough.
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.bytes_left > 0 && self.until.as_mut().poll(cx).is_pending() {
+            match ready!(Pin::new(&mut self.rest).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    let bytes = frame.data_ref().map_or(0, Bytes::len);
+                    self.bytes_left = self.bytes_left.saturating_sub(bytes);
+                }
+                Some(Err(_)) | None => break,
+            }
+        }
+        Poll::Ready(())
+    }
 }
 
 /// The part of an object that is sent.
@@ -124,6 +163,8 @@ impl hyper::body::Body for Body {
             Self::Empty => Poll::Ready(None),
             Self::Text(text) if text.is_empty() => Poll::Ready(None),
             Self::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+            Self::Refusal(refusal) if refusal.text.is_empty() => refusal.poll_drained(cx).map(|()| None),
+            Self::Refusal(refusal) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut refusal.text))))),
             Self::Object(object) if object.bytes_left == 0 => Poll::Ready(None),
             Self::Object(object) => {
                 let piece = ready!(object.poll_piece(cx))?;
@@ -135,13 +176,14 @@ impl hyper::body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.size_hint().exact() == Some(0)
+        !matches!(self, Self::Refusal(_)) && self.size_hint().exact() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(match self {
             Self::Empty => 0,
             Self::Text(text) => as_u64(text.len()),
+            Self::Refusal(refusal) => as_u64(refusal.text.len()),
             Self::Object(object) => object.bytes_left,
         })
     }

@@ -164,7 +164,8 @@ async fn open(folder: &Folder, name: &str) -> Result<Opened, Denial> {
 
 fn unreadable(error: StoreError) -> Denial {
     match error {
-        StoreError::NotFound | StoreError::BadName | StoreError::NameConflict => Denial::NotFound,
+        StoreError::NotFound | StoreError::NameConflict => Denial::NotFound,
+        StoreError::BadName => super::bad_name(),
         error => super::fault(&error),
     }
 }

@@ -19,6 +19,7 @@ use super::condition::{Conditions, State, Verdict};
 use crate::admit::Held;
 use crate::backend::disk::{Attributes, Finished, Folder, Metadata, StoreError, Upload};
 use crate::gateway::Gateway;
+use crate::settle::Recorder;
 
 /// How much is gathered for one write, in bytes.
 const BATCH_BYTES: usize = 512 << 10;
@@ -98,15 +99,21 @@ fn judge(there: Option<&Metadata>, conditions: &Conditions, only_create: bool) -
 /// # Errors
 /// [`Denial::RunsOver`] at the first byte over the cap, [`Denial::TooSmall`], [`Denial::BadRequest`] where
 /// the body breaks off or stalls, [`Denial::QuotaExceeded`] on a full disk.
-pub(crate) async fn receive(held: &Held, plan: Plan, mut body: Incoming) -> Result<Received, Denial> {
+pub(crate) async fn receive(
+    held: &Held,
+    plan: Plan,
+    body: &mut Incoming,
+    recorder: &Recorder,
+) -> Result<Received, Denial> {
     let size = held.permit.size;
     let mut file = Receiving::new(plan.folder.clone(), plan.declared_bytes);
     let mut pace = Pace::new();
     let mut received_bytes = 0;
-    while let Some(frame) = next_frame(&mut body, &mut file, &mut pace).await? {
+    while let Some(frame) = next_frame(body, &mut file, &mut pace).await? {
         let Ok(piece) = frame.into_data() else { continue };
         received_bytes += as_u64(piece.len());
         pace.bytes += as_u64(piece.len());
+        recorder.received(received_bytes);
         if let Some(cap) = size.max_bytes
             && received_bytes > cap
         {
@@ -259,7 +266,7 @@ impl Pace {
 pub(crate) fn refused(error: StoreError, permit: &Permit) -> Denial {
     match error {
         StoreError::NameConflict => Denial::NameConflict,
-        StoreError::BadName => Denial::BadRequest("the store cannot hold this name".into()),
+        StoreError::BadName => super::bad_name(),
         StoreError::AlreadyExists => Denial::AlreadyExists,
         StoreError::PreconditionFailed => Denial::PreconditionFailed,
         // A link stands in the way, which is never followed.
