@@ -3,7 +3,7 @@
 use valetkey::{Bounded, Denial, Now, ResourcePath};
 use valetkey_dialects::Survey;
 
-use crate::gateway::Gateway;
+use crate::gateway::Snapshot;
 use crate::identify::Identified;
 
 /// A request whose grant is bounded by its signer, its policies and the time.
@@ -17,8 +17,8 @@ pub(crate) struct BoundedRequest {
 ///
 /// # Errors
 /// As [`valetkey::bound`].
-pub(crate) fn bound(gateway: &Gateway, identified: Identified, now: Now) -> Result<BoundedRequest, Denial> {
+pub(crate) fn bound(snapshot: &Snapshot, identified: Identified, now: Now) -> Result<BoundedRequest, Denial> {
     let Identified { grant, path, survey } = identified;
-    let house = gateway.settings.house(&grant);
+    let house = snapshot.settings.house(&grant);
     Ok(BoundedRequest { bounded: valetkey::bound(grant, &house, now)?, path, survey })
 }

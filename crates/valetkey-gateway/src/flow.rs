@@ -72,32 +72,32 @@ async fn run(
     request::check(parts, &head)?;
     request::check_own_space(head.path)?;
     admit::records_keep_up(gateway).await;
-    let now = gateway.clock.now();
+    let (snapshot, now) = (gateway.snapshot(), gateway.clock.now());
 
-    let identified = identify::identify(gateway, &head)?;
+    let identified = identify::identify(&snapshot, &head)?;
     recorder.speaks_for(identified.grant.bearer());
-    let bounded = bound::bound(gateway, identified, now)?;
+    let bounded = bound::bound(&snapshot, identified, now)?;
     let permit = admit::admit(bounded, parts, body, connection.client, recorder)?;
     admit::audit_is_sound(gateway, &permit)?;
 
     match permit.action {
-        Action::Stat => download::stat(gateway, permit, &head, recorder, now).await,
+        Action::Stat => download::stat(&snapshot, permit, &head, recorder, now).await,
         Action::Read => {
-            let found = match download::find(gateway, &permit, &head, now).await? {
+            let found = match download::find(&snapshot, &permit, &head, now).await? {
                 download::Found::Object(found) => found,
                 download::Found::Nothing(answer) => return Ok(recorder.answered(answer)),
             };
             let held = admit::hold(gateway, permit, found.purpose(&head, connection.client)).await?;
-            Ok(download::send(held, found, connection, recorder))
+            Ok(download::send(held, *found, connection, recorder))
         }
         Action::Upload { .. } => {
-            let plan = upload::plan(gateway, &permit, &head).await?;
+            let plan = upload::plan(&snapshot, &permit, &head).await?;
             let held = admit::hold(gateway, permit, plan.purpose()).await?;
             let received = upload::receive(&held, plan, body, recorder).await?;
             settle::upload(held, received, recorder).await
         }
         Action::Delete => {
-            let Some(plan) = delete::plan(gateway, &permit, &head).await? else {
+            let Some(plan) = delete::plan(&snapshot, &permit, &head).await? else {
                 return Ok(recorder.answered(respond::status(StatusCode::NO_CONTENT)));
             };
             let held = admit::hold(gateway, permit, plan.purpose()).await?;

@@ -1,8 +1,8 @@
-//! What every request needs: settings, stores, the ledger, the audit log and the clock.
+//! What every request needs: the configuration in force, the ledger, the audit log and the clock.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use valetkey::ResourcePath;
 use valetkey_ledger::Ledger;
@@ -12,10 +12,9 @@ use crate::clock::Clock;
 use crate::notify::Audit;
 use crate::settings::Settings;
 
-/// A gateway, shared by all its connections and never changed.
+/// A gateway, shared by all its connections.
 pub(crate) struct Gateway {
-    pub(crate) settings: Settings,
-    pub(crate) buckets: HashMap<String, Folder>,
+    snapshot: RwLock<Arc<Snapshot>>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) audit: Audit,
     pub(crate) clock: Arc<Clock>,
@@ -26,7 +25,38 @@ pub(crate) struct Gateway {
     pub(crate) request_ids: RequestIds,
 }
 
+/// What the operator wrote, and what it opened. It never changes; a new configuration replaces it whole.
+pub(crate) struct Snapshot {
+    pub(crate) settings: Settings,
+    pub(crate) buckets: HashMap<String, Folder>,
+}
+
 impl Gateway {
+    pub(crate) fn new(
+        snapshot: Snapshot,
+        ledger: Arc<dyn Ledger>,
+        audit: Audit,
+        clock: Clock,
+        start: u64,
+    ) -> Self {
+        Self {
+            snapshot: RwLock::new(Arc::new(snapshot)),
+            ledger,
+            audit,
+            clock: Arc::new(clock),
+            draining: AtomicBool::new(false),
+            ledger_answers: AtomicBool::new(true),
+            request_ids: RequestIds { start, next: AtomicU64::new(0) },
+        }
+    }
+
+    /// The configuration in force. A request takes it once and is judged by it throughout.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Snapshot {
     /// The folder of a bucket, if there is such a bucket.
     pub(crate) fn folder(&self, path: &ResourcePath) -> Option<&Folder> {
         self.buckets.get(path.bucket())
@@ -40,10 +70,6 @@ pub(crate) struct RequestIds {
 }
 
 impl RequestIds {
-    pub(crate) fn starting_with(start: u64) -> Self {
-        Self { start, next: AtomicU64::new(0) }
-    }
-
     pub(crate) fn next(&self) -> String {
         format!("{:016x}-{:08x}", self.start, self.next.fetch_add(1, Ordering::Relaxed))
     }

@@ -3,7 +3,7 @@
 use valetkey::{Denial, Grant, ResourcePath};
 use valetkey_dialects::{RequestHead, Survey, native, present};
 
-use crate::gateway::Gateway;
+use crate::gateway::Snapshot;
 
 /// A request whose key's signature holds.
 pub(crate) struct Identified {
@@ -19,7 +19,7 @@ pub(crate) struct Identified {
 /// # Errors
 /// [`Denial::BadName`], [`Denial::NoKey`], [`Denial::BadRequest`], [`Denial::MalformedKey`],
 /// [`Denial::BadSignature`]; none of them tells what is stored or configured here.
-pub(crate) fn identify(gateway: &Gateway, head: &RequestHead<'_>) -> Result<Identified, Denial> {
+pub(crate) fn identify(snapshot: &Snapshot, head: &RequestHead<'_>) -> Result<Identified, Denial> {
     if head.path == "/" {
         return Err(Denial::NoKey);
     }
@@ -27,7 +27,7 @@ pub(crate) fn identify(gateway: &Gateway, head: &RequestHead<'_>) -> Result<Iden
     let presented = present(head, &path)?;
     native::check_headers(head)?;
     let survey = Survey::of(head.query)?;
-    let signer = gateway.settings.signers.get(presented.signer());
+    let signer = snapshot.settings.signers.get(presented.signer());
     let grant = presented.verify(signer.map(|signer| &signer.secrets))?;
     Ok(Identified { grant, path, survey })
 }

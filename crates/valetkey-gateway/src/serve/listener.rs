@@ -67,7 +67,8 @@ async fn take_connections(
     mut draining: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let places = gateway.settings.server.connections_max.get().div_ceil(start::workers(&gateway.settings));
+    let settings = &gateway.snapshot().settings;
+    let places = settings.server.connections_max.get().div_ceil(start::workers(settings));
     let places = Arc::new(Semaphore::new(places));
     let mut connections = JoinSet::new();
     // Who asks a draining gateway for its health is still told, until what runs has ended.

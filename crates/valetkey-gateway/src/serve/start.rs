@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use rustix::process::{Resource, Rlimit};
 use tokio::runtime::{Builder, Runtime};
@@ -16,7 +15,7 @@ use valetkey_ledger::{
 use crate::admit::seconds;
 use crate::backend::disk::{Disk, Folder, OpenError};
 use crate::clock::{self, Clock};
-use crate::gateway::{Gateway, RequestIds};
+use crate::gateway::{Gateway, Snapshot};
 use crate::notify::{Audit, AuditError};
 use crate::settings::{self, Settings};
 
@@ -100,16 +99,8 @@ pub(super) async fn gateway(settings: Settings) -> Result<Gateway, StartError> {
     let buckets = buckets(&settings)?;
     resolve(ledger.as_ref(), &buckets).await?;
     let start = getrandom::u64().map_err(StartError::Random)?;
-    Ok(Gateway {
-        settings,
-        buckets,
-        ledger,
-        audit: opened.audit,
-        clock: Arc::new(Clock::starting_at(timestamp(mark))),
-        draining: AtomicBool::new(false),
-        ledger_answers: AtomicBool::new(true),
-        request_ids: RequestIds::starting_with(start),
-    })
+    let clock = Clock::starting_at(timestamp(mark));
+    Ok(Gateway::new(Snapshot { settings, buckets }, ledger, opened.audit, clock, start))
 }
 
 pub(super) fn timestamp(seconds: UnixSeconds) -> Timestamp {

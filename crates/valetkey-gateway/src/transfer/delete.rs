@@ -7,7 +7,7 @@ use valetkey_ledger::Purpose;
 use super::condition::{Conditions, State, Verdict};
 use super::upload::refused;
 use crate::backend::disk::{Folder, StoreError};
-use crate::gateway::Gateway;
+use crate::gateway::Snapshot;
 
 /// A delete of something that is there.
 pub(crate) struct Plan {
@@ -29,12 +29,12 @@ impl Plan {
 /// # Errors
 /// [`Denial::PreconditionFailed`], [`Denial::NotFound`] for a bucket that does not exist.
 pub(crate) async fn plan(
-    gateway: &Gateway,
+    snapshot: &Snapshot,
     permit: &Permit,
     head: &RequestHead<'_>,
 ) -> Result<Option<Plan>, Denial> {
     let conditions = Conditions::of(head);
-    let folder = gateway.folder(&permit.path).ok_or(Denial::NotFound)?.clone();
+    let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?.clone();
     let name = permit.path.name().to_owned();
     let there = {
         let (folder, name) = (folder.clone(), name.clone());

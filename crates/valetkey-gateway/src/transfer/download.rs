@@ -15,14 +15,14 @@ use super::range::Asked;
 use crate::admit::Held;
 use crate::backend::disk::{Folder, Metadata, Opened, StoreError};
 use crate::flow::Connection;
-use crate::gateway::Gateway;
+use crate::gateway::Snapshot;
 use crate::respond;
 use crate::settle::{Recorder, Settling};
 
 /// What a download found.
 pub(crate) enum Found {
     /// Bytes to be sent.
-    Object(FoundObject),
+    Object(Box<FoundObject>),
     /// An answer without a body: 304 or 416.
     Nothing(Response<Body>),
 }
@@ -62,12 +62,12 @@ impl FoundObject {
 /// # Errors
 /// [`Denial::NotFound`], [`Denial::PreconditionFailed`], [`Denial::BackendUnavailable`].
 pub(crate) async fn find(
-    gateway: &Gateway,
+    snapshot: &Snapshot,
     permit: &Permit,
     head: &RequestHead<'_>,
     now: Now,
 ) -> Result<Found, Denial> {
-    let folder = gateway.folder(&permit.path).ok_or(Denial::NotFound)?;
+    let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?;
     let opened = open(folder, permit.path.name()).await?;
     let chosen = match choose(&opened.metadata, permit, head, now)? {
         Chosen::Body { offset, bytes, answer } => (offset, bytes, answer),
@@ -75,7 +75,7 @@ pub(crate) async fn find(
     };
     let (offset, bytes, answer) = chosen;
     let (lease_secs, path) = (permit.lease.as_secs(), permit.path.as_str().to_owned());
-    Ok(Found::Object(FoundObject { opened, offset, bytes, answer, lease_secs, path }))
+    Ok(Found::Object(Box::new(FoundObject { opened, offset, bytes, answer, lease_secs, path })))
 }
 
 /// Sends what was found. The transfer settles when the transport took the last of it, or gave up.
@@ -97,13 +97,13 @@ pub(crate) fn send(
 /// # Errors
 /// As [`find`].
 pub(crate) async fn stat(
-    gateway: &Gateway,
+    snapshot: &Snapshot,
     permit: Permit,
     head: &RequestHead<'_>,
     recorder: &Recorder,
     now: Now,
 ) -> Result<Response<Body>, Denial> {
-    let folder = gateway.folder(&permit.path).ok_or(Denial::NotFound)?;
+    let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?;
     let metadata = open(folder, permit.path.name()).await?.metadata;
     let answer = match choose(&metadata, &permit, head, now)? {
         Chosen::Body { bytes, mut answer, .. } => {

@@ -18,7 +18,7 @@ use super::body::as_u64;
 use super::condition::{Conditions, State, Verdict};
 use crate::admit::Held;
 use crate::backend::disk::{Attributes, Finished, Folder, Metadata, StoreError, Upload};
-use crate::gateway::Gateway;
+use crate::gateway::Snapshot;
 use crate::settle::Recorder;
 
 /// How much is gathered for one write, in bytes.
@@ -63,10 +63,14 @@ impl Plan {
 /// # Errors
 /// [`Denial::BadRequest`] for unsound headers, [`Denial::AlreadyExists`], [`Denial::PreconditionFailed`],
 /// [`Denial::NameConflict`], [`Denial::NotFound`] for a bucket that does not exist.
-pub(crate) async fn plan(gateway: &Gateway, permit: &Permit, head: &RequestHead<'_>) -> Result<Plan, Denial> {
+pub(crate) async fn plan(
+    snapshot: &Snapshot,
+    permit: &Permit,
+    head: &RequestHead<'_>,
+) -> Result<Plan, Denial> {
     let headers = UploadHeaders::of(head)?;
     let conditions = Conditions::of(head);
-    let folder = gateway.folder(&permit.path).ok_or(Denial::NotFound)?.clone();
+    let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?.clone();
     let name = permit.path.name().to_owned();
     let there = {
         let (folder, name) = (folder.clone(), name.clone());
