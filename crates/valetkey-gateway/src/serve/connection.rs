@@ -26,7 +26,7 @@ const HEAD_BYTES_MAX: usize = 32 << 10;
 const HEADERS_MAX: usize = 100;
 
 /// How much of a connection's bytes hyper holds, in each direction.
-const BUFFER_BYTES_MAX: usize = 128 << 10;
+const BUFFER_BYTES_MAX: usize = 64 << 10;
 
 /// HTTP/2: streams at once, and how much a client may send ahead on one and on all of them.
 const STREAMS_MAX: u32 = 100;
