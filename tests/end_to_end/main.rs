@@ -6,6 +6,7 @@ mod audit;
 mod command;
 mod conditions;
 mod configuration;
+mod cors;
 mod disk_full;
 mod headers;
 mod hostile;
