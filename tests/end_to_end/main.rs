@@ -3,6 +3,7 @@
 
 mod answers;
 mod audit;
+mod browser;
 mod command;
 mod conditions;
 mod configuration;
