@@ -3,9 +3,11 @@
 
 mod answers;
 mod audit;
+mod browser;
 mod command;
 mod conditions;
 mod configuration;
+mod cors;
 mod disk_full;
 mod headers;
 mod hostile;

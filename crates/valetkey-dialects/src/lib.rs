@@ -13,8 +13,10 @@ mod head;
 pub mod native;
 mod presented;
 mod query;
+mod taken;
 
 pub use detect::present;
 pub use head::RequestHead;
 pub use presented::Presented;
 pub use query::{Call, Survey};
+pub use taken::is_header_taken;

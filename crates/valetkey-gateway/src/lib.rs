@@ -13,6 +13,7 @@ pub mod settings;
 
 mod admit;
 mod bound;
+mod cors;
 mod flow;
 mod gateway;
 mod identify;

@@ -42,7 +42,7 @@ pub(crate) fn insert(answer: &mut Response<Body>, name: HeaderName, value: &str)
 pub(crate) fn without_a_key(gateway: &Gateway, parts: &Parts) -> Option<Response<Body>> {
     if parts.method == Method::OPTIONS {
         let mut answer = status(StatusCode::NO_CONTENT);
-        insert(&mut answer, header::ALLOW, "GET, HEAD, PUT, DELETE, OPTIONS");
+        insert(&mut answer, header::ALLOW, "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS");
         return Some(answer);
     }
     let asks = parts.method == Method::GET || parts.method == Method::HEAD;

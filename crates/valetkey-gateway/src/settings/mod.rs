@@ -6,6 +6,7 @@
 //! nowhere else, and are in no message.
 
 mod ceiling;
+mod cors;
 pub mod embedded;
 mod errors;
 pub mod measure;
@@ -30,6 +31,7 @@ use self::errors::{Findings, Position};
 use self::section::Section;
 
 pub(crate) use self::ceiling::{NUMBER_MAX, TIME_RULE, missing, parse_range};
+pub use self::cors::Cors;
 pub use self::errors::{SettingsError, SettingsErrors};
 
 /// The parameters of a key that this version enforces. A key that names another is answered `not_supported`.
@@ -122,6 +124,8 @@ pub struct Bucket {
     pub backend: String,
     /// Where it begins within the backend: `""`, or folders as `a/b/`.
     pub prefix: String,
+    /// Whose pages may read its answers; `None` where only those of the gateway's own origin may.
+    pub cors: Option<Cors>,
 }
 
 /// Who may sign keys.

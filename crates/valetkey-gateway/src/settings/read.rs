@@ -10,7 +10,7 @@ use valetkey::{Ceiling, ResourcePath, Secret, SignerSecrets};
 use super::ceiling::{self, missing};
 use super::errors::{Findings, Position};
 use super::section::{Placed, Section};
-use super::{Audit, Backend, Bucket, Ledger, Settings, Signer, names, place, secret, server};
+use super::{Audit, Backend, Bucket, Ledger, Settings, Signer, cors, names, place, secret, server};
 
 /// Reads the whole document. Where something is at fault, what is returned is not to be used.
 pub(super) fn read(
@@ -91,11 +91,12 @@ fn buckets<'a>(
         }
         only(&mut section, "delivery", "stream", findings);
         only(&mut section, "etag", "blake3", findings);
+        let cors = cors::read(section.table("cors", &names::CORS, findings), findings);
         let at = section.at;
         section.finish(findings);
         if let Some(backend) = backend {
             let prefix = prefix.map_or("", |prefix| prefix.value).to_owned();
-            let bucket = Bucket { backend: backend.value.to_owned(), prefix };
+            let bucket = Bucket { backend: backend.value.to_owned(), prefix, cors };
             buckets.insert(name, Placed { value: bucket, at });
         }
     }
