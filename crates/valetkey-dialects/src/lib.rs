@@ -10,11 +10,13 @@ extern crate alloc;
 
 mod detect;
 mod head;
+mod integrity;
 pub mod native;
 mod presented;
 mod query;
 
 pub use detect::present;
 pub use head::RequestHead;
+pub use integrity::{Checksum, ChecksumAlgorithm, checksums};
 pub use presented::Presented;
 pub use query::{Call, Survey};

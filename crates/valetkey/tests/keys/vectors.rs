@@ -81,6 +81,7 @@ fn judge(vectors: &Vectors, case: &Case) -> Result<(), Denial> {
         "DELETE" => Action::Delete,
         method => panic!("{method}"),
     };
-    let intent = Intent { action, path: &path, prefix: "", client: "10.1.2.3".parse().unwrap() };
+    let intent =
+        Intent { action, path: &path, prefix: "", declared_type: None, client: "10.1.2.3".parse().unwrap() };
     admit(bounded, &intent).map(drop)
 }
