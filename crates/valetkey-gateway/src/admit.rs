@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
@@ -53,7 +54,8 @@ pub(crate) fn admit(
         Some(prefix) if path.name().is_empty() => prefix.as_str(),
         _ => path.name(),
     };
-    let permit = valetkey::admit(bounded, &Intent { action, path: &path, prefix, client })?;
+    let declared_type = declared_type(parts);
+    let permit = valetkey::admit(bounded, &Intent { action, path: &path, prefix, declared_type, client })?;
     match survey.call {
         Some(Call::Multipart) => return Err(Denial::CallNotSupported("multipart upload")),
         Some(Call::Azure) => return Err(Denial::CallNotSupported("this call")),
@@ -69,6 +71,13 @@ pub(crate) fn admit(
         ));
     }
     Ok(permit)
+}
+
+/// The one `Content-Type` that a request says.
+fn declared_type(parts: &Parts) -> Option<&str> {
+    let mut values = parts.headers.get_all(CONTENT_TYPE).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
 }
 
 /// Waits while the audit log is far behind, so that a flood of requests is slowed and none goes unrecorded.

@@ -8,7 +8,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
-use valetkey::{Denial, Now, Permit};
+use valetkey::{Denial, MediaType, Now, Permit};
 
 use crate::backend::disk::Metadata;
 use crate::gateway::Gateway;
@@ -123,7 +123,9 @@ pub(crate) fn object(code: StatusCode, metadata: &Metadata, permit: &Permit, now
         return answer;
     }
     insert(&mut answer, header::ACCEPT_RANGES, "bytes");
-    let content_type = attributes.content_type.as_deref().unwrap_or("application/octet-stream");
+    // What a browser could take for another type than we do is told as none.
+    let content_type = attributes.content_type.as_deref().filter(|text| MediaType::parse(text).is_some());
+    let content_type = content_type.unwrap_or("application/octet-stream");
     insert(&mut answer, header::CONTENT_TYPE, content_type);
     for (name, value) in &attributes.headers {
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };

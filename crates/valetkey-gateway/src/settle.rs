@@ -88,7 +88,7 @@ pub(crate) async fn upload(
     let recorder = recorder.clone();
     detached(async move {
         held.hold.publish().await?;
-        let upload::Received { folder, name, finished, conditions, only_create } = received;
+        let upload::Received { folder, name, finished, conditions, only_create, confirmed } = received;
         let (size_bytes, digest) = (finished.size_bytes, finished.digest);
         let published = blocking(move || {
             let guard = |there: Option<&_>| still_holds(&conditions, there);
@@ -106,6 +106,7 @@ pub(crate) async fn upload(
         recorder.uploaded(&digest).await?;
         let mut answer = respond::status(StatusCode::OK);
         respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", metadata.etag));
+        confirmed.tell(&mut answer);
         Ok(answer)
     })
     .await

@@ -7,11 +7,12 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::client::ClientRanges;
-use crate::content::Disposition;
+use crate::content::{Digest, Disposition};
 use crate::key::claims::Claims;
 use crate::key::parameter::{Parameter, Parameters};
 use crate::key::{Key, Level, Presented};
 use crate::limits::Limits;
+use crate::media::MediaTypes;
 use crate::scope::Scopes;
 use crate::signature::Fingerprint;
 use crate::size::{SizeRange, stricter};
@@ -49,6 +50,9 @@ pub struct Grant {
     pub(crate) size: SizeRange,
     /// All must contain the client.
     pub(crate) clients: Vec<ClientRanges>,
+    pub(crate) types: MediaTypes,
+    /// An upload must hash to all of them.
+    pub(crate) digests: Vec<Digest>,
     pub(crate) disposition: Option<Disposition>,
     pub(crate) policy: Option<String>,
     pub(crate) subject: Option<String>,
@@ -159,6 +163,16 @@ impl Grant {
         self.size
     }
 
+    /// What an upload must be.
+    pub fn types(&self) -> &MediaTypes {
+        &self.types
+    }
+
+    /// What an upload must hash to, all of them.
+    pub fn digests(&self) -> &[Digest] {
+        &self.digests
+    }
+
     /// The counted levels, the base first.
     pub fn levels(&self) -> &[GrantLevel] {
         &self.levels
@@ -178,6 +192,8 @@ impl Grant {
         self.start = self.start.max(claims.start);
         self.end = stricter(Some(self.end), claims.end).expect("the grant has an end");
         self.clients.extend(claims.clients);
+        self.types.restrict(claims.types);
+        self.digests.extend(claims.digest);
         if let Some(path) = claims.path {
             let scopes = core::mem::replace(&mut self.scopes, Scopes::any_of(Vec::new()));
             self.scopes = scopes.intersect(&Scopes::only(path));
@@ -210,6 +226,8 @@ impl From<Key<'_>> for Grant {
             end: base.end.expect("a decoded key has an end"),
             issued: base.issued,
             clients: base.clients.map_or_else(Vec::new, |clients| vec![clients]),
+            types: MediaTypes::of(base.types),
+            digests: base.digest.into_iter().collect(),
             disposition: base.disposition,
             policy: base.policy,
             subject: base.subject,

@@ -56,6 +56,8 @@ pub struct Intent<'a> {
     pub path: &'a ResourcePath,
     /// Beneath which text below the bucket a listing asks, for [`Action::List`].
     pub prefix: &'a str,
+    /// The `Content-Type` that the request says, if it says one, for [`Action::Upload`].
+    pub declared_type: Option<&'a str>,
     /// The client's address.
     pub client: IpAddr,
 }

@@ -12,7 +12,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use serde::Serialize;
 use valetkey::key::{self, Key, KeyUrl};
-use valetkey::{Denial, Grant, Now, ResourcePath, Timestamp, Verb, bound, decode_query_component};
+use valetkey::{
+    Denial, Grant, MediaRange, Now, ResourcePath, Timestamp, Verb, bound, decode_query_component,
+};
 
 use super::explain::uses_text;
 use super::{Options, Streams, Verdict, write_json};
@@ -73,6 +75,11 @@ pub struct Report {
     pub uses: Option<Uses>,
     /// Sets of address ranges, comma-separated; the client lies in each of them.
     pub ip: Vec<String>,
+    /// Lists of media types, comma-separated; an upload's lies in each of them.
+    #[serde(rename = "type")]
+    pub types: Vec<String>,
+    /// What an upload must hash to, all of them.
+    pub digest: Vec<String>,
     /// How a download presents itself.
     pub disposition: Option<String>,
     /// What each level of the key says, the base first, then its narrowings.
@@ -236,7 +243,8 @@ impl Report {
         let (start, end, disposition) = (said("start"), said("end"), said("disposition"));
         let (max, min) = (number("max"), number("min"));
         let uses = number("uses").map(|limit| Uses { limit });
-        let ip = self.levels.iter().filter_map(|level| level.get("ip").cloned()).collect();
+        let of_levels = |name| self.levels.iter().filter_map(|level| level.get(name).cloned()).collect();
+        let (ip, types, digest) = (of_levels("ip"), of_levels("type"), of_levels("digest"));
         *self = Self {
             id,
             subject,
@@ -251,6 +259,8 @@ impl Report {
             min,
             uses,
             ip,
+            types,
+            digest,
             disposition,
             ..std::mem::take(self)
         };
@@ -267,6 +277,10 @@ impl Report {
         self.min = Some(grant.size().min_bytes).filter(|bytes| *bytes > 0);
         let uses = grant.levels().iter().filter_map(|level| level.limits.uses).min();
         self.uses = uses.map(|limit| Uses { limit });
+        let list =
+            |ranges: &Vec<MediaRange>| ranges.iter().map(MediaRange::as_str).collect::<Vec<_>>().join(",");
+        self.types = grant.types().lists().iter().map(list).collect();
+        self.digest = grant.digests().iter().map(ToString::to_string).collect();
         self.disposition = grant.disposition().map(|disposition| disposition.as_str().to_owned());
     }
 
@@ -308,6 +322,8 @@ impl Report {
             ("at least", self.min.map(|bytes| format!("{} ({bytes} bytes) an upload", Size(bytes)))),
             ("uses", self.uses.map(|uses| format!("{} in all", uses_text(uses.limit)))),
             ("clients", (!self.ip.is_empty()).then(|| self.ip.join(" and "))),
+            ("types", (!self.types.is_empty()).then(|| self.types.join(" and "))),
+            ("digest", (!self.digest.is_empty()).then(|| self.digest.join(" and "))),
             ("downloads", self.disposition.clone()),
             ("narrowed", (narrowings > 0).then(|| self.narrowings())),
         ]

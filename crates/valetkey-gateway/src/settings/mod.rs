@@ -41,9 +41,7 @@ pub const ENFORCED: Parameters = Parameters::ALL
     .without(Parameter::Files)
     .without(Parameter::Rate)
     .without(Parameter::Parallel)
-    .without(Parameter::Renew)
-    .without(Parameter::Type)
-    .without(Parameter::Digest);
+    .without(Parameter::Renew);
 
 /// What the name of the configuration file is where nobody says another.
 pub const FILE_NAME: &str = "valetkey.toml";

@@ -66,6 +66,8 @@ pub(super) const SIGNER: Table = Table {
         "min",
         "uses",
         "ip",
+        "type",
+        "digest",
         "disposition",
     ],
     later: LIMITS_LATER,
@@ -83,26 +85,16 @@ pub(super) const POLICY: Table = Table {
         "min",
         "uses",
         "ip",
+        "type",
+        "digest",
         "disposition",
         "lease",
     ],
     later: LIMITS_LATER,
 };
 
-const LIMITS_LATER: &[&str] = &[
-    "in",
-    "out",
-    "files",
-    "rate",
-    "parallel",
-    "type",
-    "digest",
-    "renew",
-    "max_renew",
-    "total",
-    "per_subject",
-    "require_tls",
-];
+const LIMITS_LATER: &[&str] =
+    &["in", "out", "files", "rate", "parallel", "renew", "max_renew", "total", "per_subject", "require_tls"];
 
 /// Every table, in the order of the reference page.
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use valetkey::{Denial, ResourcePath, Timestamp, Verb, Verbs, bound, key, mint};
+use valetkey::{Denial, MediaRange, ResourcePath, Timestamp, Verb, Verbs, bound, key, mint};
 
 use super::*;
 
@@ -107,7 +107,9 @@ fn what_was_typed_is_what_is_meant() {
          [signers.web]\nsecret_env = \"WEB_SECRET\"\nprevious_secret_file = \"web.secret\"\npolicy = \"avatar\"\n\
          dialects = [\"native\"]\nscope = [\"/files/\", \"/files/x\"]\nallow = [\"write\", \"read\"]\n\
          start = 2026-01-01T00:00:00Z\nend = \"2027-01-01T00:00:00Z\"\nmax_lifetime = \"1d12h\"\nmax = \"5MiB\"\n\
-         min = 7\nuses = 3\nip = [\"2001:db8::/32\", \"10.1.2.3\"]\ndisposition = \"attachment\"\n\
+         min = 7\nuses = 3\nip = [\"2001:db8::/32\", \"10.1.2.3\"]\n\
+         type = [\"text/plain\", \"image/*\"]\ndigest = \"sha-256:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE\"\n\
+         disposition = \"attachment\"\n\
          [policies.avatar]\nlease = \"5m\"\n",
     );
     assert_eq!(settings.server.public_url, "https://files.example.com");
@@ -127,6 +129,11 @@ fn what_was_typed_is_what_is_meant() {
     assert_eq!(ceiling.max_lifetime.unwrap().as_secs(), 129_600);
     assert_eq!((ceiling.size_max, ceiling.size_min, ceiling.limits.uses), (Some(5 << 20), Some(7), Some(3)));
     assert_eq!(ceiling.clients.as_ref().unwrap().to_string(), "10.1.2.3/32,2001:db8::/32");
+    assert_eq!(
+        ceiling.types.as_ref().unwrap().iter().map(MediaRange::as_str).collect::<Vec<_>>(),
+        ["text/plain", "image/*"]
+    );
+    assert_eq!(ceiling.digest.unwrap().bytes, [1; 32]);
     assert!(ceiling.disposition.as_ref().unwrap().is_attachment());
     assert_eq!(settings.policies["avatar"].lease, Some(Duration::from_secs(300)));
     assert_eq!(settings.warnings, ["the ledger is in memory: a restart forgets every use"]);
@@ -317,6 +324,10 @@ fn a_limit_out_of_its_range_is_refused() {
     check_limit("allow = [\"read\", 5]", "allow must be a list of texts");
     check_limit("ip = [\"10.0.0.1/8\"]", "write 10.0.0.0/8 or 10.0.0.1/32");
     check_limit("ip = [\"10.0.0.0/33\"]", "must be an address range");
+    check_limit("type = [\"Image/png\"]", "type \"Image/png\" must be a media type in lower case");
+    check_limit("type = [\"*/*\"]", "must be a media type in lower case as image/png, or image/*");
+    check_limit("type = \"image/png\"", "type must be a list of at least one text");
+    check_limit("digest = \"md5:x\"", "must be blake3: or sha-256: and 43 characters of base64url");
     check_limit("disposition = \"inlin\"", "must be inline or attachment");
     assert_eq!(taken(&with_policy("min = 5\nmax = 5")).policies["avatar"].size_max, Some(5));
 }

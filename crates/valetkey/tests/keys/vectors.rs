@@ -85,6 +85,6 @@ fn judge(vectors: &Vectors, case: &Case) -> Result<(), Denial> {
         "DELETE" => Action::Delete,
         method => panic!("{method}"),
     };
-    let intent = Intent { action, path: &path, prefix: "", client: vectors.client };
+    let intent = Intent { action, path: &path, prefix: "", declared_type: None, client: vectors.client };
     admit(bounded, &intent).map(drop)
 }

@@ -1,7 +1,7 @@
 //! What a key asks for beyond its signer or a policy, refused when it is signed and not only when it is used.
 
 use ipnet::IpNet;
-use valetkey::{Ceiling, Timestamp};
+use valetkey::{Ceiling, MediaRange, Timestamp};
 
 use super::super::explain::uses_text;
 use super::{Refusal, SignArgs};
@@ -59,11 +59,30 @@ impl Named<'_> {
                 return refuse(format!("address range {range} lies outside that of {owner}, {clients}"));
             }
         }
+        self.check_content(args)?;
         if let (Some(asked), Some(theirs)) = (&args.disposition, &ceiling.disposition)
             && theirs.is_attachment()
             && !asked.is_attachment()
         {
             return refuse(format!("{owner} has downloads saved, not shown: {}", theirs.as_str()));
+        }
+        Ok(())
+    }
+
+    fn check_content(&self, args: &SignArgs) -> Result<(), Refusal> {
+        let Self { owner, ceiling } = self;
+        if let Some(types) = &ceiling.types
+            && let Some(asked) = args.types.iter().find(|asked| !types.iter().any(|range| range.holds(asked)))
+        {
+            let types: Vec<_> = types.iter().map(MediaRange::as_str).collect();
+            let (asked, types) = (asked.as_str(), types.join(", "));
+            return Err(Refusal(format!("type {asked} lies outside what {owner} takes: {types}")));
+        }
+        if let (Some(asked), Some(theirs)) = (args.digest, ceiling.digest)
+            && asked.algorithm == theirs.algorithm
+            && asked != theirs
+        {
+            return Err(Refusal(format!("digest {asked} is not that of {owner}, {theirs}")));
         }
         Ok(())
     }

@@ -220,8 +220,6 @@ fn warnings(args: &SignArgs, ceilings: &[Named<'_>]) -> Vec<String> {
         (Parameter::Files, args.files.is_some()),
         (Parameter::Rate, args.rate.is_some()),
         (Parameter::Parallel, args.parallel.is_some()),
-        (Parameter::Type, !args.types.is_empty()),
-        (Parameter::Digest, args.digest.is_some()),
         (Parameter::Renew, args.renew.is_some()),
     ];
     for (parameter, _) in named.into_iter().filter(|(parameter, set)| *set && !ENFORCED.contains(*parameter))
