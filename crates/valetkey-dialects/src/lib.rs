@@ -10,6 +10,7 @@ extern crate alloc;
 
 mod detect;
 mod head;
+pub mod listing;
 pub mod native;
 mod presented;
 mod query;

@@ -4,6 +4,7 @@ pub(crate) mod body;
 pub(crate) mod condition;
 pub(crate) mod delete;
 pub(crate) mod download;
+pub(crate) mod list;
 pub(crate) mod range;
 pub(crate) mod upload;
 
