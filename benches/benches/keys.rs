@@ -75,7 +75,8 @@ impl Case {
         };
         let bounded = bound(grant, &house, Now::at(NOW)).expect("a grant within its bounds");
         let client = std::net::Ipv4Addr::LOCALHOST.into();
-        admit(bounded, &Intent { action: Action::Read, path, prefix: "", client }).expect("a permit")
+        admit(bounded, &Intent { action: Action::Read, path, prefix: "", declared_type: None, client })
+            .expect("a permit")
     }
 
     fn path(&self) -> ResourcePath {

@@ -11,6 +11,7 @@ extern crate alloc;
 mod detect;
 mod head;
 mod integrity;
+pub mod listing;
 pub mod native;
 mod presented;
 mod query;

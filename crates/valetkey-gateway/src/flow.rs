@@ -25,7 +25,7 @@ use crate::gateway::Gateway;
 use crate::serve::outbox::Outbox;
 use crate::settle::Recorder;
 use crate::transfer::body::Body;
-use crate::transfer::{delete, download, upload};
+use crate::transfer::{delete, download, list, upload};
 use crate::{admit, bound, cors, identify, request, respond, settle};
 
 /// The connection that a request came over.
@@ -106,6 +106,6 @@ async fn run(
             let held = admit::hold(gateway, permit, plan.purpose()).await?;
             settle::delete(held, plan, recorder).await
         }
-        Action::List => Err(Denial::CallNotSupported("listing")),
+        Action::List => list::answer(&snapshot, &permit, parts, &head, recorder).await,
     }
 }

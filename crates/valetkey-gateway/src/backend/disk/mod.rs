@@ -19,9 +19,12 @@ mod capabilities;
 mod contain;
 mod delete;
 mod durable;
+mod entries;
 mod error;
+mod list;
 mod metadata;
 mod names;
+mod nearest;
 mod parents;
 mod publish;
 mod read;
@@ -42,11 +45,13 @@ pub use attributes::Attributes;
 pub use capabilities::Capabilities;
 pub use delete::Removed;
 pub use error::{OpenError, StoreError};
+pub use list::{Listed, ListedEntry, Query};
 pub use metadata::Metadata;
 pub use publish::Publish;
 pub use read::Opened;
 pub use upload::{Finished, Upload};
 
+use entries::LeftOut;
 use names::Name;
 use parents::Announced;
 use temporary::TemporaryFolder;
@@ -69,6 +74,7 @@ pub struct Disk {
     capabilities: Capabilities,
     turns: Turns,
     announced: Announced,
+    left_out: LeftOut,
 }
 
 impl Disk {
@@ -94,6 +100,7 @@ impl Disk {
             capabilities,
             turns: Turns::default(),
             announced: Announced::default(),
+            left_out: LeftOut::default(),
         }))
     }
 
