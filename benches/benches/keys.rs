@@ -1,7 +1,5 @@
 //! What one key costs: decoded and verified, then bounded and admitted.
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
-
 use std::hint::black_box;
 use std::time::Duration;
 
