@@ -7,6 +7,7 @@ mod command;
 mod conditions;
 mod configuration;
 mod disk_full;
+mod docs;
 mod headers;
 mod hostile;
 mod http2;
