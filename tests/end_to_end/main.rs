@@ -6,6 +6,7 @@ mod audit;
 mod command;
 mod conditions;
 mod configuration;
+mod deploy;
 mod disk_full;
 mod docs;
 mod headers;
