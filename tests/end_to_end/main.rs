@@ -13,6 +13,7 @@ mod http2;
 mod keys;
 mod large;
 mod limits;
+mod listing;
 mod scope_and_path;
 mod signers;
 mod size;
