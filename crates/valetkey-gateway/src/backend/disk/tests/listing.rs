@@ -172,7 +172,7 @@ fn what_may_not_be_read_is_left_out() {
     store.plant("closed/b", "x");
     store.plant("secret", "x");
     for name in ["closed", "secret"] {
-        fs::set_permissions(store.path(name), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(store.path(name), fs::Permissions::from_mode(0o000)).unwrap();
     }
     let (names, _) = store.page("", "", "", 1000);
     let expected: &[&str] =
