@@ -17,6 +17,7 @@ mod http2;
 mod keys;
 mod large;
 mod limits;
+mod listing;
 mod narrow;
 mod reload;
 mod scope_and_path;
