@@ -6,6 +6,7 @@ mod audit;
 mod command;
 mod conditions;
 mod configuration;
+mod content;
 mod disk_full;
 mod headers;
 mod hostile;
