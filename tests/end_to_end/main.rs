@@ -7,6 +7,7 @@ mod browser;
 mod command;
 mod conditions;
 mod configuration;
+mod content;
 mod cors;
 mod deploy;
 mod disk_full;

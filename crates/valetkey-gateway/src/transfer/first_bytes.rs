@@ -70,9 +70,22 @@ fn told(bytes: &[u8], declared: &str) -> Option<&'static str> {
     if is_text && is_textual(declared) {
         return markup(bytes, false).or_else(|| printed(bytes));
     }
-    markup(bytes, true).or_else(|| {
-        infer::get(bytes).filter(|kind| !WEAK.contains(&kind.extension())).map(|kind| kind.mime_type())
-    })
+    markup(bytes, true).or_else(|| magic(bytes))
+}
+
+/// What a mark at the beginning tells.
+fn magic(bytes: &[u8]) -> Option<&'static str> {
+    // Some marks are believed only with a header's length behind them. What was cut short is padded, so that
+    // it tells what it began to be.
+    let mut padded = [0; 128];
+    let told = match padded.get_mut(..bytes.len()) {
+        Some(start) if !bytes.is_empty() => {
+            start.copy_from_slice(bytes);
+            infer::get(&padded)
+        }
+        _ => infer::get(bytes),
+    };
+    told.filter(|kind| !WEAK.contains(&kind.extension())).map(|kind| kind.mime_type())
 }
 
 /// Whether content of this type is text that a person could have written.

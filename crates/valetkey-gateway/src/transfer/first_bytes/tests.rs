@@ -40,6 +40,13 @@ fn bytes_tell_their_type_whatever_was_declared() {
 }
 
 #[test]
+fn what_is_cut_short_tells_what_it_began_to_be() {
+    tells(b"\x7fELF", "image/png", Some("application/x-executable"));
+    tells(b"MZ\0", "image/png", Some("application/vnd.microsoft.portable-executable"));
+    tells(b"", "image/png", None);
+}
+
+#[test]
 fn text_tells_nothing_where_text_was_declared() {
     for text in [
         "hello",
