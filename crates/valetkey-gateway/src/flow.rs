@@ -97,14 +97,14 @@ async fn run(
             let plan = upload::plan(&snapshot, &permit, &head).await?;
             let held = admit::hold(gateway, permit, plan.purpose()).await?;
             let received = upload::receive(&held, plan, body, recorder).await?;
-            settle::upload(held, received, recorder).await
+            settle::upload(gateway, held, received, recorder).await
         }
         Action::Delete => {
             let Some(plan) = delete::plan(&snapshot, &permit, &head).await? else {
                 return Ok(recorder.answered(respond::status(StatusCode::NO_CONTENT)));
             };
             let held = admit::hold(gateway, permit, plan.purpose()).await?;
-            settle::delete(held, plan, recorder).await
+            settle::delete(gateway, held, plan, recorder).await
         }
         Action::List => list::answer(&snapshot, &permit, parts, &head, recorder).await,
     }

@@ -144,7 +144,8 @@ pub(crate) fn object(code: StatusCode, metadata: &Metadata, permit: &Permit, now
     insert(&mut answer, header::CONTENT_TYPE, content_type);
     for (name, value) in &attributes.headers {
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
-        if name != header::CACHE_CONTROL {
+        // Whoever writes the file's attribute by hand sets no header of ours.
+        if name == header::CONTENT_LANGUAGE || name.as_str().starts_with("x-amz-meta-") {
             insert(&mut answer, name, value);
         }
     }

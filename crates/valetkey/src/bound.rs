@@ -87,7 +87,8 @@ pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, D
         return Err(Denial::LimitNotSupported(parameter));
     }
     check_window(&grant, house.clock_skew, now)?;
-    let mut lease = house.lease;
+    // A policy may set a lease of its own; of two the shorter counts.
+    let (mut lease, mut said) = (house.lease, false);
     let ceilings = core::iter::once(Some(house.signer)).chain(house.policies.iter().copied());
     for ceiling in ceilings.clone() {
         ceiling.ok_or(Denial::PolicyMissing)?;
@@ -99,7 +100,10 @@ pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, D
     }
     for ceiling in core::iter::once(house.signer).chain(house.policies.iter().copied().flatten()) {
         restrict(&mut grant, ceiling);
-        lease = ceiling.lease.unwrap_or(lease);
+        if let Some(theirs) = ceiling.lease {
+            lease = if said { lease.min(theirs) } else { theirs };
+            said = true;
+        }
     }
     // A ceiling may have a window of its own.
     check_window(&grant, house.clock_skew, now)?;

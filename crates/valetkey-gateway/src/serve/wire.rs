@@ -82,6 +82,10 @@ impl Write for Wire {
                     Ok(rustix::net::sendmsg(stream, &slices[..count], &mut control, flags)?)
                 }))?
             }
+            Next::Mistake => {
+                tracing::error!("a piece of a file lost its file; the connection is closed");
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
             Next::Send { file, offset, bytes } => {
                 let sent = ready!(this.poll_send(cx, |stream| {
                     let mut offset = offset;
