@@ -4,6 +4,7 @@
 //! shared between threads, and nothing on it may wait for the disk.
 
 mod connection;
+pub(crate) mod framing;
 mod listener;
 pub(crate) mod outbox;
 mod start;

@@ -6,6 +6,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::framing::Verdicts;
 use super::outbox::Outbox;
 use super::wire::Wire;
 use crate::flow::{self, Connection};
@@ -22,7 +25,7 @@ use crate::gateway::Gateway;
 const HEAD_MAX: Duration = Duration::from_secs(10);
 
 /// How large a head may be, in bytes, and how many headers it may have.
-const HEAD_BYTES_MAX: usize = 32 << 10;
+pub(super) const HEAD_BYTES_MAX: usize = 32 << 10;
 const HEADERS_MAX: usize = 100;
 
 /// How much of a connection's bytes hyper holds, in each direction.
@@ -85,9 +88,13 @@ async fn serve_http1(
     mut draining: watch::Receiver<bool>,
 ) {
     let outbox = Outbox::default();
-    let wire = Wire::new(stream, outbox.clone());
+    let verdicts = Verdicts::default();
+    let wire = Wire::new(stream, outbox.clone(), verdicts.clone());
     let from = Connection { client: peer.ip(), outbox: Some(outbox) };
-    let service = service_fn(|request| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        if let Err(doubtful) = verdicts.next() {
+            request.extensions_mut().insert(doubtful);
+        }
         let (gateway, from) = (Arc::clone(&gateway), from.clone());
         async move { Ok::<_, Infallible>(flow::answer(&gateway, &from, request).await) }
     });

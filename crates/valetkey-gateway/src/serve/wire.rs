@@ -12,19 +12,20 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
-use tokio::io::{AsyncRead as _, AsyncWrite as _, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use super::framing::{Framing, Verdicts};
 use super::outbox::{Next, Outbox};
 use crate::transfer::body::{DRAIN_BYTES_MAX, DRAIN_MAX};
 
 /// How long a client may take nothing of an answer.
-const STALL_MAX: Duration = Duration::from_secs(30);
+pub(super) const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// A plain TCP connection under hyper's HTTP/1.1.
 pub(crate) struct Wire {
-    stream: TokioIo<TcpStream>,
+    stream: TokioIo<Followed>,
     outbox: Outbox,
     /// Runs while the socket takes nothing.
     stall: Option<Pin<Box<Sleep>>>,
@@ -37,8 +38,10 @@ struct Linger {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream, outbox: Outbox) -> Self {
-        Self { stream: TokioIo::new(stream), outbox, stall: None, linger: None }
+    /// A connection that sends the pieces of `outbox`, and gives `verdicts` on the requests that it reads.
+    pub(crate) fn new(stream: TcpStream, outbox: Outbox, verdicts: Verdicts) -> Self {
+        let followed = Followed { stream, framing: Framing::new(verdicts) };
+        Self { stream: TokioIo::new(followed), outbox, stall: None, linger: None }
     }
 
     /// Runs `send` whenever the socket is writable, until it took something or stalled for too long.
@@ -47,7 +50,7 @@ impl Wire {
         cx: &mut Context<'_>,
         mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let stream = self.stream.inner();
+        let stream = &self.stream.inner().stream;
         while stream.poll_write_ready(cx)?.is_ready() {
             match stream.try_io(Interest::WRITABLE, || send(stream)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -110,7 +113,7 @@ impl Write for Wire {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.linger.is_none() {
-            ready!(Pin::new(this.stream.inner_mut()).poll_shutdown(cx))?;
+            ready!(Pin::new(&mut this.stream.inner_mut().stream).poll_shutdown(cx))?;
         }
         let linger = this.linger.get_or_insert_with(|| Linger {
             until: Box::pin(tokio::time::sleep(DRAIN_MAX)),
@@ -119,7 +122,7 @@ impl Write for Wire {
         let mut scratch = [0; 16 << 10];
         while linger.bytes_left > 0 && linger.until.as_mut().poll(cx).is_pending() {
             let mut dropped = ReadBuf::new(&mut scratch);
-            match ready!(Pin::new(this.stream.inner_mut()).poll_read(cx, &mut dropped)) {
+            match ready!(Pin::new(&mut this.stream.inner_mut().stream).poll_read(cx, &mut dropped)) {
                 Ok(()) if !dropped.filled().is_empty() => {
                     linger.bytes_left = linger.bytes_left.saturating_sub(dropped.filled().len());
                 }
@@ -137,6 +140,22 @@ impl Read for Wire {
         into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_read(cx, into)
+    }
+}
+
+/// A stream whose bytes are followed as they are read.
+struct Followed {
+    stream: TcpStream,
+    framing: Framing,
+}
+
+impl AsyncRead for Followed {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = into.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, into))?;
+        this.framing.follow(&into.filled()[before..]);
+        Poll::Ready(Ok(()))
     }
 }
 
