@@ -9,6 +9,7 @@ mod configuration;
 mod disk_full;
 mod headers;
 mod hostile;
+mod hostile_http2;
 mod http2;
 mod keys;
 mod large;

@@ -8,6 +8,7 @@ pub(crate) mod framing;
 mod listener;
 pub(crate) mod outbox;
 mod start;
+mod streams;
 pub(crate) mod wire;
 
 use std::net::SocketAddr;

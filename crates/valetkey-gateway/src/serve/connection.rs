@@ -13,11 +13,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::framing::Verdicts;
 use super::outbox::Outbox;
-use super::wire::Wire;
+use super::streams::{Offered, Streams};
+use super::wire::{STALL_MAX, Wire};
 use crate::flow::{self, Connection};
 use crate::gateway::Gateway;
 
@@ -126,12 +127,13 @@ async fn serve_http2(
     mut draining: watch::Receiver<bool>,
 ) {
     let from = Connection { client: peer.ip(), outbox: None };
+    let streams = Streams::new();
     let service = service_fn(|request| {
         let (gateway, from) = (Arc::clone(&gateway), from.clone());
-        async move { Ok::<_, Infallible>(flow::answer(&gateway, &from, request).await) }
+        async move { Ok::<_, Infallible>(flow::answer(&gateway, &from, request).await.map(Offered::new)) }
     });
     let mut served = pin!(
-        http2::Builder::new(OnThisThread)
+        http2::Builder::new(streams.clone())
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -148,20 +150,13 @@ async fn serve_http2(
             served.as_mut().graceful_shutdown();
             served.await
         }
+        () = streams.idle() => {
+            served.as_mut().graceful_shutdown();
+            // What is left unsent by now will not be taken.
+            timeout(STALL_MAX, served).await.unwrap_or(Ok(()))
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
-    }
-}
-
-/// Runs the streams of an HTTP/2 connection on the thread that accepted it.
-#[derive(Clone, Copy)]
-struct OnThisThread;
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for OnThisThread {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
     }
 }
