@@ -107,6 +107,10 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
         Ok(id) => Ok(Held { permit, hold: Hold::of(gateway, id) }),
         Err(LedgerError::Exhausted { .. }) => Err(Denial::UsesExhausted),
         Err(LedgerError::Forgotten { .. }) => Err(Denial::Expired(permit.end)),
+        Err(LedgerError::NotAccepted(distrust)) => {
+            tracing::error!(%distrust, "a key with limits is refused: see valetkey check --help on --accept");
+            Err(Denial::LedgerDistrusted)
+        }
         Err(error) => {
             tracing::error!(%error, "the ledger cannot hold a use");
             Err(Denial::LedgerUnavailable)

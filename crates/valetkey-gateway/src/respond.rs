@@ -81,7 +81,7 @@ pub(crate) fn refusal(denial: &Denial, request_id: &str, parts: &Parts, rest: In
     insert(&mut answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     match denial {
         Denial::NoKey => insert(&mut answer, header::WWW_AUTHENTICATE, "Valetkey"),
-        Denial::BackendUnavailable | Denial::LedgerUnavailable => {
+        Denial::BackendUnavailable | Denial::LedgerUnavailable | Denial::LedgerDistrusted => {
             insert(&mut answer, header::RETRY_AFTER, "5");
         }
         _ => {}

@@ -168,10 +168,10 @@ fn look(url: &str, settings: Option<&Settings>, now: Timestamp, report: &mut Rep
 
 /// All sets of address ranges in which the client must lie.
 fn clients(key: &Key, signer: Option<&Signer>, settings: &Settings) -> Vec<String> {
-    let own = key.levels().iter().filter_map(|level| level.claims.clients.as_ref());
+    let own = key.claims().filter_map(|claims| claims.clients.as_ref());
     let named = [
         signer.and_then(|signer| signer.policy.as_ref()),
-        key.levels().first().and_then(|base| base.claims.policy.as_ref()),
+        key.claims().next().and_then(|base| base.policy.as_ref()),
     ];
     let policies = named.into_iter().flatten().filter_map(|name| settings.policies.get(name));
     let ceilings = signer.map(|signer| &signer.ceiling).into_iter().chain(policies);

@@ -106,6 +106,8 @@ async fn serve_http1(
             .max_header_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
+            // A client that has sent all that it will send still reads its answer.
+            .half_close(true)
             .serve_connection(wire, service)
     );
     let ended = tokio::select! {

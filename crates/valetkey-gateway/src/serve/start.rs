@@ -22,6 +22,9 @@ use crate::settings::{self, Settings};
 /// How many threads of each worker may wait for the disk at once.
 const BLOCKING_THREADS_MAX: usize = 64;
 
+/// From how far behind the highest time seen the ledger distrusts the clock, in seconds.
+const CLOCK_BEHIND_MAX_SECS: u64 = 300;
+
 /// Why a gateway cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -93,6 +96,13 @@ pub(super) async fn gateway(settings: Settings) -> Result<Gateway, StartError> {
         tracing::error!(
             "the ledger is new while the audit log is not: keys with limits are refused until an operator \
              accepts it with: valetkey check --accept-new-ledger"
+        );
+    }
+    if status.time_mark.0 > seconds(clock::now()).0.saturating_add(CLOCK_BEHIND_MAX_SECS) {
+        tracing::error!(
+            mark = %timestamp(status.time_mark),
+            "the clock lies behind the highest time seen: keys with limits are refused until an operator accepts \
+             it with: valetkey check --accept-clock"
         );
     }
     let mark = ledger.observe(seconds(clock::now())).await?;

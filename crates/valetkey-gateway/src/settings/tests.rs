@@ -471,7 +471,7 @@ fn nothing_private_lies_where_it_could_be_downloaded() {
     taken("[backends.local]\nroot = \".\"\n[buckets.files]\nbackend = \"local\"\nprefix = \"objects/\"\n");
 }
 
-fn key_of(settings: &Settings, policy: Option<&str>) -> key::Key {
+fn grant_of(settings: &Settings, policy: Option<&str>) -> Grant {
     let path = ResourcePath::from_text("/files/a").unwrap();
     let claims = valetkey::Claims {
         policy: policy.map(str::to_owned),
@@ -479,7 +479,7 @@ fn key_of(settings: &Settings, policy: Option<&str>) -> key::Key {
     };
     let secrets = &settings.signers["web"].secrets;
     let query = mint("web", &path, &claims, &secrets.current).unwrap();
-    key::decode(&query, Some(&path)).unwrap().unwrap().verify(Some(secrets)).unwrap()
+    key::decode(&query, Some(&path)).unwrap().unwrap().verify(Some(secrets)).unwrap().into()
 }
 
 #[test]
@@ -490,7 +490,7 @@ fn the_house_bounds_by_the_signer_its_policy_and_the_keys() {
     ));
     let now = valetkey::Now::at(Timestamp::from_unix(500));
     let allowed = |policy| {
-        let grant = Grant::from(key_of(&settings, policy));
+        let grant = grant_of(&settings, policy);
         let house = settings.house(&grant);
         bound(grant, &house, now).map(|bounded| bounded.grant().allow().to_string())
     };
