@@ -14,6 +14,7 @@ mod http2;
 mod keys;
 mod large;
 mod limits;
+mod reload;
 mod scope_and_path;
 mod signers;
 mod size;

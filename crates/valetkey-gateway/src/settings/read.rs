@@ -131,10 +131,15 @@ fn policies<'a>(
 
 /// Faults a name that no key could say.
 fn check_name(kind: &str, name: &str, at: Position, findings: &mut Findings) {
-    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if !(1..=32).contains(&name.len()) || !name.bytes().all(sound) {
+    if !is_name(name) {
         findings.fault(at, format!("{kind} {name:?}: a name has 1 to 32 of a-z 0-9 -"));
     }
+}
+
+/// Whether a signer or a policy may be called so.
+pub(crate) fn is_name(name: &str) -> bool {
+    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=32).contains(&name.len()) && name.bytes().all(sound)
 }
 
 /// The roots of the disk backends.
@@ -309,6 +314,7 @@ impl Reader<'_> {
             (Some(path), None) => {
                 let what = format!("the secret of [{}]", section.heading());
                 self.keep_private(path.value.clone(), what, path.at);
+                findings.read_from(&path.value);
                 (secret::from_file(&path.value), path.at)
             }
             (None, Some(name)) => (secret::from_environment(name.value, environment), name.at),

@@ -131,6 +131,15 @@ impl Disk {
         Ok(Folder { disk: Arc::clone(self), descriptor: Arc::new(place), prefix: Arc::from(prefix) })
     }
 
+    /// Whether `root` is the folder that was opened, and not another one that stands in its place by now.
+    pub fn is_at(&self, root: &Path) -> bool {
+        let opened = self.root.try_clone().and_then(|opened| File::from(opened).metadata());
+        match (opened, fs::metadata(root)) {
+            (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+            _ => false,
+        }
+    }
+
     /// What this root's file system and the kernel offer, as found when it was opened.
     pub fn capabilities(&self) -> Capabilities {
         self.capabilities
