@@ -37,6 +37,8 @@ pub struct Ceiling {
     pub limits: Limits,
     /// From which addresses.
     pub clients: Option<ClientRanges>,
+    /// Whether keys open over TLS only.
+    pub require_tls: bool,
     /// How a download presents itself.
     pub disposition: Option<Disposition>,
     /// How long a download's lease lasts after its last request.
@@ -125,6 +127,7 @@ fn restrict(grant: &mut Grant, ceiling: &Ceiling) {
         .size
         .intersect(SizeRange { min_bytes: ceiling.size_min.unwrap_or(0), max_bytes: ceiling.size_max });
     grant.clients.extend(ceiling.clients.clone());
+    grant.require_tls |= ceiling.require_tls;
     // The house's limits are charged at the base, so that no narrowing renews them.
     let base = grant.levels.first_mut().expect("a grant has a level");
     base.limits = base.limits.stricter(ceiling.limits);

@@ -49,6 +49,8 @@ pub struct Grant {
     pub(crate) size: SizeRange,
     /// All must contain the client.
     pub(crate) clients: Vec<ClientRanges>,
+    /// No key says it; the house may.
+    pub(crate) require_tls: bool,
     pub(crate) disposition: Option<Disposition>,
     pub(crate) policy: Option<String>,
     pub(crate) subject: Option<String>,
@@ -210,6 +212,7 @@ impl From<Key<'_>> for Grant {
             end: base.end.expect("a decoded key has an end"),
             issued: base.issued,
             clients: base.clients.map_or_else(Vec::new, |clients| vec![clients]),
+            require_tls: false,
             disposition: base.disposition,
             policy: base.policy,
             subject: base.subject,

@@ -1,7 +1,6 @@
 //! What a request wants.
 
-use core::net::IpAddr;
-
+use crate::client::Client;
 use crate::name::ResourcePath;
 use crate::verb::Verb;
 
@@ -56,6 +55,6 @@ pub struct Intent<'a> {
     pub path: &'a ResourcePath,
     /// Beneath which text below the bucket a listing asks, for [`Action::List`].
     pub prefix: &'a str,
-    /// The client's address.
-    pub client: IpAddr,
+    /// Who asks.
+    pub client: Client,
 }

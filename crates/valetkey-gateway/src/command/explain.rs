@@ -26,6 +26,8 @@ pub(super) struct CeilingView {
     uses: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ip: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    require_tls: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     disposition: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +53,7 @@ impl CeilingView {
                 .clients
                 .as_ref()
                 .map(|clients| clients.to_string().split(',').map(str::to_owned).collect()),
+            require_tls: ceiling.require_tls,
             disposition: ceiling.disposition.as_ref().map(|disposition| disposition.as_str().to_owned()),
             lease: ceiling.lease.map(span),
         }
@@ -75,6 +78,7 @@ impl CeilingView {
             self.min.map(|bytes| format!("an upload has at least {}", Size(bytes))),
             self.uses.map(|uses| format!("a key has at most {}", uses_text(uses))),
             self.ip.as_ref().map(|ranges| format!("for clients from {}", list(ranges))),
+            self.require_tls.then(|| "opens over TLS only".to_owned()),
             self.disposition.as_ref().map(|text| format!("a download is {text}")),
             self.lease.as_ref().map(|span| format!("a download may pause for {span}")),
         ]

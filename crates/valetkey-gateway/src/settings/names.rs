@@ -24,9 +24,22 @@ pub(super) const DOCUMENT: Table = Table {
 
 pub(super) const SERVER: Table = Table {
     heading: "server",
-    enforced: &["listen", "public_url", "clock_skew", "lease", "workers", "connections_max"],
-    later: &["trusted_proxies", "virtual_hosts", "tls"],
+    enforced: &[
+        "listen",
+        "public_url",
+        "clock_skew",
+        "lease",
+        "workers",
+        "connections_max",
+        "trusted_proxies",
+        "proxy_protocol",
+        "tls",
+    ],
+    later: &["virtual_hosts"],
 };
+
+pub(super) const TLS: Table =
+    Table { heading: "server.tls", enforced: &["certificate", "private_key"], later: &[] };
 
 /// Accepted, and warned of: it bounds nothing.
 pub(super) const ADMIN: Table =
@@ -60,6 +73,7 @@ pub(super) const SIGNER: Table = Table {
         "min",
         "uses",
         "ip",
+        "require_tls",
         "disposition",
     ],
     later: LIMITS_LATER,
@@ -77,6 +91,7 @@ pub(super) const POLICY: Table = Table {
         "min",
         "uses",
         "ip",
+        "require_tls",
         "disposition",
         "lease",
     ],
@@ -95,13 +110,12 @@ const LIMITS_LATER: &[&str] = &[
     "max_renew",
     "total",
     "per_subject",
-    "require_tls",
 ];
 
 /// Every table, in the order of the reference page.
 #[cfg(test)]
-pub(super) const TABLES: [&Table; 8] =
-    [&SERVER, &ADMIN, &LEDGER, &AUDIT, &BACKEND, &BUCKET, &SIGNER, &POLICY];
+pub(super) const TABLES: [&Table; 9] =
+    [&SERVER, &TLS, &ADMIN, &LEDGER, &AUDIT, &BACKEND, &BUCKET, &SIGNER, &POLICY];
 
 /// The names among `known` that `name` was probably meant to be, nearest first; all of them where none is
 /// near.

@@ -53,7 +53,11 @@ impl<'a> Section<'a> {
         let placed = self.find(name);
         let at = placed.map_or(self.at, |placed| placed.at);
         let entries = placed.and_then(|placed| self.as_table(name, placed, findings));
-        Section { heading: name.to_owned(), names, at, entries, asked: Vec::new() }
+        let heading = match self.heading.as_str() {
+            "" => name.to_owned(),
+            outer => format!("{outer}.{name}"),
+        };
+        Section { heading, names, at, entries, asked: Vec::new() }
     }
 
     /// The tables within the table `name`, by the names that the operator gave them.
@@ -135,6 +139,16 @@ impl<'a> Section<'a> {
             findings.fault(placed.at, format!("{name} {text:?} must be {rule}"));
         }
         Some(placed.with(value?))
+    }
+
+    /// Yes or no; where it was left out, no.
+    pub(super) fn flag(&mut self, name: &'static str, findings: &mut Findings) -> Placed<bool> {
+        let Some(placed) = self.find(name) else { return Placed { value: false, at: self.at } };
+        let flag = placed.value.as_bool();
+        if flag.is_none() {
+            findings.fault(placed.at, format!("{name} must be true or false, without quotes"));
+        }
+        placed.with(flag.unwrap_or(false))
     }
 
     /// A whole number in `range`.
