@@ -32,6 +32,15 @@ pub struct Builder {
     rest: String,
     env: Vec<(String, String)>,
     store: Option<PathBuf>,
+    front: Front,
+}
+
+/// What a client must do before it can ask anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Front {
+    Nothing,
+    Tls,
+    ProxyHeader,
 }
 
 impl Default for Builder {
@@ -48,6 +57,7 @@ impl Default for Builder {
             rest: String::new(),
             env: Vec::new(),
             store: None,
+            front: Front::Nothing,
         }
     }
 }
@@ -85,6 +95,18 @@ impl Builder {
         self
     }
 
+    /// Has it speak TLS, with a certificate of its own for 127.0.0.1: [`Gateway::certificate_path`].
+    pub fn tls(mut self) -> Self {
+        self.front = Front::Tls;
+        self.toml("[server.tls]\ncertificate = \"cert.pem\"\nprivate_key = \"key.pem\"")
+    }
+
+    /// Has it take connections that begin with a proxy's header, from this machine.
+    pub fn proxy_protocol(mut self) -> Self {
+        self.front = Front::ProxyHeader;
+        self.server("trusted_proxies = [\"127.0.0.0/8\"]\nproxy_protocol = true")
+    }
+
     /// Keeps the objects in this folder instead of the gateway's own.
     pub fn store(mut self, folder: &Path) -> Self {
         self.store = Some(folder.to_owned());
@@ -118,8 +140,11 @@ impl Builder {
         for (name, secret, _) in &self.signers {
             write_secret(&signers.join(format!("{name}.secret")), secret)?;
         }
+        if self.front == Front::Tls {
+            write_certificate(&home.path().join("cert.pem"), &home.path().join("key.pem"))?;
+        }
         fs::write(home.path().join("valetkey.toml"), self.configuration(address, &store))?;
-        Ok(Gateway { home, address, store, env: self.env, child: None })
+        Ok(Gateway { home, address, store, env: self.env, front: self.front, child: None })
     }
 
     fn configuration(&self, address: SocketAddr, store: &Path) -> String {
@@ -149,6 +174,7 @@ pub struct Gateway {
     address: SocketAddr,
     store: PathBuf,
     env: Vec<(String, String)>,
+    front: Front,
     child: Option<Child>,
 }
 
@@ -272,7 +298,22 @@ impl Gateway {
     /// # Errors
     /// If it does not answer.
     pub fn health(&self) -> Result<u16> {
-        Ok(http::send(self.address, &Request::get("/-/health"))?.status)
+        let request = Request::get("/-/health").header("Connection", "close");
+        match self.front {
+            Front::Nothing => Ok(http::send(self.address, &Request::get("/-/health"))?.status),
+            Front::ProxyHeader => {
+                let mut connection = Connection::open(self.address)?;
+                connection.send(b"PROXY UNKNOWN\r\n")?;
+                Ok(connection.exchange(&request)?.status)
+            }
+            Front::Tls => {
+                let curl = Command::new("curl")
+                    .args(["--silent", "--insecure", "--max-time", "10", "--write-out", "%{http_code}"])
+                    .args(["--output", "/dev/null", &format!("https://{}/-/health", self.address)])
+                    .output()?;
+                Ok(String::from_utf8(curl.stdout)?.parse()?)
+            }
+        }
     }
 
     /// Puts a file where the object of this path (`/files/a.txt`) lies, as an operator would.
@@ -307,6 +348,11 @@ impl Gateway {
     /// Its configuration file.
     pub fn config_path(&self) -> PathBuf {
         self.home.path().join("valetkey.toml")
+    }
+
+    /// The certificate that it proves itself by, if it speaks TLS.
+    pub fn certificate_path(&self) -> PathBuf {
+        self.home.path().join("cert.pem")
     }
 
     /// Its audit log.
@@ -369,6 +415,22 @@ impl Drop for Gateway {
 pub fn write_secret(path: &Path, secret: &str) -> Result<()> {
     let mut file: File = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
     Ok(writeln!(file, "{secret}")?)
+}
+
+/// Makes a certificate for 127.0.0.1 and localhost, signed by itself, and its key.
+///
+/// # Errors
+/// If openssl does not make it.
+pub fn write_certificate(certificate: &Path, key: &Path) -> Result<()> {
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
+        .args(["-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"])
+        .args([Path::new("-out"), certificate, Path::new("-keyout"), key])
+        .output()
+        .context("run openssl")?;
+    ensure!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
+    Ok(fs::set_permissions(key, Permissions::from_mode(0o600))?)
 }
 
 /// A port below the range from which the kernel takes those of clients, so that none of them sits on it at a restart.

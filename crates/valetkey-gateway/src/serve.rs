@@ -3,11 +3,17 @@
 //! Each core has a single-threaded runtime with its own listener, so that what a connection owns need not be
 //! shared between threads, and nothing on it may wait for the disk.
 
+mod arrival;
 mod connection;
+pub(crate) mod forwarded;
+pub(crate) mod framing;
 mod listener;
 pub(crate) mod outbox;
+mod proxy_protocol;
 mod reload;
 mod start;
+mod stream;
+mod streams;
 pub(crate) mod wire;
 
 use std::net::SocketAddr;

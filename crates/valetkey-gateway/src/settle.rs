@@ -252,10 +252,10 @@ struct Record {
 }
 
 impl Recorder {
-    pub(crate) fn begin(gateway: &Gateway, client: IpAddr, request_id: &str) -> Self {
+    pub(crate) fn begin(gateway: &Gateway, client: Option<IpAddr>, request_id: &str) -> Self {
         let receipt = Receipt {
             request_id: Some(request_id.to_owned()),
-            client: Some(client.to_canonical()),
+            client: client.map(|client| client.to_canonical()),
             ..Receipt::at(gateway.clock.now().clock)
         };
         Self(Rc::new(Record {

@@ -42,6 +42,8 @@ pub struct Ceiling {
     pub types: Option<Vec<MediaRange>>,
     /// What an upload must hash to.
     pub digest: Option<Digest>,
+    /// Whether keys open over TLS only.
+    pub require_tls: bool,
     /// How a download presents itself.
     pub disposition: Option<Disposition>,
     /// How long a download's lease lasts after its last request.
@@ -136,6 +138,7 @@ fn restrict(grant: &mut Grant, ceiling: &Ceiling) {
     grant.clients.extend(ceiling.clients.clone());
     grant.types.restrict(ceiling.types.clone());
     grant.digests.extend(ceiling.digest);
+    grant.require_tls |= ceiling.require_tls;
     // The house's limits are charged at the base, so that no narrowing renews them.
     let base = grant.levels.first_mut().expect("a grant has a level");
     base.limits = base.limits.stricter(ceiling.limits);

@@ -107,6 +107,9 @@ struct SettingsView {
     lease: String,
     workers: Option<usize>,
     connections_max: usize,
+    tls: bool,
+    trusted_proxies: Option<String>,
+    proxy_protocol: bool,
     ledger: LedgerView,
     audit: AuditView,
     buckets: BTreeMap<String, BucketView>,
@@ -177,6 +180,9 @@ impl SettingsView {
             lease: Span(server.lease).to_string(),
             workers: server.workers.map(std::num::NonZeroUsize::get),
             connections_max: server.connections_max.get(),
+            tls: server.tls.is_some(),
+            trusted_proxies: Some(server.trusted_proxies.to_string()).filter(|ranges| !ranges.is_empty()),
+            proxy_protocol: server.proxy_protocol,
             ledger: match &settings.ledger {
                 Ledger::Sqlite { path } => {
                     LedgerView { engine: "sqlite", path: Some(path.display().to_string()) }
@@ -201,6 +207,12 @@ impl SettingsView {
     fn explain(&self, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "{} is sound", self.config)?;
         writeln!(out, "listens on {}, and signs URLs that begin with {}", self.listen, self.public_url)?;
+        writeln!(out, "speaks {}", if self.tls { "TLS" } else { "plain HTTP" })?;
+        if let Some(ranges) = &self.trusted_proxies {
+            let header =
+                if self.proxy_protocol { ", and a proxy's header before each connection" } else { "" };
+            writeln!(out, "takes the word of proxies at {ranges} on who its clients are{header}")?;
+        }
         writeln!(out, "an application's clock may be {} ahead", self.clock_skew)?;
         writeln!(out, "a download may pause for {} and still be one use", self.lease)?;
         let workers = self.workers.map_or("as many threads as cores".to_owned(), |n| format!("{n} threads"));

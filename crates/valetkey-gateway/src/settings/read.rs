@@ -22,7 +22,7 @@ pub(super) fn read(
     let mut reader = Reader { folder: file.parent().unwrap_or(Path::new("/")), private: Vec::new() };
     reader.keep_private(file.to_owned(), "the configuration", Position(0));
 
-    let server = server::read(document.table("server", &names::SERVER, findings), findings);
+    let server = server::read(document.table("server", &names::SERVER, findings), &mut reader, findings);
     server::read_admin(document.table("admin", &names::ADMIN, findings), findings);
     let ledger = reader.ledger(document.table("ledger", &names::LEDGER, findings), findings);
     let audit = reader.audit(document.table("audit", &names::AUDIT, findings), findings);
@@ -147,7 +147,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 type Backends<'a> = BTreeMap<&'a str, Placed<PathBuf>>;
 
 /// What reading needs to know of the file's surroundings.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     /// The folder that relative paths start from.
     folder: &'a Path,
     /// Files that no bucket may hold, what each is, and where it is named.
@@ -155,12 +155,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn keep_private(&mut self, path: PathBuf, what: impl Into<String>, at: Position) {
+    pub(super) fn keep_private(&mut self, path: PathBuf, what: impl Into<String>, at: Position) {
         self.private.push((path, what.into(), at));
     }
 
     /// A path from the folder of the configuration file.
-    fn path(
+    pub(super) fn path(
         &self,
         section: &mut Section<'_>,
         name: &'static str,
