@@ -3,6 +3,7 @@
 
 mod answers;
 mod audit;
+mod audit_files;
 mod command;
 mod conditions;
 mod configuration;
@@ -12,6 +13,7 @@ mod hostile;
 mod http2;
 mod keys;
 mod large;
+mod leaks;
 mod limits;
 mod scope_and_path;
 mod signers;

@@ -32,6 +32,8 @@ pub struct Builder {
     rest: String,
     env: Vec<(String, String)>,
     store: Option<PathBuf>,
+    audit: PathBuf,
+    audit_lines: String,
 }
 
 impl Default for Builder {
@@ -48,6 +50,8 @@ impl Default for Builder {
             rest: String::new(),
             env: Vec::new(),
             store: None,
+            audit: "valetkey-data/audit.jsonl".into(),
+            audit_lines: String::new(),
         }
     }
 }
@@ -91,6 +95,19 @@ impl Builder {
         self
     }
 
+    /// Keeps the audit log here instead of beside the ledger.
+    pub fn audit(mut self, path: &Path) -> Self {
+        self.audit = path.to_owned();
+        self
+    }
+
+    /// Adds lines to `[audit]`.
+    pub fn audit_lines(mut self, lines: &str) -> Self {
+        self.audit_lines.push_str(lines);
+        self.audit_lines.push('\n');
+        self
+    }
+
     /// Writes the configuration and starts the process.
     ///
     /// # Panics
@@ -119,16 +136,19 @@ impl Builder {
             write_secret(&signers.join(format!("{name}.secret")), secret)?;
         }
         fs::write(home.path().join("valetkey.toml"), self.configuration(address, &store))?;
-        Ok(Gateway { home, address, store, env: self.env, child: None })
+        let audit = home.path().join(&self.audit);
+        Ok(Gateway { home, address, store, audit, env: self.env, child: None })
     }
 
     fn configuration(&self, address: SocketAddr, store: &Path) -> String {
         let mut text = format!(
             "[server]\nlisten = \"{address}\"\npublic_url = \"http://{address}\"\n{}\n\
              [ledger]\nengine = \"sqlite\"\npath = \"valetkey-data/ledger.db\"\n\n\
-             [audit]\npath = \"valetkey-data/audit.jsonl\"\n\n\
+             [audit]\npath = \"{}\"\n{}\n\
              [backends.local]\nkind = \"disk\"\nroot = \"{}\"\n\n",
             self.server,
+            self.audit.display(),
+            self.audit_lines,
             store.display()
         );
         for (name, lines) in &self.buckets {
@@ -148,6 +168,7 @@ pub struct Gateway {
     home: TempDir,
     address: SocketAddr,
     store: PathBuf,
+    audit: PathBuf,
     env: Vec<(String, String)>,
     child: Option<Child>,
 }
@@ -311,7 +332,7 @@ impl Gateway {
 
     /// Its audit log.
     pub fn audit_path(&self) -> PathBuf {
-        self.home.path().join("valetkey-data/audit.jsonl")
+        self.audit.clone()
     }
 
     /// Its listening address.

@@ -1,5 +1,7 @@
 //! Make it true, and tell who must know.
 
+mod witness;
+
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -9,7 +11,7 @@ use std::time::Instant;
 use http::header;
 use http::{Response, StatusCode};
 use valetkey::{Action, Bearer, Denial, ResourcePath};
-use valetkey_ledger::{HoldId, Ledger, Settlement};
+use valetkey_ledger::{HoldId, Ledger, Purpose, Settlement};
 
 use crate::admit::{Held, seconds};
 use crate::backend::disk::{Metadata, Publish, Removed, StoreError};
@@ -20,6 +22,8 @@ use crate::respond;
 use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
 use crate::transfer::{blocking, delete, upload};
+
+pub(crate) use witness::Witness;
 
 /// A reservation in the ledger, which ends exactly once: settled, or released when it is dropped.
 pub(crate) struct Hold {
@@ -58,6 +62,25 @@ impl Hold {
     /// Spends what is held. The ledger makes it durable by itself: until then the hold counts as spent.
     fn settle(mut self, bytes: u64) {
         self.end(Settlement::Done { bytes });
+    }
+
+    /// Leaves what is held as it is, marked: the next start looks whether it was recorded, and spends it. Until
+    /// then it counts as spent.
+    fn leave(mut self) {
+        self.id = None;
+    }
+
+    /// Spends what is held, once its change is recorded. In this order a crash between the two leaves a mark
+    /// by which the next start finds what is missing.
+    ///
+    /// # Errors
+    /// [`Denial::ChangeUnrecorded`].
+    fn settle_recorded(self, bytes: u64, recorded: Result<(), Denial>) -> Result<(), Denial> {
+        match recorded {
+            Ok(()) => self.settle(bytes),
+            Err(_) => self.leave(),
+        }
+        recorded
     }
 
     fn end(&mut self, settlement: Settlement) {
@@ -102,8 +125,7 @@ pub(crate) async fn upload(
             }
             published => published.map_err(|error| upload::refused(error, &held.permit))?,
         };
-        held.hold.settle(size_bytes);
-        recorder.uploaded(&digest).await?;
+        held.hold.settle_recorded(size_bytes, recorder.uploaded(&digest).await)?;
         let mut answer = respond::status(StatusCode::OK);
         respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", metadata.etag));
         Ok(answer)
@@ -126,15 +148,17 @@ pub(crate) async fn delete(
         let removed =
             blocking(move || plan.folder.delete(&plan.name, &|there| still_holds(&plan.conditions, there)));
         match removed.await? {
-            Ok(Removed::Yes) => held.hold.settle(0),
-            Ok(Removed::NothingThere) => drop(held.hold),
+            Ok(Removed::Yes) => held.hold.settle_recorded(0, recorder.deleted().await)?,
+            Ok(Removed::NothingThere) => {
+                drop(held.hold);
+                recorder.deleted().await?;
+            }
             Err(StoreError::Unsettled { attempt, source }) => {
                 held.hold.settle(0);
                 return Err(unconfirmed(attempt, &source));
             }
             Err(error) => return Err(upload::refused(error, &held.permit)),
         }
-        recorder.deleted().await?;
         Ok(respond::status(StatusCode::NO_CONTENT))
     })
     .await
@@ -225,6 +249,16 @@ impl Recorder {
             receipt.bucket = Some(path.bucket().to_owned());
             receipt.object = Some(path.name().to_owned());
         });
+    }
+
+    /// Puts what is known of the request beside the object's name, for the ledger to keep while it is under way.
+    pub(crate) fn witness(&self, purpose: Purpose) -> Purpose {
+        let words = |path| Witness { path, receipt: self.0.receipt.borrow().clone() }.into_words();
+        match purpose {
+            Purpose::Upload { object } => Purpose::Upload { object: words(object) },
+            Purpose::Delete { object } => Purpose::Delete { object: words(object) },
+            download @ Purpose::Download(_) => download,
+        }
     }
 
     /// Notes how much of an upload came in so far.

@@ -16,8 +16,8 @@ use crate::hold::LeaseRequest;
 use crate::lease::{Ended, LeaseKey, Leases, Opening};
 use crate::store::{Charged, Fault, Header, HoldRow, HoldState, MeterRow, Standing, Store};
 use crate::{
-    Action, AuditHead, Charge, Distrust, HoldId, HoldRequest, LedgerError, Meter, Purpose, Settlement, Status,
-    UnixSeconds, Unresolved,
+    Action, AuditHead, Charge, Distrust, HoldId, HoldRequest, LedgerError, Meter, Purpose, Settlement,
+    Status, UnixSeconds, Unresolved,
 };
 
 /// How far the clock may lie behind the highest time seen, inclusive.

@@ -3,6 +3,7 @@
 //! A command's answer goes to standard output, alone; everything said about it goes to standard error. The
 //! time, the streams and whatever reaches into a running gateway come in as arguments.
 
+pub mod audit;
 pub mod check;
 mod explain;
 pub mod inspect;
@@ -16,6 +17,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use valetkey::Timestamp;
 
+use self::audit::AuditArgs;
 use self::check::{Acceptance, CheckArgs};
 use self::inspect::InspectArgs;
 use self::serve::Prepared;
@@ -57,6 +59,8 @@ pub enum Command {
     Sign(Box<SignArgs>),
     /// Say what a key permits, and whether it is valid now
     Inspect(InspectArgs),
+    /// Check the audit log, or print its newest records
+    Audit(AuditArgs),
 }
 
 /// The streams of the process.
@@ -100,6 +104,7 @@ where
         Command::Check(args) => check::run(&options, &args, streams, gateway.accept),
         Command::Sign(args) => sign::run(&options, &args, now, streams),
         Command::Inspect(args) => inspect::run(&options, &args, now, streams),
+        Command::Audit(args) => audit::run(&options, &args, streams),
     };
     verdict.unwrap_or_else(|error| {
         // Faults of the configuration are whole lines of their own, for editors to jump to.

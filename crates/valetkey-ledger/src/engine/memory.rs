@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::{
-    Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement, Status, UnixSeconds,
-    Unresolved,
+    Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement, Status,
+    UnixSeconds, Unresolved,
 };
 pub(crate) use store::MemoryStore;
 

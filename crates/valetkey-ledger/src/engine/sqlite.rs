@@ -30,8 +30,8 @@ use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::store::{Standing, Store};
 use crate::{
-    Acceptance, Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement, Status,
-    UnixSeconds, Unresolved,
+    Acceptance, Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement,
+    Status, UnixSeconds, Unresolved,
 };
 use file::{LockFile, failed};
 use store::SqliteStore;
