@@ -93,7 +93,8 @@ fn tampering_is_named_by_file_and_line() {
     gateway.stop().unwrap();
     let log = gateway.audit_path();
     let whole = fs::read(&log).unwrap();
-    let cases: [(u64, fn(&mut Vec<String>)); 5] = [
+    type Change = fn(&mut Vec<String>);
+    let cases: [(u64, Change); 5] = [
         (4, |lines| lines[2] = lines[2].replace("200", "403")),
         (3, |lines| drop(lines.remove(2))),
         (3, |lines| lines.swap(2, 3)),

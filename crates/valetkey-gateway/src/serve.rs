@@ -129,13 +129,17 @@ async fn note(gateway: &Gateway, head: Head) -> Result<(), LedgerError> {
     gateway.ledger.note_audit_head(AuditHead { records: head.records, hash: head.hash.into() }).await
 }
 
-/// The log is closed first, so that the ledger knows its very last record.
+/// The log is closed first, so that the ledger knows its very last record. It is told the time too: what ended
+/// before a stop stays ended after it, whatever the clock says then.
 async fn close(gateway: &Gateway) {
     if let Err(error) = gateway.audit.clone().close() {
         tracing::error!(%error, "the audit log did not close");
     }
     if let Err(error) = note(gateway, gateway.audit.head()).await {
         tracing::error!(%error, "the ledger did not note how far the audit log has come");
+    }
+    if let Err(error) = gateway.ledger.observe(seconds(gateway.clock.now().highest)).await {
+        tracing::error!(%error, "the ledger did not note the time");
     }
     if let Err(error) = gateway.ledger.close().await {
         tracing::error!(%error, "the ledger did not close");
