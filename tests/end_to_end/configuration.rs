@@ -106,6 +106,8 @@ fn unknown_names_are_errors() {
     edit_is_refused("max_lifetime = \"15m\"", "max_lifetimes = \"15m\"", &["max_lifetimes"]);
     edit_is_refused("prefix = \"\"", "prefixx = \"\"", &["prefixx"]);
     edit_is_refused("allow = [\"create\"]", "allow = [\"creat\"]", &["creat"]);
+    edit_is_refused("uses = 1", "type = [\"Image/png\"]", &["Image/png"]);
+    edit_is_refused("uses = 1", "digest = \"md5:x\"", &["digest"]);
     edit_is_refused("kind = \"disk\"", "kind = \"floppy\"", &["floppy"]);
     edit_is_refused("backend = \"local\"", "backend = \"lokal\"", &["lokal"]);
 }
@@ -157,7 +159,6 @@ fn unsupported_settings_are_errors() {
         ("uses = 1", "out = 1000", "out"),
         ("uses = 1", "files = 3", "files"),
         ("uses = 1", "parallel = 3", "parallel"),
-        ("uses = 1", "type = [\"image/png\"]", "type"),
     ] {
         edit_is_refused(from, to, &[word]);
     }

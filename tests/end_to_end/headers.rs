@@ -220,29 +220,3 @@ fn unsigned_disposition_and_expires_of_an_upload_are_dropped() {
     );
     assert_eq!(answer.header("expires"), None);
 }
-
-/// A134: a digest that the client declares is compared, and one that does not match stores nothing.
-#[test]
-fn declared_checksums_are_compared_or_refused() {
-    let gateway = Gateway::new();
-    gateway.plant("/files/a", "old");
-    let key = Key::new("/files/a", "read,write");
-    let wrong = [
-        ("Content-MD5", "AAAAAAAAAAAAAAAAAAAAAA=="),
-        ("x-amz-checksum-sha256", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
-        ("x-amz-checksum-crc32", "AAAAAA=="),
-        ("x-amz-content-sha256", "0000000000000000000000000000000000000000000000000000000000000000"),
-        ("Content-Digest", "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"),
-        ("Repr-Digest", "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"),
-    ];
-    for (name, value) in wrong {
-        let answer = gateway.send(&Request::put(key.url(), "hello").header(name, value));
-        assert!(
-            [(400, "digest_mismatch"), (501, "not_supported")].contains(&(answer.status, answer.reason())),
-            "{name}: {} {}",
-            answer.status,
-            answer.reason()
-        );
-    }
-    assert_eq!(std::fs::read(gateway.file_of("/files/a")).unwrap(), b"old");
-}

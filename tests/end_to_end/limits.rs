@@ -40,14 +40,14 @@ fn breaches() -> Vec<Breach> {
         breach("rate", "1000000", "GET", 0, 501, "not_supported"),
         breach("parallel", "1", "GET", 0, 501, "not_supported"),
         breach("renew", &from_now(90_000), "GET", 0, 501, "not_supported"),
-        breach("type", "image/png", "PUT", 4, 501, "not_supported"),
+        breach("type", "image/png", "PUT", 4, 415, "type_not_allowed"),
         breach(
             "digest",
             "blake3:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
             "PUT",
             4,
-            501,
-            "not_supported",
+            400,
+            "digest_mismatch",
         ),
     ]
 }

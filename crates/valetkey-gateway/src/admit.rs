@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
@@ -48,12 +49,17 @@ pub(crate) fn admit(
         _ => Action::Upload { declared_bytes: body.size_hint().exact() },
     };
     recorder.intends(action, &path);
-    // A listing of a folder's URL asks below that folder at least.
     let prefix = match &survey.prefix {
-        Some(prefix) if path.name().is_empty() => prefix.as_str(),
+        _ if !matches!(action, Action::List) => "",
+        Some(prefix) if !prefix.is_empty() => prefix,
         _ => path.name(),
     };
-    let permit = valetkey::admit(bounded, &Intent { action, path: &path, prefix, client })?;
+    let declared_type = declared_type(parts);
+    let permit = valetkey::admit(bounded, &Intent { action, path: &path, prefix, declared_type, client })?;
+    // A listing of a folder's URL asks below that folder.
+    if matches!(action, Action::List) && !prefix.starts_with(path.name()) {
+        return Err(Denial::OutOfScope);
+    }
     match survey.call {
         Some(Call::Multipart) => return Err(Denial::CallNotSupported("multipart upload")),
         Some(Call::Azure) => return Err(Denial::CallNotSupported("this call")),
@@ -69,6 +75,13 @@ pub(crate) fn admit(
         ));
     }
     Ok(permit)
+}
+
+/// The one `Content-Type` that a request says.
+fn declared_type(parts: &Parts) -> Option<&str> {
+    let mut values = parts.headers.get_all(CONTENT_TYPE).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
 }
 
 /// Waits while the audit log is far behind, so that a flood of requests is slowed and none goes unrecorded.
@@ -107,6 +120,10 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
         Ok(id) => Ok(Held { permit, hold: Hold::of(gateway, id) }),
         Err(LedgerError::Exhausted { .. }) => Err(Denial::UsesExhausted),
         Err(LedgerError::Forgotten { .. }) => Err(Denial::Expired(permit.end)),
+        Err(LedgerError::NotAccepted(distrust)) => {
+            tracing::error!(%distrust, "a key with limits is refused: see valetkey check --help on --accept");
+            Err(Denial::LedgerDistrusted)
+        }
         Err(error) => {
             tracing::error!(%error, "the ledger cannot hold a use");
             Err(Denial::LedgerUnavailable)

@@ -8,7 +8,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
-use valetkey::{Denial, Now, Permit};
+use valetkey::{Denial, MediaType, Now, Permit};
 
 use crate::backend::disk::Metadata;
 use crate::gateway::Gateway;
@@ -16,6 +16,7 @@ use crate::transfer::body::{Body, RefusalBody};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REASON: HeaderName = HeaderName::from_static("x-valetkey-reason");
+const XML: HeaderValue = HeaderValue::from_static("application/xml");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// An answer without a body.
@@ -42,7 +43,7 @@ pub(crate) fn insert(answer: &mut Response<Body>, name: HeaderName, value: &str)
 pub(crate) fn without_a_key(gateway: &Gateway, parts: &Parts) -> Option<Response<Body>> {
     if parts.method == Method::OPTIONS {
         let mut answer = status(StatusCode::NO_CONTENT);
-        insert(&mut answer, header::ALLOW, "GET, HEAD, PUT, DELETE, OPTIONS");
+        insert(&mut answer, header::ALLOW, "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS");
         return Some(answer);
     }
     let asks = parts.method == Method::GET || parts.method == Method::HEAD;
@@ -77,7 +78,7 @@ pub(crate) fn refusal(denial: &Denial, request_id: &str, parts: &Parts, rest: In
     insert(&mut answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     match denial {
         Denial::NoKey => insert(&mut answer, header::WWW_AUTHENTICATE, "Valetkey"),
-        Denial::BackendUnavailable | Denial::LedgerUnavailable => {
+        Denial::BackendUnavailable | Denial::LedgerUnavailable | Denial::LedgerDistrusted => {
             insert(&mut answer, header::RETRY_AFTER, "5");
         }
         _ => {}
@@ -106,6 +107,20 @@ fn text_answer(code: StatusCode, kind: HeaderValue, text: Bytes, parts: &Parts) 
     answer
 }
 
+/// A listing. It is true for a moment only and tells what one key may know, so nobody keeps it.
+pub(crate) fn listing(document: String, parts: &Parts) -> Response<Body> {
+    let mut answer = text_answer(StatusCode::OK, XML, document.into(), parts);
+    if parts.method == Method::HEAD {
+        // No page was made whose length it could tell.
+        answer.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    insert(&mut answer, header::CACHE_CONTROL, "no-store");
+    insert(&mut answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    insert(&mut answer, header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox");
+    insert(&mut answer, header::REFERRER_POLICY, "no-referrer");
+    answer
+}
+
 /// The head of an answer that describes an object: a download, or a question about it.
 ///
 /// Whatever was uploaded, no browser is to run it: its type is not guessed at, scripts have no origin, and
@@ -123,7 +138,9 @@ pub(crate) fn object(code: StatusCode, metadata: &Metadata, permit: &Permit, now
         return answer;
     }
     insert(&mut answer, header::ACCEPT_RANGES, "bytes");
-    let content_type = attributes.content_type.as_deref().unwrap_or("application/octet-stream");
+    // What a browser could take for another type than we do is told as none.
+    let content_type = attributes.content_type.as_deref().filter(|text| MediaType::parse(text).is_some());
+    let content_type = content_type.unwrap_or("application/octet-stream");
     insert(&mut answer, header::CONTENT_TYPE, content_type);
     for (name, value) in &attributes.headers {
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };

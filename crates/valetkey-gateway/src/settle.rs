@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use http::header;
 use http::{Response, StatusCode};
+use hyper::body::Body as _;
 use valetkey::{Action, Bearer, Denial, ResourcePath};
 use valetkey_ledger::{HoldId, Ledger, Purpose, Settlement};
 
@@ -111,7 +112,7 @@ pub(crate) async fn upload(
     let recorder = recorder.clone();
     detached(async move {
         held.hold.publish().await?;
-        let upload::Received { folder, name, finished, conditions, only_create } = received;
+        let upload::Received { folder, name, finished, conditions, only_create, confirmed } = received;
         let (size_bytes, digest) = (finished.size_bytes, finished.digest);
         let published = blocking(move || {
             let guard = |there: Option<&_>| still_holds(&conditions, there);
@@ -128,6 +129,7 @@ pub(crate) async fn upload(
         held.hold.settle_recorded(size_bytes, recorder.uploaded(&digest).await)?;
         let mut answer = respond::status(StatusCode::OK);
         respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", metadata.etag));
+        confirmed.tell(&mut answer);
         Ok(answer)
     })
     .await
@@ -282,6 +284,12 @@ impl Recorder {
     pub(crate) fn answered(&self, answer: Response<Body>) -> Response<Body> {
         self.record(answer.status().as_u16());
         answer
+    }
+
+    /// Records a listing, whose bytes take no use.
+    pub(crate) fn listed(&self, answer: Response<Body>) -> Response<Body> {
+        self.note(|receipt| receipt.bytes_out = answer.body().size_hint().exact());
+        self.answered(answer)
     }
 
     fn downloaded(&self, status: StatusCode, bytes: u64) {

@@ -4,6 +4,9 @@ pub(crate) mod body;
 pub(crate) mod condition;
 pub(crate) mod delete;
 pub(crate) mod download;
+pub(crate) mod first_bytes;
+pub(crate) mod integrity;
+pub(crate) mod list;
 pub(crate) mod range;
 pub(crate) mod upload;
 

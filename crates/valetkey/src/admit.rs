@@ -16,7 +16,7 @@ use crate::verb::Verb;
 ///
 /// # Errors
 /// In this order: [`Denial::ClientNotAllowed`], [`Denial::NotAllowed`], [`Denial::OutOfScope`],
-/// [`Denial::TooLarge`], [`Denial::TooSmall`].
+/// [`Denial::TooLarge`], [`Denial::TooSmall`], [`Denial::TypeUndeclared`], [`Denial::TypeNotAllowed`].
 pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
     let Bounded { grant, lease } = bounded;
     if !grant.clients.iter().all(|ranges| ranges.contain(intent.client)) {
@@ -26,8 +26,9 @@ pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
         return Err(Denial::NotAllowed(intent.action.name()));
     }
     check_scope(&grant, intent)?;
-    if let Action::Upload { declared_bytes: Some(size) } = intent.action {
-        check_declared(&grant, size)?;
+    if let Action::Upload { declared_bytes } = intent.action {
+        declared_bytes.map_or(Ok(()), |size| check_declared(&grant, size))?;
+        grant.types.check_declared(intent.declared_type)?;
     }
     let counted = grant.levels.iter().any(|level| level.limits.are_counted());
     let charges = |level: &crate::GrantLevel| Charge {
@@ -38,6 +39,7 @@ pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
     Ok(Permit {
         action: intent.action,
         path: intent.path.clone(),
+        prefix: intent.prefix.into(),
         may_replace: grant.allow.contains(Verb::Write),
         may_know_absence: [Verb::Read, Verb::Stat, Verb::List]
             .into_iter()
@@ -47,6 +49,8 @@ pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
         charges: if counted { grant.levels.iter().map(charges).collect() } else { Vec::new() },
         lease,
         bearer: bearer(&grant),
+        types: grant.types,
+        digests: grant.digests,
         disposition: grant.disposition,
     })
 }

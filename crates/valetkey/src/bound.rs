@@ -6,11 +6,12 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::client::ClientRanges;
-use crate::content::Disposition;
+use crate::content::{Digest, Disposition};
 use crate::denial::Denial;
 use crate::grant::Grant;
 use crate::key::parameter::Parameters;
 use crate::limits::Limits;
+use crate::media::MediaRange;
 use crate::scope::Scopes;
 use crate::size::{SizeRange, stricter};
 use crate::time::{Now, Timestamp};
@@ -37,6 +38,10 @@ pub struct Ceiling {
     pub limits: Limits,
     /// From which addresses.
     pub clients: Option<ClientRanges>,
+    /// What an upload must be.
+    pub types: Option<Vec<MediaRange>>,
+    /// What an upload must hash to.
+    pub digest: Option<Digest>,
     /// How a download presents itself.
     pub disposition: Option<Disposition>,
     /// How long a download's lease lasts after its last request.
@@ -125,6 +130,8 @@ fn restrict(grant: &mut Grant, ceiling: &Ceiling) {
         .size
         .intersect(SizeRange { min_bytes: ceiling.size_min.unwrap_or(0), max_bytes: ceiling.size_max });
     grant.clients.extend(ceiling.clients.clone());
+    grant.types.restrict(ceiling.types.clone());
+    grant.digests.extend(ceiling.digest);
     // The house's limits are charged at the base, so that no narrowing renews them.
     let base = grant.levels.first_mut().expect("a grant has a level");
     base.limits = base.limits.stricter(ceiling.limits);

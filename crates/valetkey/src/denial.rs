@@ -53,6 +53,14 @@ pub enum Denial {
     RunsOver { cap: u64 },
     #[error("size {size} is under the least of {least} bytes")]
     TooSmall { size: u64, least: u64 },
+    #[error("the key takes only uploads that declare a media type, as Content-Type: image/png")]
+    TypeUndeclared,
+    #[error("the key takes no upload of type {0}")]
+    TypeNotAllowed(String),
+    #[error("the first bytes of the upload are those of {0}, which the key does not take")]
+    TypeBelied(&'static str),
+    #[error("the upload does not hash to the {0} that the request or its key says")]
+    DigestMismatch(&'static str),
     #[error("the key has no use left")]
     UsesExhausted,
     #[error("there is no room left for this upload")]
@@ -71,6 +79,8 @@ pub enum Denial {
     ChangeUnconfirmed,
     #[error("the ledger does not answer; nothing was changed")]
     LedgerUnavailable,
+    #[error("keys with limits are refused until the operator has accepted the ledger or the clock")]
+    LedgerDistrusted,
     #[error("the change was made, but it could not be recorded; look what is there before you try again")]
     ChangeUnrecorded,
 }
@@ -95,6 +105,8 @@ impl Denial {
             Self::LimitNotSupported(_) | Self::CallNotSupported(_) => "not_supported",
             Self::TooLarge { .. } | Self::RunsOver { .. } => "too_large",
             Self::TooSmall { .. } => "too_small",
+            Self::TypeUndeclared | Self::TypeNotAllowed(_) | Self::TypeBelied(_) => "type_not_allowed",
+            Self::DigestMismatch(_) => "digest_mismatch",
             Self::UsesExhausted => "uses_exhausted",
             Self::QuotaExceeded => "quota_exceeded",
             Self::AlreadyExists => "already_exists",
@@ -102,14 +114,18 @@ impl Denial {
             Self::NameConflict => "name_conflict",
             Self::NotFound => "not_found",
             Self::BackendUnavailable | Self::ChangeUnconfirmed => "backend_unavailable",
-            Self::LedgerUnavailable | Self::ChangeUnrecorded => "ledger_unavailable",
+            Self::LedgerUnavailable | Self::LedgerDistrusted | Self::ChangeUnrecorded => "ledger_unavailable",
         }
     }
 
     /// The HTTP status of the answer.
     pub fn status(&self) -> u16 {
         match self {
-            Self::BadRequest(_) | Self::BadName(_) | Self::MalformedKey(_) | Self::TooSmall { .. } => 400,
+            Self::BadRequest(_)
+            | Self::BadName(_)
+            | Self::MalformedKey(_)
+            | Self::TooSmall { .. }
+            | Self::DigestMismatch(_) => 400,
             Self::NoKey => 401,
             Self::BadSignature
             | Self::NotYetValid(_)
@@ -126,10 +142,12 @@ impl Denial {
             Self::NameConflict => 409,
             Self::AlreadyExists | Self::PreconditionFailed => 412,
             Self::TooLarge { .. } | Self::RunsOver { .. } => 413,
+            Self::TypeUndeclared | Self::TypeNotAllowed(_) | Self::TypeBelied(_) => 415,
             Self::LimitNotSupported(_) | Self::CallNotSupported(_) => 501,
             Self::BackendUnavailable
             | Self::ChangeUnconfirmed
             | Self::LedgerUnavailable
+            | Self::LedgerDistrusted
             | Self::ChangeUnrecorded => 503,
             Self::QuotaExceeded => 507,
         }

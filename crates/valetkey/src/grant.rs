@@ -1,16 +1,18 @@
 //! What a verified key permits: one type, whichever dialect the key came in.
 
+use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
 use crate::client::ClientRanges;
-use crate::content::Disposition;
+use crate::content::{Digest, Disposition};
 use crate::key::claims::Claims;
-use crate::key::parameter::Parameters;
-use crate::key::{Key, Level};
+use crate::key::parameter::{Parameter, Parameters};
+use crate::key::{Key, Level, Presented};
 use crate::limits::Limits;
+use crate::media::MediaTypes;
 use crate::scope::Scopes;
 use crate::signature::Fingerprint;
 use crate::size::{SizeRange, stricter};
@@ -53,6 +55,9 @@ pub struct Grant {
     pub(crate) size: SizeRange,
     /// All must contain the client.
     pub(crate) clients: Vec<ClientRanges>,
+    pub(crate) types: MediaTypes,
+    /// An upload must hash to all of them.
+    pub(crate) digests: Vec<Digest>,
     pub(crate) disposition: Option<Disposition>,
     pub(crate) policy: Option<String>,
     pub(crate) subject: Option<String>,
@@ -85,19 +90,14 @@ pub struct LevelName(String);
 
 impl LevelName {
     /// The name of a base level, or of a level below `parent`.
-    fn of(signer: &str, parent: Option<&Self>, level: &Level) -> Self {
-        use fmt::Write as _;
+    fn of(signer: &str, parent: Option<&Self>, level: &Level<'_>) -> Self {
         // Names, ids and fingerprints have no character that JSON would escape.
-        let mut text = match parent {
-            None => alloc::format!("[\"{signer}\""),
-            Some(parent) => parent.0[..parent.0.len() - 1].into(),
-        };
-        match &level.claims.id {
-            Some(id) => write!(text, ",\"id\",\"{id}\"]"),
-            None => write!(text, ",\"fp\",\"{}\"]", level.fingerprint),
-        }
-        .expect("writing to a string does not fail");
-        Self(text)
+        let above = parent.map(|parent| &parent.0[..parent.0.len() - 1]);
+        let above = above.map_or_else(|| ["[\"", signer, "\""].concat(), ToOwned::to_owned);
+        Self(match &level.claims.id {
+            Some(id) => [&above, ",\"id\",\"", id, "\"]"].concat(),
+            None => alloc::format!("{above},\"fp\",\"{}\"]", level.fingerprint),
+        })
     }
 
     /// The JSON array.
@@ -168,6 +168,16 @@ impl Grant {
         self.size
     }
 
+    /// What an upload must be.
+    pub fn types(&self) -> &MediaTypes {
+        &self.types
+    }
+
+    /// What an upload must hash to, all of them.
+    pub fn digests(&self) -> &[Digest] {
+        &self.digests
+    }
+
     /// The counted levels, the base first.
     pub fn levels(&self) -> &[GrantLevel] {
         &self.levels
@@ -187,6 +197,8 @@ impl Grant {
         self.start = self.start.max(claims.start);
         self.end = stricter(Some(self.end), claims.end).expect("the grant has an end");
         self.clients.extend(claims.clients);
+        self.types.restrict(claims.types);
+        self.digests.extend(claims.digest);
         if let Some(path) = claims.path {
             let scopes = core::mem::replace(&mut self.scopes, Scopes::any_of(Vec::new()));
             self.scopes = scopes.intersect(&Scopes::only(path));
@@ -194,21 +206,24 @@ impl Grant {
     }
 }
 
-impl From<Key> for Grant {
-    fn from(key: Key) -> Self {
-        let mut names: Vec<GrantLevel> = Vec::with_capacity(key.levels.len());
-        for level in &key.levels {
+impl From<Key<'_>> for Grant {
+    fn from(key: Key<'_>) -> Self {
+        let Presented { levels, named, .. } = key.presented;
+        let signer =
+            levels[0].block.value(Parameter::Signer).expect("a decoded key names its signer").to_owned();
+        let mut names: Vec<GrantLevel> = Vec::with_capacity(levels.len());
+        for level in &levels {
             let parent = names.last();
-            let name = LevelName::of(&key.signer, parent.map(|parent| &parent.name), level);
+            let name = LevelName::of(&signer, parent.map(|parent| &parent.name), level);
             let end = stricter(parent.map(|parent| parent.end), level.claims.end);
             let end = end.expect("a decoded key has an end");
             names.push(GrantLevel { name, fingerprint: level.fingerprint, limits: level.claims.limits, end });
         }
-        let mut levels = key.levels.into_iter();
-        let base = levels.next().expect("a key has a base").claims;
+        let mut levels = levels.into_iter().map(|level| level.claims);
+        let base = levels.next().expect("a key has a base");
         let mut grant = Self {
             dialect: Dialect::Native,
-            signer: key.signer,
+            signer,
             allow: base.allow.expect("a decoded key allows something").expanded(),
             size: base.size(),
             scopes: Scopes::only(base.path.expect("a decoded key has a path")),
@@ -216,15 +231,17 @@ impl From<Key> for Grant {
             end: base.end.expect("a decoded key has an end"),
             issued: base.issued,
             clients: base.clients.map_or_else(Vec::new, |clients| vec![clients]),
+            types: MediaTypes::of(base.types),
+            digests: base.digest.into_iter().collect(),
             disposition: base.disposition,
             policy: base.policy,
             subject: base.subject,
             id: base.id,
             levels: names,
-            named: key.named,
+            named,
         };
-        for level in levels {
-            grant.narrow(level.claims);
+        for claims in levels {
+            grant.narrow(claims);
         }
         grant
     }

@@ -4,9 +4,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::content::Disposition;
+use crate::content::{Digest, Disposition};
 use crate::grant::{Dialect, LevelName};
 use crate::intent::Action;
+use crate::media::MediaTypes;
 use crate::name::ResourcePath;
 use crate::signature::Fingerprint;
 use crate::size::SizeRange;
@@ -22,12 +23,18 @@ pub struct Permit {
     pub action: Action,
     /// Where.
     pub path: ResourcePath,
+    /// Beneath which text below the bucket it may list; empty for other actions too.
+    pub prefix: String,
     /// Whether an upload may replace what is there.
     pub may_replace: bool,
     /// Whether it may be told that an object does not exist.
     pub may_know_absence: bool,
     /// The bounds of an upload's size.
     pub size: SizeRange,
+    /// What an upload must be.
+    pub types: MediaTypes,
+    /// What an upload must hash to, all of them.
+    pub digests: Vec<Digest>,
     /// How a download presents itself.
     pub disposition: Option<Disposition>,
     /// The first second at which the key opens nothing new.

@@ -18,7 +18,8 @@ const METADATA_BYTES_MAX: usize = 2048;
 const VALUE_BYTES_MAX: usize = 255;
 
 const METADATA_PREFIX: &str = "x-amz-meta-";
-const FAMILIES: [&str; 4] = ["x-amz-", "x-goog-", "x-ms-", "x-vk-"];
+/// The families of headers in which vendors say what is to be done.
+pub(crate) const FAMILIES: [&str; 4] = ["x-amz-", "x-goog-", "x-ms-", "x-vk-"];
 
 /// Of the families, what only describes the client.
 const IGNORED: [&str; 4] = ["x-amz-user-agent", "x-amz-cf-id", "x-goog-api-client", "x-ms-client-request-id"];
@@ -35,7 +36,7 @@ pub fn check_headers(head: &RequestHead<'_>) -> Result<(), Denial> {
     for (name, _) in head.headers {
         let taken = !FAMILIES.iter().any(|family| name.starts_with(family))
             || name.starts_with(METADATA_PREFIX)
-            || name.starts_with("x-amz-checksum-") && *name != "x-amz-checksum-mode"
+            || name.starts_with("x-amz-checksum-")
             || CHECKSUMS.contains(name)
             || IGNORED.contains(name);
         if !taken {
@@ -61,7 +62,7 @@ impl UploadHeaders {
     ///
     /// # Errors
     /// [`Denial::BadRequest`] for a value that is too long or no text, metadata over 2 KiB, or a content
-    /// coding; [`Denial::CallNotSupported`] for a checksum, which this version does not compare.
+    /// coding; [`Denial::CallNotSupported`] for the coding aws-chunked.
     pub fn of(head: &RequestHead<'_>) -> Result<Self, Denial> {
         let mut headers = Self::default();
         let mut metadata_bytes = 0;
@@ -77,10 +78,6 @@ impl UploadHeaders {
                     headers.append(name, &text(name, value, VALUE_BYTES_MAX)?);
                 }
                 "content-encoding" => check_encoding(value)?,
-                "content-md5" | "digest" | "repr-digest" | "content-digest" => return Err(CHECKSUM),
-                "x-amz-content-sha256" if *value == b"UNSIGNED-PAYLOAD" => {}
-                "x-amz-sdk-checksum-algorithm" => {}
-                _ if name.starts_with("x-amz-checksum-") || CHECKSUMS.contains(name) => return Err(CHECKSUM),
                 _ => {
                     let Some(key) = name.strip_prefix(METADATA_PREFIX) else { continue };
                     metadata_bytes += key.len() + value.len();
@@ -104,8 +101,6 @@ impl UploadHeaders {
         }
     }
 }
-
-const CHECKSUM: Denial = Denial::CallNotSupported("comparing a checksum of the upload");
 
 fn check_encoding(value: &[u8]) -> Result<(), Denial> {
     if value.eq_ignore_ascii_case(b"identity") {
@@ -148,7 +143,6 @@ mod tests {
             "x-goog-acl",
             "x-ms-blob-type",
             "x-vk-max",
-            "x-amz-checksum-mode",
         ] {
             assert_eq!(read(&[(name, b"x")]), Err("bad_request"), "{name}");
         }
@@ -168,14 +162,6 @@ mod tests {
         assert_eq!(read(&[("x-amz-meta-k", b"\xff")]), Err("bad_request"));
         let twice = read(&[("x-amz-meta-k", b"a"), ("x-amz-meta-k", b"b")]).unwrap();
         assert_eq!(twice.others, [("x-amz-meta-k".to_string(), "a, b".to_string())]);
-    }
-
-    #[test]
-    fn a_checksum_is_compared_or_refused() {
-        for name in ["content-md5", "x-amz-checksum-crc32", "repr-digest", "x-amz-trailer"] {
-            assert_eq!(read(&[(name, b"x")]), Err("not_supported"), "{name}");
-        }
-        assert!(read(&[("x-amz-content-sha256", b"UNSIGNED-PAYLOAD")]).is_ok());
     }
 
     #[test]

@@ -26,6 +26,10 @@ pub(super) struct CeilingView {
     uses: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ip: Option<Vec<String>>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    types: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     disposition: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +55,11 @@ impl CeilingView {
                 .clients
                 .as_ref()
                 .map(|clients| clients.to_string().split(',').map(str::to_owned).collect()),
+            types: ceiling
+                .types
+                .as_ref()
+                .map(|types| types.iter().map(|range| range.as_str().to_owned()).collect()),
+            digest: ceiling.digest.map(|digest| digest.to_string()),
             disposition: ceiling.disposition.as_ref().map(|disposition| disposition.as_str().to_owned()),
             lease: ceiling.lease.map(span),
         }
@@ -75,6 +84,8 @@ impl CeilingView {
             self.min.map(|bytes| format!("an upload has at least {}", Size(bytes))),
             self.uses.map(|uses| format!("a key has at most {}", uses_text(uses))),
             self.ip.as_ref().map(|ranges| format!("for clients from {}", list(ranges))),
+            self.types.as_ref().map(|types| format!("an upload is {}", types.join(" or "))),
+            self.digest.as_ref().map(|digest| format!("an upload hashes to {digest}")),
             self.disposition.as_ref().map(|text| format!("a download is {text}")),
             self.lease.as_ref().map(|span| format!("a download may pause for {span}")),
         ]

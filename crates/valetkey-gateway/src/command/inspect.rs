@@ -12,7 +12,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use serde::Serialize;
 use valetkey::key::{self, Key, KeyUrl};
-use valetkey::{Denial, Grant, Now, ResourcePath, Timestamp, Verb, bound, decode_query_component};
+use valetkey::{
+    Denial, Grant, MediaRange, Now, ResourcePath, Timestamp, Verb, bound, decode_query_component,
+};
 
 use super::explain::uses_text;
 use super::{Options, Streams, Verdict, write_json};
@@ -73,6 +75,11 @@ pub struct Report {
     pub uses: Option<Uses>,
     /// Sets of address ranges, comma-separated; the client lies in each of them.
     pub ip: Vec<String>,
+    /// Lists of media types, comma-separated; an upload's lies in each of them.
+    #[serde(rename = "type")]
+    pub types: Vec<String>,
+    /// What an upload must hash to, all of them.
+    pub digest: Vec<String>,
     /// How a download presents itself.
     pub disposition: Option<String>,
     /// What each level of the key says, the base first, then its narrowings.
@@ -96,17 +103,9 @@ pub fn run(
     now: Timestamp,
     streams: &mut Streams<'_>,
 ) -> anyhow::Result<Verdict> {
-    let typed = match args.url.as_str() {
-        "-" => {
-            let mut text = String::new();
-            let mut input = (&mut *streams.input).take(URL_BYTES_MAX);
-            input.read_to_string(&mut text).context("read the URL from standard input")?;
-            text
-        }
-        url => url.to_owned(),
-    };
+    let typed = read_url(&args.url, streams)?;
     let settings = if options.is_unconfigured() { None } else { Some(options.load()?) };
-    let report = inspect(typed.trim(), settings.as_ref(), now);
+    let report = inspect(&typed, settings.as_ref(), now);
     if options.json {
         write_json(streams.out, &report)?;
     } else {
@@ -116,6 +115,17 @@ pub fn run(
         writeln!(streams.notes, "warning: there is no configuration here, so the signature was not checked")?;
     }
     Ok(if report.valid { Verdict::Done } else { Verdict::Refused })
+}
+
+/// The URL that was typed, or the one on standard input where that is `-`.
+pub(super) fn read_url(typed: &str, streams: &mut Streams<'_>) -> anyhow::Result<String> {
+    if typed != "-" {
+        return Ok(typed.trim().to_owned());
+    }
+    let mut text = String::new();
+    let mut input = (&mut *streams.input).take(URL_BYTES_MAX);
+    input.read_to_string(&mut text).context("read the URL from standard input")?;
+    Ok(text.trim().to_owned())
 }
 
 /// What is known of the key in `url`; without settings, only what it says.
@@ -168,10 +178,10 @@ fn look(url: &str, settings: Option<&Settings>, now: Timestamp, report: &mut Rep
 
 /// All sets of address ranges in which the client must lie.
 fn clients(key: &Key, signer: Option<&Signer>, settings: &Settings) -> Vec<String> {
-    let own = key.levels().iter().filter_map(|level| level.claims.clients.as_ref());
+    let own = key.claims().filter_map(|claims| claims.clients.as_ref());
     let named = [
         signer.and_then(|signer| signer.policy.as_ref()),
-        key.levels().first().and_then(|base| base.claims.policy.as_ref()),
+        key.claims().next().and_then(|base| base.policy.as_ref()),
     ];
     let policies = named.into_iter().flatten().filter_map(|name| settings.policies.get(name));
     let ceilings = signer.map(|signer| &signer.ceiling).into_iter().chain(policies);
@@ -236,7 +246,8 @@ impl Report {
         let (start, end, disposition) = (said("start"), said("end"), said("disposition"));
         let (max, min) = (number("max"), number("min"));
         let uses = number("uses").map(|limit| Uses { limit });
-        let ip = self.levels.iter().filter_map(|level| level.get("ip").cloned()).collect();
+        let of_levels = |name| self.levels.iter().filter_map(|level| level.get(name).cloned()).collect();
+        let (ip, types, digest) = (of_levels("ip"), of_levels("type"), of_levels("digest"));
         *self = Self {
             id,
             subject,
@@ -251,6 +262,8 @@ impl Report {
             min,
             uses,
             ip,
+            types,
+            digest,
             disposition,
             ..std::mem::take(self)
         };
@@ -267,6 +280,10 @@ impl Report {
         self.min = Some(grant.size().min_bytes).filter(|bytes| *bytes > 0);
         let uses = grant.levels().iter().filter_map(|level| level.limits.uses).min();
         self.uses = uses.map(|limit| Uses { limit });
+        let list =
+            |ranges: &Vec<MediaRange>| ranges.iter().map(MediaRange::as_str).collect::<Vec<_>>().join(",");
+        self.types = grant.types().lists().iter().map(list).collect();
+        self.digest = grant.digests().iter().map(ToString::to_string).collect();
         self.disposition = grant.disposition().map(|disposition| disposition.as_str().to_owned());
     }
 
@@ -308,6 +325,8 @@ impl Report {
             ("at least", self.min.map(|bytes| format!("{} ({bytes} bytes) an upload", Size(bytes)))),
             ("uses", self.uses.map(|uses| format!("{} in all", uses_text(uses.limit)))),
             ("clients", (!self.ip.is_empty()).then(|| self.ip.join(" and "))),
+            ("types", (!self.types.is_empty()).then(|| self.types.join(" and "))),
+            ("digest", (!self.digest.is_empty()).then(|| self.digest.join(" and "))),
             ("downloads", self.disposition.clone()),
             ("narrowed", (narrowings > 0).then(|| self.narrowings())),
         ]
@@ -330,7 +349,7 @@ fn list(items: &[String]) -> String {
 }
 
 /// The fingerprint of a signature's text.
-fn fingerprint(signature: &str) -> Option<String> {
+pub(super) fn fingerprint(signature: &str) -> Option<String> {
     let bytes = URL_SAFE_NO_PAD.decode(signature).ok()?;
     let hash = blake3::hash(&bytes);
     Some(hash.as_bytes()[..16].iter().map(|byte| format!("{byte:02x}")).collect())

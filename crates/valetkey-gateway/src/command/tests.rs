@@ -43,6 +43,7 @@ uses = 2
 ip = ["10.0.0.0/8"]
 start = 2026-01-01T00:00:00Z
 end = 2026-12-01T00:00:00Z
+type = ["image/*", "text/plain"]
 disposition = "attachment"
 max_lifetime = "10m"
 [policies.past]
@@ -277,6 +278,12 @@ fn what_exceeds_the_policy_is_refused() {
     check(&["--ip", "11.0.0.0/8"], "11.0.0.0/8 lies outside that of policy avatar, 10.0.0.0/8");
     check(&["--ip", "0.0.0.0/0"], "0.0.0.0/0 lies outside");
     taken(&["--ip", "10.1.0.0/16"]);
+    check(
+        &["--type", "video/mp4"],
+        "type video/mp4 lies outside what policy avatar takes: image/*, text/plain",
+    );
+    check(&["--type", "text/*"], "type text/* lies outside");
+    taken(&["--type", "image/png,text/plain"]);
     check(&["--disposition", "inline"], "saved, not shown");
     taken(&["--disposition", "attachment; filename=a.png"]);
     check(&["--expires", "601s"], "further ahead than policy avatar allows, 10m");
@@ -365,15 +372,12 @@ fn an_upload_key_without_a_size_is_warned_of() {
 
 #[test]
 fn a_limit_that_is_not_enforced_is_signed_with_a_warning() {
-    let digest = "blake3:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
     for (flag, text, name, canonical) in [
         ("--in", "1KiB", "in", "1024"),
         ("--out", "5", "out", "5"),
         ("--files", "3", "files", "3"),
         ("--rate", "1MB", "rate", "1000000"),
         ("--parallel", "2", "parallel", "2"),
-        ("--type", "image/PNG,image/*", "type", "image/*,image/png"),
-        ("--digest", digest, "digest", digest),
         ("--renew", "2026-12-01T00:00:00Z", "renew", "2026-12-01T00:00:00Z"),
     ] {
         let (url, notes) = bench().signed(&["/files/a", "--allow", "read", flag, text]);
@@ -381,6 +385,20 @@ fn a_limit_that_is_not_enforced_is_signed_with_a_warning() {
         assert!(notes.contains(&format!("vk-{name} is not enforced by this version")), "{notes}");
         assert_eq!(inspect(&url, Some(&bench().settings()), NOW).reason, Some("not_supported"));
     }
+}
+
+#[test]
+fn what_an_upload_must_be_is_signed_and_told() {
+    let digest = "blake3:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
+    let words = ["/files/avatars/a", "--allow", "create", "--policy", "avatar", "--expires", "5m"];
+    let (url, notes) =
+        bench().signed(&[&words[..], &["--type", "image/PNG,image/*", "--digest", digest]].concat());
+    assert_eq!(value(&url, "type").as_deref(), Some("image/*,image/png"));
+    assert_eq!(value(&url, "digest").as_deref(), Some(digest));
+    assert_eq!(notes, "");
+    let report = inspect(&url, Some(&bench().settings()), NOW);
+    assert_eq!(report.types, ["image/*,image/png", "image/*,text/plain"]);
+    assert_eq!(report.digest, [digest]);
 }
 
 #[test]
@@ -630,7 +648,7 @@ fn a_first_start_makes_what_it_needs_and_says_how_to_try_it() {
     let none = folder.path().join("valetkey.toml");
     let prepared = serve::prepare_from(&none, Some(folder.path()), NOW, &mut notes).unwrap();
     let notes = String::from_utf8(notes).unwrap();
-    assert_eq!(prepared.config_path, none);
+    assert_eq!(prepared.watch.config(), none);
     for part in ["there was no valetkey.toml here", "made ", "valetkey.toml", "web.secret", "valetkey-data"] {
         assert!(notes.contains(part), "{part}\n{notes}");
     }

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use valetkey::{Ceiling, ClientRanges, Disposition, Limits, ResourcePath, Scopes, Timestamp, Verb, Verbs};
+use valetkey::{
+    Ceiling, ClientRanges, Digest, Disposition, Limits, MediaRange, ResourcePath, Scopes, Timestamp, Verb,
+    Verbs,
+};
 
 use super::errors::Findings;
 use super::measure::{DURATION_RULE, SIZE_RULE, Span, parse_duration, parse_size};
@@ -48,6 +51,8 @@ pub(super) fn read(section: &mut Section<'_>, buckets: &BTreeSet<&str>, findings
         size_min: size_min.map(|min| min.value),
         limits: Limits { uses: uses.map(|uses| uses.value), ..Limits::default() },
         clients: clients(section, findings),
+        types: types(section, findings),
+        digest: digest(section, findings),
         disposition: section
             .parsed("disposition", rule, findings, Disposition::parse)
             .map(|disposition| disposition.value),
@@ -127,6 +132,26 @@ fn clients(section: &mut Section<'_>, findings: &mut Findings) -> Option<ClientR
         }
     }
     Some(ClientRanges::of(ranges))
+}
+
+fn types(section: &mut Section<'_>, findings: &mut Findings) -> Option<Vec<MediaRange>> {
+    let texts = section.texts("type", findings)?.value;
+    let mut ranges = Vec::with_capacity(texts.len());
+    for text in texts {
+        match MediaRange::parse(text.value) {
+            Some(range) => ranges.push(range),
+            None => findings.fault(
+                text.at,
+                format!("type {:?} must be a media type in lower case as image/png, or image/*", text.value),
+            ),
+        }
+    }
+    Some(ranges)
+}
+
+fn digest(section: &mut Section<'_>, findings: &mut Findings) -> Option<Digest> {
+    let rule = "blake3: or sha-256: and 43 characters of base64url";
+    section.parsed("digest", rule, findings, Digest::parse).map(|digest| digest.value)
 }
 
 /// Reads an address range, or one address, or says what is wrong with it.

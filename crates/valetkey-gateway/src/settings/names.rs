@@ -40,8 +40,14 @@ pub(super) const AUDIT: Table =
 
 pub(super) const BACKEND: Table = Table { heading: "backends.NAME", enforced: &["kind", "root"], later: &[] };
 
-pub(super) const BUCKET: Table =
-    Table { heading: "buckets.NAME", enforced: &["backend", "prefix", "delivery", "etag"], later: &["cors"] };
+pub(super) const BUCKET: Table = Table {
+    heading: "buckets.NAME",
+    enforced: &["backend", "prefix", "delivery", "etag", "cors"],
+    later: &[],
+};
+
+pub(super) const CORS: Table =
+    Table { heading: "buckets.NAME.cors", enforced: &["origins", "max_age"], later: &[] };
 
 pub(super) const SIGNER: Table = Table {
     heading: "signers.NAME",
@@ -61,6 +67,8 @@ pub(super) const SIGNER: Table = Table {
         "min",
         "uses",
         "ip",
+        "type",
+        "digest",
         "disposition",
     ],
     later: LIMITS_LATER,
@@ -78,31 +86,21 @@ pub(super) const POLICY: Table = Table {
         "min",
         "uses",
         "ip",
+        "type",
+        "digest",
         "disposition",
         "lease",
     ],
     later: LIMITS_LATER,
 };
 
-const LIMITS_LATER: &[&str] = &[
-    "in",
-    "out",
-    "files",
-    "rate",
-    "parallel",
-    "type",
-    "digest",
-    "renew",
-    "max_renew",
-    "total",
-    "per_subject",
-    "require_tls",
-];
+const LIMITS_LATER: &[&str] =
+    &["in", "out", "files", "rate", "parallel", "renew", "max_renew", "total", "per_subject", "require_tls"];
 
 /// Every table, in the order of the reference page.
 #[cfg(test)]
-pub(super) const TABLES: [&Table; 8] =
-    [&SERVER, &ADMIN, &LEDGER, &AUDIT, &BACKEND, &BUCKET, &SIGNER, &POLICY];
+pub(super) const TABLES: [&Table; 9] =
+    [&SERVER, &ADMIN, &LEDGER, &AUDIT, &BACKEND, &BUCKET, &CORS, &SIGNER, &POLICY];
 
 /// The names among `known` that `name` was probably meant to be, nearest first; all of them where none is
 /// near.

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use valetkey::{Denial, ResourcePath, Timestamp, Verb, Verbs, bound, key, mint};
+use valetkey::{Denial, MediaRange, ResourcePath, Timestamp, Verb, Verbs, bound, key, mint};
 
 use super::*;
 
@@ -109,7 +109,9 @@ fn what_was_typed_is_what_is_meant() {
          [signers.web]\nsecret_env = \"WEB_SECRET\"\nprevious_secret_file = \"web.secret\"\npolicy = \"avatar\"\n\
          dialects = [\"native\"]\nscope = [\"/files/\", \"/files/x\"]\nallow = [\"write\", \"read\"]\n\
          start = 2026-01-01T00:00:00Z\nend = \"2027-01-01T00:00:00Z\"\nmax_lifetime = \"1d12h\"\nmax = \"5MiB\"\n\
-         min = 7\nuses = 3\nip = [\"2001:db8::/32\", \"10.1.2.3\"]\ndisposition = \"attachment\"\n\
+         min = 7\nuses = 3\nip = [\"2001:db8::/32\", \"10.1.2.3\"]\n\
+         type = [\"text/plain\", \"image/*\"]\ndigest = \"sha-256:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE\"\n\
+         disposition = \"attachment\"\n\
          [policies.avatar]\nlease = \"5m\"\n",
     );
     assert_eq!(settings.server.public_url, "https://files.example.com");
@@ -130,6 +132,11 @@ fn what_was_typed_is_what_is_meant() {
     assert_eq!(ceiling.max_lifetime.unwrap().as_secs(), 129_600);
     assert_eq!((ceiling.size_max, ceiling.size_min, ceiling.limits.uses), (Some(5 << 20), Some(7), Some(3)));
     assert_eq!(ceiling.clients.as_ref().unwrap().to_string(), "10.1.2.3/32,2001:db8::/32");
+    assert_eq!(
+        ceiling.types.as_ref().unwrap().iter().map(MediaRange::as_str).collect::<Vec<_>>(),
+        ["text/plain", "image/*"]
+    );
+    assert_eq!(ceiling.digest.unwrap().bytes, [1; 32]);
     assert!(ceiling.disposition.as_ref().unwrap().is_attachment());
     assert_eq!(settings.policies["avatar"].lease, Some(Duration::from_secs(300)));
     assert_eq!(settings.warnings, ["the ledger is in memory: a restart forgets every use"]);
@@ -204,9 +211,6 @@ fn what_this_version_does_not_enforce_is_refused_and_not_ignored() {
     for name in names::POLICY.later {
         check_limit(&format!("{name} = 5"), &format!("{name} is not enforced by this version; remove it"));
     }
-    let not_enforced = "is not enforced by this version; remove it";
-    check(&with("cors = {}"), &[(6, "cors is not enforced by this version; remove it")]);
-    check(&with("[buckets.files.cors]\norigins = [\"*\"]"), &[(6, not_enforced)]);
     check(&with("delivery = \"redirect\""), &[(6, "delivery = \"redirect\" is not enforced")]);
     check(&with("etag = \"md5\""), &[(6, "etag = \"md5\" is not enforced")]);
     check(&with("[server.tls]\ncertificate = \"c\""), &[(6, "tls is not enforced")]);
@@ -221,7 +225,7 @@ fn what_this_version_does_not_enforce_is_refused_and_not_ignored() {
             &format!(
                 "[backends.remote]\nkind = \"{kind}\"\nendpoint = \"x\"\nsecret_access_key = \"{SECRET}\"\n"
             ),
-            &[(2, &format!("kind = \"{kind}\" {not_enforced}"))],
+            &[(2, &format!("kind = \"{kind}\" is not enforced by this version; remove it"))],
         );
     }
 }
@@ -323,6 +327,10 @@ fn a_limit_out_of_its_range_is_refused() {
     check_limit("allow = [\"read\", 5]", "allow must be a list of texts");
     check_limit("ip = [\"10.0.0.1/8\"]", "write 10.0.0.0/8 or 10.0.0.1/32");
     check_limit("ip = [\"10.0.0.0/33\"]", "must be an address range");
+    check_limit("type = [\"Image/png\"]", "type \"Image/png\" must be a media type in lower case");
+    check_limit("type = [\"*/*\"]", "must be a media type in lower case as image/png, or image/*");
+    check_limit("type = \"image/png\"", "type must be a list of at least one text");
+    check_limit("digest = \"md5:x\"", "must be blake3: or sha-256: and 43 characters of base64url");
     check_limit("disposition = \"inlin\"", "must be inline or attachment");
     assert_eq!(taken(&with_policy("min = 5\nmax = 5")).policies["avatar"].size_max, Some(5));
 }
@@ -478,7 +486,7 @@ fn nothing_private_lies_where_it_could_be_downloaded() {
     taken("[backends.local]\nroot = \".\"\n[buckets.files]\nbackend = \"local\"\nprefix = \"objects/\"\n");
 }
 
-fn key_of(settings: &Settings, policy: Option<&str>) -> key::Key {
+fn grant_of(settings: &Settings, policy: Option<&str>) -> Grant {
     let path = ResourcePath::from_text("/files/a").unwrap();
     let claims = valetkey::Claims {
         policy: policy.map(str::to_owned),
@@ -486,7 +494,7 @@ fn key_of(settings: &Settings, policy: Option<&str>) -> key::Key {
     };
     let secrets = &settings.signers["web"].secrets;
     let query = mint("web", &path, &claims, &secrets.current).unwrap();
-    key::decode(&query, Some(&path)).unwrap().unwrap().verify(Some(secrets)).unwrap()
+    key::decode(&query, Some(&path)).unwrap().unwrap().verify(Some(secrets)).unwrap().into()
 }
 
 #[test]
@@ -497,7 +505,7 @@ fn the_house_bounds_by_the_signer_its_policy_and_the_keys() {
     ));
     let now = valetkey::Now::at(Timestamp::from_unix(500));
     let allowed = |policy| {
-        let grant = Grant::from(key_of(&settings, policy));
+        let grant = grant_of(&settings, policy);
         let house = settings.house(&grant);
         bound(grant, &house, now).map(|bounded| bounded.grant().allow().to_string())
     };
@@ -518,6 +526,50 @@ fn chapter(heading: &str) -> &'static str {
     let start = PAGE.find(&format!("\n## `[{heading}]`")).unwrap_or_else(|| panic!("no chapter {heading}"));
     let rest = &PAGE[start + 3..];
     &rest[..rest.find("\n## ").unwrap_or(rest.len())]
+}
+
+#[test]
+fn origins_are_spelled_as_browsers_send_them() {
+    let cors = |lines: &str| with(&format!("[buckets.files.cors]\n{lines}"));
+    for origin in [
+        "https://app.example.com",
+        "http://localhost:5173",
+        "http://[::1]:8080",
+        "https://xn--bcher-kva.example",
+        "capacitor://localhost",
+        "null",
+        "*",
+    ] {
+        let settings = taken(&cors(&format!("origins = [\"{origin}\"]")));
+        let rules = settings.buckets["files"].cors.as_ref().unwrap();
+        assert_eq!(rules.origins().collect::<Vec<_>>(), [origin]);
+        assert_eq!(rules.max_age, Duration::from_secs(7200));
+    }
+    assert_eq!(taken(&with("")).buckets["files"].cors, None);
+    let brief = taken(&cors("origins = [\"null\", \"https://a.example\"]\nmax_age = \"1m\""));
+    assert_eq!(brief.buckets["files"].cors.as_ref().unwrap().max_age, Duration::from_secs(60));
+
+    for (wrong, right) in [
+        ("https://app.example.com/", "; write https://app.example.com"),
+        ("https://App.example.com/page?x", "; write https://app.example.com"),
+        ("https://app.example.com:443", "; write https://app.example.com"),
+        ("http://app.example.com:80", "; write http://app.example.com"),
+        ("app.example.com", "without a path"),
+        ("https://*.example.com", "without a path"),
+        ("https://user@app.example.com", "without a path"),
+        ("https://app.example.com:99999", "without a path"),
+        ("https://bücher.example", "without a path"),
+        ("1x://app", "without a path"),
+        ("https://", "without a path"),
+        ("Null", "without a path"),
+        ("", "without a path"),
+    ] {
+        check(&cors(&format!("origins = [\"https://fine.example\",\n{wrong:?}]")), &[(8, right)]);
+    }
+    check(&cors(""), &[(6, "[buckets.files.cors] names no origins")]);
+    check(&cors("origins = [\"*\"]\nmax_age = \"25h\""), &[(8, "max_age \"1d1h\" must be from 0s to 1d")]);
+    check(&cors("origin = [\"*\"]\n"), &[(6, "names no origins"), (7, "did you mean origins?")]);
+    check(&with("cors = true"), &[(6, "cors must be a table, as [buckets.files.cors]")]);
 }
 
 #[test]

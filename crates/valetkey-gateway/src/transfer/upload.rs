@@ -10,12 +10,14 @@ use hyper::body::{Body as _, Frame, Incoming};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use valetkey::{Action, Denial, Permit};
-use valetkey_dialects::RequestHead;
 use valetkey_dialects::native::UploadHeaders;
+use valetkey_dialects::{Checksum, RequestHead, checksums};
 use valetkey_ledger::Purpose;
 
 use super::body::as_u64;
 use super::condition::{Conditions, State, Verdict};
+use super::first_bytes::FirstBytes;
+use super::integrity::{Confirmed, Integrity};
 use crate::admit::Held;
 use crate::backend::disk::{Attributes, Finished, Folder, Metadata, StoreError, Upload};
 use crate::gateway::Snapshot;
@@ -25,7 +27,7 @@ use crate::settle::Recorder;
 const BATCH_BYTES: usize = 512 << 10;
 
 /// From how much on a batch is written while the client pauses, in bytes.
-const EARLY_BATCH_BYTES: usize = 64 << 10;
+const EARLY_BATCH_BYTES: usize = 16 << 10;
 
 /// A client sends at least this much in each window in which we wait for it.
 const WINDOW: Duration = Duration::from_secs(30);
@@ -37,6 +39,7 @@ pub(crate) struct Plan {
     pub(crate) path: String,
     name: String,
     headers: UploadHeaders,
+    checksums: Vec<Checksum>,
     conditions: Conditions,
     declared_bytes: Option<u64>,
     only_create: bool,
@@ -49,6 +52,8 @@ pub(crate) struct Received {
     pub(crate) finished: Finished,
     pub(crate) conditions: Conditions,
     pub(crate) only_create: bool,
+    /// The checksums that S3 answers with again.
+    pub(crate) confirmed: Confirmed,
 }
 
 impl Plan {
@@ -69,6 +74,7 @@ pub(crate) async fn plan(
     head: &RequestHead<'_>,
 ) -> Result<Plan, Denial> {
     let headers = UploadHeaders::of(head)?;
+    let checksums = checksums(head)?;
     let conditions = Conditions::of(head);
     let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?.clone();
     let name = permit.path.name().to_owned();
@@ -83,7 +89,7 @@ pub(crate) async fn plan(
         _ => None,
     };
     let path = permit.path.as_str().to_owned();
-    Ok(Plan { folder, path, name, headers, conditions, declared_bytes, only_create })
+    Ok(Plan { folder, path, name, headers, checksums, conditions, declared_bytes, only_create })
 }
 
 /// Whether an upload may take the place of what is there.
@@ -102,7 +108,8 @@ fn judge(there: Option<&Metadata>, conditions: &Conditions, only_create: bool) -
 ///
 /// # Errors
 /// [`Denial::RunsOver`] at the first byte over the cap, [`Denial::TooSmall`], [`Denial::BadRequest`] where
-/// the body breaks off or stalls, [`Denial::QuotaExceeded`] on a full disk.
+/// the body breaks off or stalls, [`Denial::TypeBelied`], [`Denial::DigestMismatch`],
+/// [`Denial::QuotaExceeded`] on a full disk.
 pub(crate) async fn receive(
     held: &Held,
     plan: Plan,
@@ -110,7 +117,10 @@ pub(crate) async fn receive(
     recorder: &Recorder,
 ) -> Result<Received, Denial> {
     let size = held.permit.size;
-    let mut file = Receiving::new(plan.folder.clone(), plan.declared_bytes);
+    let mut first_bytes = FirstBytes::of(&held.permit.types, plan.headers.content_type.as_deref());
+    let confirmed = Confirmed::of(&plan.checksums);
+    let integrity = Integrity::of(&held.permit.digests, plan.checksums);
+    let mut file = Receiving::new(plan.folder.clone(), plan.declared_bytes, integrity);
     let mut pace = Pace::new();
     let mut received_bytes = 0;
     while let Some(frame) = next_frame(body, &mut file, &mut pace).await? {
@@ -123,8 +133,10 @@ pub(crate) async fn receive(
         {
             return Err(Denial::RunsOver { cap });
         }
+        first_bytes.take(&piece)?;
         file.push(piece).await?;
     }
+    first_bytes.judge()?;
     if received_bytes < size.min_bytes {
         return Err(Denial::TooSmall { size: received_bytes, least: size.min_bytes });
     }
@@ -140,6 +152,7 @@ pub(crate) async fn receive(
         finished,
         conditions: plan.conditions,
         only_create: plan.only_create,
+        confirmed,
     })
 }
 
@@ -174,14 +187,29 @@ struct Receiving {
 
 /// What was done before the batch that is being gathered.
 enum Before {
-    Nothing { folder: Folder, declared_bytes: Option<u64> },
-    Written(JoinHandle<Result<Upload, StoreError>>),
+    Nothing { folder: Folder, declared_bytes: Option<u64>, integrity: Integrity },
+    Written(JoinHandle<Result<Begun, StoreError>>),
     Failed,
 }
 
+/// A file that is being written, and the hashes of what is in it.
+struct Begun {
+    upload: Upload,
+    integrity: Integrity,
+}
+
+impl Begun {
+    fn write(&mut self, batch: &[Bytes]) -> Result<(), StoreError> {
+        self.upload.write(batch)?;
+        self.integrity.update(batch);
+        Ok(())
+    }
+}
+
 impl Receiving {
-    fn new(folder: Folder, declared_bytes: Option<u64>) -> Self {
-        Self { before: Before::Nothing { folder, declared_bytes }, batch: Vec::new(), batch_bytes: 0 }
+    fn new(folder: Folder, declared_bytes: Option<u64>, integrity: Integrity) -> Self {
+        let before = Before::Nothing { folder, declared_bytes, integrity };
+        Self { before, batch: Vec::new(), batch_bytes: 0 }
     }
 
     async fn push(&mut self, piece: Bytes) -> Result<(), Denial> {
@@ -203,32 +231,35 @@ impl Receiving {
         let batch = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
         self.before = Before::Written(tokio::task::spawn_blocking(move || {
-            let mut upload = begin()?;
-            upload.write(&batch)?;
-            Ok(upload)
+            let mut begun = begin()?;
+            begun.write(&batch)?;
+            Ok(begun)
         }));
         Ok(())
     }
 
-    /// Writes the rest and makes all of it durable, in one go.
+    /// Writes the rest, compares what it hashes to, and makes all of it durable, in one go.
     async fn finish(mut self, attributes: Attributes) -> Result<Finished, Denial> {
         let begin = self.take_begun().await?;
         let batch = self.batch;
         let finished = super::blocking(move || {
-            let mut upload = begin()?;
-            upload.write(&batch)?;
-            upload.finish(attributes)
+            let mut begun = begin().map_err(unwritable)?;
+            begun.write(&batch).map_err(unwritable)?;
+            begun.integrity.check(begun.upload.digest())?;
+            begun.upload.finish(attributes).map_err(unwritable)
         });
-        finished.await?.map_err(unwritable)
+        finished.await?
     }
 
     /// What gives the upload so far: the file that was written, or a new one.
-    async fn take_begun(&mut self) -> Result<Box<dyn FnOnce() -> Result<Upload, StoreError> + Send>, Denial> {
+    async fn take_begun(&mut self) -> Result<Box<dyn FnOnce() -> Result<Begun, StoreError> + Send>, Denial> {
         match std::mem::replace(&mut self.before, Before::Failed) {
-            Before::Nothing { folder, declared_bytes } => Ok(Box::new(move || folder.begin(declared_bytes))),
+            Before::Nothing { folder, declared_bytes, integrity } => {
+                Ok(Box::new(move || Ok(Begun { upload: folder.begin(declared_bytes)?, integrity })))
+            }
             Before::Written(writing) => {
-                let upload = writing.await.map_err(|_| Denial::BackendUnavailable)?.map_err(unwritable)?;
-                Ok(Box::new(move || Ok(upload)))
+                let begun = writing.await.map_err(|_| Denial::BackendUnavailable)?.map_err(unwritable)?;
+                Ok(Box::new(move || Ok(begun)))
             }
             Before::Failed => Err(Denial::BackendUnavailable),
         }

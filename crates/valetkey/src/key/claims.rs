@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 
 use super::parameter::Parameter;
 use crate::client::ClientRanges;
-use crate::content::{Digest, Disposition, MediaRange};
+use crate::content::{Digest, Disposition};
 use crate::limits::Limits;
+use crate::media::MediaRange;
 use crate::name::ResourcePath;
 use crate::size::SizeRange;
 use crate::time::Timestamp;

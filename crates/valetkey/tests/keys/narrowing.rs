@@ -5,9 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use valetkey::key::{self, KeyUrl};
 use valetkey::{
-    Action, Ceiling, Claims, ClientRanges, Denial, Disposition, Grant, House, Intent, Limits, Now,
-    Parameters, Permit, ResourcePath, Scopes, Secret, SignerSecrets, Timestamp, Verb, Verbs, admit, bound,
-    mint, narrow,
+    Action, Ceiling, Claims, ClientRanges, Denial, Disposition, Grant, House, Intent, Limits, MediaRange,
+    Now, Parameters, Permit, ResourcePath, Scopes, Secret, SignerSecrets, Timestamp, Verb, Verbs, admit,
+    bound, mint, narrow,
 };
 
 const SECRET: &[u8] = b"a secret for tests";
@@ -66,6 +66,7 @@ prop_compose! {
         size_min in prop::option::of(0_u64..10),
         uses in prop::option::of(1_u64..9),
         ip in prop::option::of(prop::sample::select(vec!["10.0.0.0/8", "10.1.0.0/16", "2001:db8::/32"])),
+        kind in prop::option::of(prop::sample::select(vec!["image/*", "image/png", "text/plain"])),
         id in "[a-z]{1,4}",
     ) -> Claims {
         Claims {
@@ -77,6 +78,7 @@ prop_compose! {
             size_min,
             limits: Limits { uses, ..Limits::default() },
             clients: ip.and_then(ClientRanges::parse),
+            types: kind.and_then(MediaRange::parse).map(|range| vec![range]),
             id: Some(id),
             ..Claims::default()
         }
@@ -126,10 +128,11 @@ proptest! {
         ceiling_path in paths(),
         at in paths(),
         action in actions(),
+        declared_type in prop::option::of(prop::sample::select(vec!["image/png", "image/gif; a=b", "text/plain"])),
         now in 0_i64..160,
     ) {
         let ceiling = Ceiling { allow: ceiling_allow, scopes: Some(Scopes::only(ceiling_path)), ..Ceiling::default() };
-        let intent = Intent { action, path: &at, prefix: "", client: "10.1.2.3".parse().unwrap() };
+        let intent = Intent { action, path: &at, prefix: "", declared_type, client: "10.1.2.3".parse().unwrap() };
         let root = path("/files/");
         let mut query = mint("web", &root, &base, &Secret::new(SECRET)).unwrap();
         if base.path.is_none() {
@@ -144,6 +147,7 @@ proptest! {
                 prop_assert!(!permit.may_replace || parent.may_replace);
                 prop_assert!(permit.end <= parent.end);
                 prop_assert!(permit.size.min_bytes >= parent.size.min_bytes);
+                prop_assert!(permit.types.lists().starts_with(parent.types.lists()));
                 prop_assert!(permit.charges.len() >= parent.charges.len());
                 let allowed = block.allow.is_none_or(|verbs| verbs.expanded().contains(action.verb()));
                 prop_assert!(allowed && block.path.as_ref().is_none_or(|scope| Scopes::only(scope.clone()).contain(&at)));

@@ -81,6 +81,11 @@ impl Upload {
         self.size_bytes
     }
 
+    /// The BLAKE3 of what was written.
+    pub fn digest(&self) -> [u8; 32] {
+        *self.hasher.finalize().as_bytes()
+    }
+
     /// Writes the attributes and waits until all of it is on the disk.
     ///
     /// # Errors
@@ -95,7 +100,7 @@ impl Upload {
         }
         let found =
             file.metadata().map_err(|source| StoreError::Io { attempt: "read object's metadata", source })?;
-        let digest = *self.hasher.finalize().as_bytes();
+        let digest = self.digest();
         let record = Record { version: FileVersion::of(&found), digest, attributes };
         record.store(file)?;
         durable::sync(file).map_err(|errno| StoreError::from_errno("sync object", errno))?;

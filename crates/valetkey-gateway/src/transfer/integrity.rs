@@ -1,0 +1,194 @@
+//! What an upload hashes to, compared with what its key and its client say.
+//!
+//! The backend hashes with BLAKE3 by itself. Every other function costs time, so it is computed only where the
+//! key or the request names it, on the thread that writes.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use crc_fast::CrcAlgorithm;
+use http::{HeaderName, Response};
+use md5::Md5;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256, Sha512};
+use valetkey::{Denial, Digest, DigestAlgorithm};
+use valetkey_dialects::{Checksum, ChecksumAlgorithm};
+
+use super::body::Body;
+use crate::respond;
+
+/// What an upload must hash to, and the hashes of what came so far.
+pub(crate) struct Integrity {
+    blake3: Vec<[u8; 32]>,
+    expected: Vec<(ChecksumAlgorithm, Vec<u8>)>,
+    hashers: Vec<(ChecksumAlgorithm, Hasher)>,
+}
+
+enum Hasher {
+    Md5(Md5),
+    Sha1(Sha1),
+    Sha256(Sha256),
+    Sha512(Sha512),
+    Crc(crc_fast::Digest),
+}
+
+impl Integrity {
+    /// All that is asked by a key's `digests` and by the `checksums` of a request.
+    pub(crate) fn of(digests: &[Digest], checksums: Vec<Checksum>) -> Self {
+        let mut integrity = Self { blake3: Vec::new(), expected: Vec::new(), hashers: Vec::new() };
+        for digest in digests {
+            match digest.algorithm {
+                DigestAlgorithm::Blake3 => integrity.blake3.push(digest.bytes),
+                DigestAlgorithm::Sha256 => integrity.expect(ChecksumAlgorithm::Sha256, digest.bytes.to_vec()),
+            }
+        }
+        for Checksum { algorithm, value, .. } in checksums {
+            integrity.expect(algorithm, value);
+        }
+        integrity
+    }
+
+    fn expect(&mut self, algorithm: ChecksumAlgorithm, value: Vec<u8>) {
+        if self.hashers.iter().all(|(known, _)| *known != algorithm) {
+            self.hashers.push((algorithm, Hasher::of(algorithm)));
+        }
+        self.expected.push((algorithm, value));
+    }
+
+    /// Goes on with the next pieces.
+    pub(crate) fn update(&mut self, pieces: &[Bytes]) {
+        for (_, hasher) in &mut self.hashers {
+            for piece in pieces {
+                hasher.update(piece);
+            }
+        }
+    }
+
+    /// Compares all that came, whose BLAKE3 is `digest`.
+    ///
+    /// # Errors
+    /// [`Denial::DigestMismatch`].
+    pub(crate) fn check(self, digest: [u8; 32]) -> Result<(), Denial> {
+        if self.blake3.iter().any(|expected| *expected != digest) {
+            return Err(Denial::DigestMismatch("blake3"));
+        }
+        for (algorithm, hasher) in self.hashers {
+            let value = hasher.finish(algorithm);
+            let mut expected = self.expected.iter().filter(|(known, _)| *known == algorithm);
+            if expected.any(|(_, expected)| *expected != value) {
+                return Err(Denial::DigestMismatch(algorithm.name()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Hasher {
+    fn of(algorithm: ChecksumAlgorithm) -> Self {
+        match algorithm {
+            ChecksumAlgorithm::Md5 => Self::Md5(Md5::new()),
+            ChecksumAlgorithm::Sha1 => Self::Sha1(Sha1::new()),
+            ChecksumAlgorithm::Sha256 => Self::Sha256(Sha256::new()),
+            ChecksumAlgorithm::Sha512 => Self::Sha512(Sha512::new()),
+            ChecksumAlgorithm::Crc32 => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc)),
+            ChecksumAlgorithm::Crc32c => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi)),
+            ChecksumAlgorithm::Crc64Nvme => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme)),
+        }
+    }
+
+    fn update(&mut self, piece: &[u8]) {
+        match self {
+            Self::Md5(hasher) => hasher.update(piece),
+            Self::Sha1(hasher) => hasher.update(piece),
+            Self::Sha256(hasher) => hasher.update(piece),
+            Self::Sha512(hasher) => hasher.update(piece),
+            Self::Crc(hasher) => hasher.update(piece),
+        }
+    }
+
+    fn finish(self, algorithm: ChecksumAlgorithm) -> Vec<u8> {
+        match self {
+            Self::Md5(hasher) => hasher.finalize().to_vec(),
+            Self::Sha1(hasher) => hasher.finalize().to_vec(),
+            Self::Sha256(hasher) => hasher.finalize().to_vec(),
+            Self::Sha512(hasher) => hasher.finalize().to_vec(),
+            // A CRC of 32 bits stands in the low half.
+            Self::Crc(hasher) => match algorithm {
+                ChecksumAlgorithm::Crc64Nvme => hasher.finalize().to_be_bytes().to_vec(),
+                _ => hasher.finalize().to_be_bytes()[4..].to_vec(),
+            },
+        }
+    }
+}
+
+/// The checksums in S3's own headers, with which S3 answers again once they held.
+pub(crate) struct Confirmed(Vec<(ChecksumAlgorithm, String)>);
+
+impl Confirmed {
+    pub(crate) fn of(checksums: &[Checksum]) -> Self {
+        let by_s3 = checksums.iter().filter(|checksum| checksum.by_s3_header);
+        Self(by_s3.map(|checksum| (checksum.algorithm, STANDARD.encode(&checksum.value))).collect())
+    }
+
+    /// Says them in the answer.
+    pub(crate) fn tell(&self, answer: &mut Response<Body>) {
+        for (algorithm, value) in &self.0 {
+            let name = format!("x-amz-checksum-{}", algorithm.name());
+            let Ok(name) = HeaderName::try_from(name) else { continue };
+            respond::insert(answer, name, value);
+            respond::insert(answer, HeaderName::from_static("x-amz-checksum-type"), "FULL_OBJECT");
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use ChecksumAlgorithm::*;
+
+    /// The check values of "123456789" that the catalogues of these functions publish.
+    const PUBLISHED: [(ChecksumAlgorithm, &str); 7] = [
+        (Md5, "25f9e794323b453885f5181f1b624d0b"),
+        (Sha1, "f7c3bc1d808e04732adf679965ccc34ca7ae3441"),
+        (Sha256, "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"),
+        (
+            Sha512,
+            "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274a\
+             d27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85",
+        ),
+        (Crc32, "cbf43926"),
+        (Crc32c, "e3069283"),
+        (Crc64Nvme, "ae8b14860a799888"),
+    ];
+
+    fn judge(algorithm: ChecksumAlgorithm, value: Vec<u8>) -> Result<(), Denial> {
+        let mut integrity = Integrity::of(&[], vec![Checksum { algorithm, value, by_s3_header: false }]);
+        integrity.update(&[Bytes::from_static(b"1234"), Bytes::new()]);
+        integrity.update(&[Bytes::from_static(b"56789")]);
+        integrity.check([0; 32])
+    }
+
+    #[test]
+    fn each_function_gives_its_published_value() {
+        for (algorithm, hex) in PUBLISHED {
+            let pairs = (0..hex.len()).step_by(2);
+            let mut value: Vec<u8> =
+                pairs.map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+            assert_eq!(judge(algorithm, value.clone()), Ok(()), "{algorithm:?}");
+            value[0] ^= 1;
+            assert_eq!(judge(algorithm, value), Err(Denial::DigestMismatch(algorithm.name())));
+        }
+    }
+
+    #[test]
+    fn all_that_is_said_must_hold() {
+        let blake3 = |bytes| Digest { algorithm: DigestAlgorithm::Blake3, bytes };
+        let sha256 = |bytes| Digest { algorithm: DigestAlgorithm::Sha256, bytes };
+        let empty: [u8; 32] = sha2::Sha256::digest(b"").into();
+        let check = |digests: &[Digest]| Integrity::of(digests, Vec::new()).check([7; 32]);
+        assert_eq!(check(&[blake3([7; 32]), sha256(empty)]), Ok(()));
+        assert_eq!(check(&[blake3([7; 32]), blake3([8; 32])]), Err(Denial::DigestMismatch("blake3")));
+        assert_eq!(check(&[sha256(empty), sha256([8; 32])]), Err(Denial::DigestMismatch("sha256")));
+    }
+}
