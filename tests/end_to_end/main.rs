@@ -3,6 +3,7 @@
 
 mod answers;
 mod audit;
+mod audit_files;
 mod browser;
 mod command;
 mod conditions;
@@ -18,6 +19,7 @@ mod hostile_http2;
 mod http2;
 mod keys;
 mod large;
+mod leaks;
 mod limits;
 mod listing;
 mod narrow;

@@ -32,6 +32,8 @@ pub struct Builder {
     rest: String,
     env: Vec<(String, String)>,
     store: Option<PathBuf>,
+    audit: PathBuf,
+    audit_lines: String,
     front: Front,
 }
 
@@ -57,6 +59,8 @@ impl Default for Builder {
             rest: String::new(),
             env: Vec::new(),
             store: None,
+            audit: "valetkey-data/audit.jsonl".into(),
+            audit_lines: String::new(),
             front: Front::Nothing,
         }
     }
@@ -113,6 +117,19 @@ impl Builder {
         self
     }
 
+    /// Keeps the audit log here instead of beside the ledger.
+    pub fn audit(mut self, path: &Path) -> Self {
+        self.audit = path.to_owned();
+        self
+    }
+
+    /// Adds lines to `[audit]`.
+    pub fn audit_lines(mut self, lines: &str) -> Self {
+        self.audit_lines.push_str(lines);
+        self.audit_lines.push('\n');
+        self
+    }
+
     /// Writes the configuration and starts the process.
     ///
     /// # Panics
@@ -144,16 +161,19 @@ impl Builder {
             write_certificate(&home.path().join("cert.pem"), &home.path().join("key.pem"))?;
         }
         fs::write(home.path().join("valetkey.toml"), self.configuration(address, &store))?;
-        Ok(Gateway { home, address, store, env: self.env, front: self.front, child: None })
+        let audit = home.path().join(&self.audit);
+        Ok(Gateway { home, address, store, audit, env: self.env, front: self.front, child: None })
     }
 
     fn configuration(&self, address: SocketAddr, store: &Path) -> String {
         let mut text = format!(
             "[server]\nlisten = \"{address}\"\npublic_url = \"http://{address}\"\n{}\n\
              [ledger]\nengine = \"sqlite\"\npath = \"valetkey-data/ledger.db\"\n\n\
-             [audit]\npath = \"valetkey-data/audit.jsonl\"\n\n\
+             [audit]\npath = \"{}\"\n{}\n\
              [backends.local]\nkind = \"disk\"\nroot = \"{}\"\n\n",
             self.server,
+            self.audit.display(),
+            self.audit_lines,
             store.display()
         );
         for (name, lines) in &self.buckets {
@@ -173,6 +193,7 @@ pub struct Gateway {
     home: TempDir,
     address: SocketAddr,
     store: PathBuf,
+    audit: PathBuf,
     env: Vec<(String, String)>,
     front: Front,
     child: Option<Child>,
@@ -357,7 +378,7 @@ impl Gateway {
 
     /// Its audit log.
     pub fn audit_path(&self) -> PathBuf {
-        self.home.path().join("valetkey-data/audit.jsonl")
+        self.audit.clone()
     }
 
     /// Its listening address.

@@ -98,7 +98,7 @@ async fn run(
         }
         Action::Upload { .. } => {
             let plan = upload::plan(&snapshot, &permit, &head).await?;
-            let held = admit::hold(gateway, permit, plan.purpose()).await?;
+            let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
             let received = upload::receive(&held, plan, body, recorder).await?;
             settle::upload(gateway, held, received, recorder).await
         }
@@ -106,7 +106,7 @@ async fn run(
             let Some(plan) = delete::plan(&snapshot, &permit, &head).await? else {
                 return Ok(recorder.answered(respond::status(StatusCode::NO_CONTENT)));
             };
-            let held = admit::hold(gateway, permit, plan.purpose()).await?;
+            let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
             settle::delete(gateway, held, plan, recorder).await
         }
         Action::List => list::answer(&snapshot, &permit, parts, &head, recorder).await,

@@ -1,5 +1,7 @@
 //! Make it true, and tell who must know.
 
+mod witness;
+
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -11,7 +13,7 @@ use http::header;
 use http::{Response, StatusCode};
 use hyper::body::Body as _;
 use valetkey::{Action, Bearer, Denial, ResourcePath};
-use valetkey_ledger::{HoldId, Ledger, Settlement};
+use valetkey_ledger::{HoldId, Ledger, Purpose, Settlement};
 
 use crate::admit::{Held, seconds};
 use crate::backend::disk::{Metadata, Publish, Removed, StoreError};
@@ -22,6 +24,8 @@ use crate::respond;
 use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
 use crate::transfer::{blocking, delete, upload};
+
+pub(crate) use witness::Witness;
 
 /// A reservation in the ledger, which ends exactly once: settled, released, or, where it is dropped, released
 /// while nothing of what it reserves can be seen. One that is marked as publishing and then dropped, as when
@@ -81,6 +85,25 @@ impl Hold {
         self.end(Settlement::Released);
     }
 
+    /// Leaves what is held as it is, marked: the next start looks whether it was recorded, and spends it. Until
+    /// then it counts as spent.
+    fn leave(mut self) {
+        self.id = None;
+    }
+
+    /// Spends what is held, once its change is recorded. In this order a crash between the two leaves a mark
+    /// by which the next start finds what is missing.
+    ///
+    /// # Errors
+    /// [`Denial::ChangeUnrecorded`].
+    fn settle_recorded(self, bytes: u64, recorded: Result<(), Denial>) -> Result<(), Denial> {
+        match recorded {
+            Ok(()) => self.settle(bytes),
+            Err(_) => self.leave(),
+        }
+        recorded
+    }
+
     fn end(&mut self, settlement: Settlement) {
         if let Some(id) = self.id.take() {
             let now = seconds(self.clock.now().clock);
@@ -131,8 +154,7 @@ pub(crate) async fn upload(
                 return Err(upload::refused(error, &permit));
             }
         };
-        hold.settle(size_bytes);
-        recorder.uploaded(&digest).await?;
+        hold.settle_recorded(size_bytes, recorder.uploaded(&digest).await)?;
         let mut answer = respond::status(StatusCode::OK);
         respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", metadata.etag));
         confirmed.tell(&mut answer);
@@ -158,8 +180,11 @@ pub(crate) async fn delete(
         let removed =
             blocking(move || plan.folder.delete(&plan.name, &|there| still_holds(&plan.conditions, there)));
         match removed.await? {
-            Ok(Removed::Yes) => hold.settle(0),
-            Ok(Removed::NothingThere) => hold.release(),
+            Ok(Removed::Yes) => hold.settle_recorded(0, recorder.deleted().await)?,
+            Ok(Removed::NothingThere) => {
+                hold.release();
+                recorder.deleted().await?;
+            }
             Err(StoreError::Unsettled { attempt, source }) => {
                 hold.settle(0);
                 return Err(unconfirmed(attempt, &source));
@@ -169,7 +194,6 @@ pub(crate) async fn delete(
                 return Err(upload::refused(error, &permit));
             }
         }
-        recorder.deleted().await?;
         Ok(respond::status(StatusCode::NO_CONTENT))
     })
     .await
@@ -284,6 +308,16 @@ impl Recorder {
             receipt.bucket = Some(path.bucket().to_owned());
             receipt.object = Some(path.name().to_owned());
         });
+    }
+
+    /// Puts what is known of the request beside the object's name, for the ledger to keep while it is under way.
+    pub(crate) fn witness(&self, purpose: Purpose) -> Purpose {
+        let words = |path| Witness { path, receipt: self.0.receipt.borrow().clone() }.into_words();
+        match purpose {
+            Purpose::Upload { object } => Purpose::Upload { object: words(object) },
+            Purpose::Delete { object } => Purpose::Delete { object: words(object) },
+            download @ Purpose::Download(_) => download,
+        }
     }
 
     /// Notes how much of an upload came in so far.

@@ -33,6 +33,11 @@ impl Dialect {
             Self::Native => "native",
         }
     }
+
+    /// The dialect of this name in records.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Native].into_iter().find(|dialect| dialect.name() == name)
+    }
 }
 
 /// What a verified key permits, before the house has bounded it.

@@ -117,6 +117,10 @@ pub struct Audit {
     pub path: PathBuf,
     /// The key of the chain over its lines.
     pub key_file: PathBuf,
+    /// How large the file may become, in bytes, before the log goes on in a new one.
+    pub rotate_bytes: Option<u64>,
+    /// How many of the files that were left for a new one are kept; all, where it is not said.
+    pub keep: Option<u16>,
 }
 
 /// Where bytes live.

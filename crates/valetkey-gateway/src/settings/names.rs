@@ -48,7 +48,8 @@ pub(super) const ADMIN: Table =
 pub(super) const LEDGER: Table =
     Table { heading: "ledger", enforced: &["engine", "path"], later: &["url_file", "url_env"] };
 
-pub(super) const AUDIT: Table = Table { heading: "audit", enforced: &["path", "key_file"], later: &[] };
+pub(super) const AUDIT: Table =
+    Table { heading: "audit", enforced: &["path", "key_file", "rotate", "keep"], later: &[] };
 
 pub(super) const BACKEND: Table = Table { heading: "backends.NAME", enforced: &["kind", "root"], later: &[] };
 

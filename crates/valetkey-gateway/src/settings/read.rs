@@ -9,6 +9,7 @@ use valetkey::{Ceiling, ResourcePath, Secret, SignerSecrets};
 
 use super::ceiling::{self, missing};
 use super::errors::{Findings, Position};
+use super::measure::{SIZE_RULE, parse_size};
 use super::section::{Placed, Section};
 use super::{Audit, Backend, Bucket, Ledger, Settings, Signer, cors, names, place, secret, server};
 
@@ -215,13 +216,27 @@ impl Reader<'_> {
         let key_file = self.path(&mut section, "key_file", findings);
         let beside = Placed { value: path.value.with_extension("key"), at: path.at };
         let key_file = key_file.unwrap_or(beside);
+        const ROTATE_BYTES_MIN: u64 = 64 << 10;
+        let rotate = section.number_or("rotate", SIZE_RULE, findings, parse_size);
+        if let Some(rotate) = rotate.filter(|rotate| rotate.value < ROTATE_BYTES_MIN) {
+            findings.fault(rotate.at, "rotate must be at least 64KiB".to_owned());
+        }
+        let keep = section.number("keep", 1..=u16::MAX.into(), findings);
+        if let (Some(keep), None) = (keep, rotate) {
+            findings.fault(keep.at, "keep is for files that rotate makes; say rotate too".to_owned());
+        }
         section.finish(findings);
         if path.value == key_file.value {
             findings.fault(key_file.at, "the audit log and its key_file are the same file");
         }
         self.keep_private(path.value.clone(), "the audit log", path.at);
         self.keep_private(key_file.value.clone(), "the audit log's key", key_file.at);
-        Audit { path: path.value, key_file: key_file.value }
+        Audit {
+            path: path.value,
+            key_file: key_file.value,
+            rotate_bytes: rotate.map(|rotate| rotate.value),
+            keep: keep.and_then(|keep| u16::try_from(keep.value).ok()),
+        }
     }
 
     fn backends<'a>(&self, sections: Vec<(&'a str, Section<'a>)>, findings: &mut Findings) -> Backends<'a> {

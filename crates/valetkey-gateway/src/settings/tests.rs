@@ -93,6 +93,7 @@ fn everything_has_a_default_but_what_is_served_and_by_whom() {
     assert_eq!(settings.ledger, Ledger::Sqlite { path: bench.path("valetkey-data/ledger.db") });
     assert_eq!(settings.audit.path, bench.path("valetkey-data/audit.jsonl"));
     assert_eq!(settings.audit.key_file, bench.path("valetkey-data/audit.key"));
+    assert_eq!((settings.audit.rotate_bytes, settings.audit.keep), (None, None));
     assert_eq!(settings.warnings.len(), 2, "{:?}", settings.warnings);
 }
 
@@ -103,6 +104,7 @@ fn what_was_typed_is_what_is_meant() {
          lease = \"1h\"\nworkers = 3\nconnections_max = 50\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n\
          proxy_protocol = true\n\
          [ledger]\nengine = \"memory\"\n[audit]\npath = \"/var/log/a.log\"\nkey_file = \"/etc/a.key\"\n\
+         rotate = \"100MiB\"\nkeep = 9\n\
          [backends.local]\nroot = \"/srv/objects\"\n\
          [buckets.files]\nbackend = \"local\"\nprefix = \"a/b/\"\ndelivery = \"stream\"\netag = \"blake3\"\n\
          [signers.web]\nsecret_env = \"WEB_SECRET\"\nprevious_secret_file = \"web.secret\"\npolicy = \"avatar\"\n\
@@ -119,6 +121,7 @@ fn what_was_typed_is_what_is_meant() {
     assert!(settings.server.proxy_protocol && settings.server.tls.is_none());
     assert_eq!(settings.ledger, Ledger::Memory);
     assert_eq!(settings.audit.key_file, PathBuf::from("/etc/a.key"));
+    assert_eq!((settings.audit.rotate_bytes, settings.audit.keep), (Some(100 << 20), Some(9)));
     assert_eq!(settings.folder("files").unwrap(), PathBuf::from("/srv/objects/a/b/"));
     assert_eq!(settings.folder("other"), None);
     let signer = &settings.signers["web"];
@@ -393,6 +396,10 @@ fn what_is_named_exists() {
     check("[ledger]\nengine = \"memory\"\npath = \"x\"\n", &[(3, "path has no meaning")]);
     check("[audit]\npath = \"a\"\nkey_file = \"a\"\n", &[(3, "the same file")]);
     check("[audit]\npath = \"\"\n", &[(2, "path must be a path")]);
+    check("[audit]\nrotate = \"63KiB\"\n", &[(2, "rotate must be at least 64KiB")]);
+    check("[audit]\nrotate = \"often\"\n", &[(2, "rotate \"often\" must be a whole number of bytes")]);
+    check("[audit]\nrotate = \"64KiB\"\nkeep = 0\n", &[(3, "keep must be a whole number from 1 to 65535")]);
+    check("[audit]\nkeep = 3\n", &[(2, "say rotate too")]);
 }
 
 #[test]
