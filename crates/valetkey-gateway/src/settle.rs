@@ -70,6 +70,8 @@ impl Hold {
         let Some(id) = self.id else { return Ok(()) };
         self.published = true;
         self.ledger.publish(id).await.map_err(|error| {
+            // Nothing can be seen yet, so dropping the hold gives it back.
+            self.published = false;
             tracing::error!(%error, "the ledger cannot mark a hold");
             Denial::LedgerUnavailable
         })
@@ -85,21 +87,14 @@ impl Hold {
         self.end(Settlement::Released);
     }
 
-    /// Leaves what is held as it is, marked: the next start looks whether it was recorded, and spends it. Until
-    /// then it counts as spent.
-    fn leave(mut self) {
-        self.id = None;
-    }
-
     /// Spends what is held, once its change is recorded. In this order a crash between the two leaves a mark
-    /// by which the next start finds what is missing.
+    /// by which the next start finds what is missing; so does a record that fails.
     ///
     /// # Errors
     /// [`Denial::ChangeUnrecorded`].
     fn settle_recorded(self, bytes: u64, recorded: Result<(), Denial>) -> Result<(), Denial> {
-        match recorded {
-            Ok(()) => self.settle(bytes),
-            Err(_) => self.leave(),
+        if recorded.is_ok() {
+            self.settle(bytes);
         }
         recorded
     }

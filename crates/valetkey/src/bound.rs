@@ -107,6 +107,13 @@ pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, D
             said = true;
         }
     }
+    if grant.id.is_some()
+        && let Some(max) = house.signer.max_lifetime
+    {
+        // Another key of this id, which shares the count, may end later, but not later than this.
+        let base = grant.levels.first_mut().expect("a grant has a level");
+        base.end = base.end.max(now.clock.plus(max));
+    }
     // A ceiling may have a window of its own.
     check_window(&grant, house.clock_skew, now)?;
     Ok(Bounded { grant, lease })

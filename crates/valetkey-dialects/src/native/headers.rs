@@ -78,6 +78,15 @@ impl UploadHeaders {
                     headers.append(name, &text(name, value, VALUE_BYTES_MAX)?);
                 }
                 "content-encoding" => check_encoding(value)?,
+                // A part that was stored as the whole would destroy what is there.
+                "content-range" => {
+                    return Err(Denial::BadRequest(
+                        "an upload of a part of an object is not taken".to_string(),
+                    ));
+                }
+                "upload-complete" | "upload-offset" | "upload-length" | "tus-resumable" => {
+                    return Err(Denial::CallNotSupported("a resumable upload"));
+                }
                 _ => {
                     let Some(key) = name.strip_prefix(METADATA_PREFIX) else { continue };
                     metadata_bytes += key.len() + value.len();
@@ -162,6 +171,13 @@ mod tests {
         assert_eq!(read(&[("x-amz-meta-k", b"\xff")]), Err("bad_request"));
         let twice = read(&[("x-amz-meta-k", b"a"), ("x-amz-meta-k", b"b")]).unwrap();
         assert_eq!(twice.others, [("x-amz-meta-k".to_string(), "a, b".to_string())]);
+    }
+
+    #[test]
+    fn a_part_is_never_taken_for_the_whole() {
+        assert_eq!(read(&[("content-range", b"bytes 2-4/10")]), Err("bad_request"));
+        assert_eq!(read(&[("upload-complete", b"?0")]), Err("not_supported"));
+        assert_eq!(read(&[("tus-resumable", b"1.0.0")]), Err("not_supported"));
     }
 
     #[test]

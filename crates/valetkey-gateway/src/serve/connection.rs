@@ -88,13 +88,14 @@ async fn serve_http1(
             .max_header_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
+            .keep_alive(!*draining.borrow())
             // A client that has sent all that it will send still reads its answer.
             .half_close(true)
             .serve_connection(wire, service)
     );
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
-        _ = draining.wait_for(|draining| *draining) => {
+        () = told_to_drain(&mut draining) => {
             served.as_mut().graceful_shutdown();
             served.await
         }
@@ -102,6 +103,16 @@ async fn serve_http1(
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// Ready when the gateway begins to drain. A connection that is taken while it drains already, to ask for its
+/// health, is served as long as the others are waited for.
+async fn told_to_drain(draining: &mut watch::Receiver<bool>) {
+    if *draining.borrow_and_update() {
+        std::future::pending().await
+    }
+    // The sender lives as long as the gateway.
+    let _ = draining.changed().await;
 }
 
 async fn serve_http2(
@@ -130,7 +141,7 @@ async fn serve_http2(
     );
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
-        _ = draining.wait_for(|draining| *draining) => {
+        () = told_to_drain(&mut draining) => {
             served.as_mut().graceful_shutdown();
             served.await
         }

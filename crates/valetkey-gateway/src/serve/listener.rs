@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -16,6 +17,9 @@ use crate::settings::Settings;
 
 /// How many connections wait to be taken.
 const BACKLOG: u32 = 1024;
+
+/// How long a draining worker waits before it looks again whether all is settled.
+const SETTLE_PAUSE: Duration = Duration::from_millis(10);
 
 /// How long a worker pauses when no descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -78,13 +82,15 @@ async fn take_connections(
     });
     loop {
         let is_draining = *draining.borrow_and_update();
-        if is_draining && connections.is_empty() {
+        let settled = gateway.settling.load(Ordering::Acquire) == 0;
+        if is_draining && connections.is_empty() && settled {
             return Ok(());
         }
         let accepted = tokio::select! {
             _ = draining.changed(), if !is_draining => continue,
             _ = connections.join_next(), if !connections.is_empty() => continue,
             () = drained.as_mut() => return Ok(()),
+            () = tokio::time::sleep(SETTLE_PAUSE), if is_draining && !settled => continue,
             accepted = accept(&listener, &places) => accepted,
         };
         match accepted {

@@ -57,33 +57,42 @@ impl Wire {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let socket = match &mut self.stream.inner_mut().stream {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(tls) => return Pin::new(tls).poll_write_vectored(cx, slices),
-        };
-        match self.outbox.next(slices) {
-            Next::Write { slices: count, more } => {
-                let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
-                poll_writable(socket, cx, || {
-                    let mut control = SendAncillaryBuffer::default();
-                    Ok(rustix::net::sendmsg(&*socket, &slices[..count], &mut control, flags)?)
-                })
+        match &mut self.stream.inner_mut().stream {
+            Stream::Plain(socket) => {
+                poll_writable(socket, cx, || send(socket, self.outbox.next(slices), slices))
             }
-            Next::Mistake => {
-                tracing::error!("a piece of a file lost its file; the connection is closed");
-                Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
+            Stream::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+        }
+    }
+
+    /// What the socket takes although it is not called writable: the kernel does so only once a third of its
+    /// buffer is free, and a client that reads slowly and steadily may take minutes for that.
+    fn send_anyway(&mut self, slices: &[io::IoSlice<'_>]) -> Option<usize> {
+        match &self.stream.inner().stream {
+            Stream::Plain(socket) => send(socket, self.outbox.next(slices), slices).ok(),
+            Stream::Tls(_) => None,
+        }
+    }
+}
+
+/// Hands what is next to the socket, which takes some of it or would block.
+fn send(socket: &TcpStream, next: Next, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+    match next {
+        Next::Write { slices: count, more } => {
+            let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
+            let mut control = SendAncillaryBuffer::default();
+            Ok(rustix::net::sendmsg(socket, &slices[..count], &mut control, flags)?)
+        }
+        Next::Send { file, mut offset, bytes } => {
+            match rustix::fs::sendfile(socket, &file, Some(&mut offset), bytes)? {
+                // Someone cut the file short: the client must notice.
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                sent => Ok(sent),
             }
-            Next::Send { file, offset, bytes } => {
-                let sent = ready!(poll_writable(socket, cx, || {
-                    let mut offset = offset;
-                    Ok(rustix::fs::sendfile(&*socket, &file, Some(&mut offset), bytes)?)
-                }))?;
-                if sent == 0 {
-                    // Someone cut the file short: the client must notice.
-                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-                }
-                Poll::Ready(Ok(sent))
-            }
+        }
+        Next::Mistake => {
+            tracing::error!("a piece of a file lost its file; the connection is closed");
+            Err(io::ErrorKind::InvalidData.into())
         }
     }
 }
@@ -115,7 +124,13 @@ impl Write for Wire {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let served = this.poll_send(cx, slices);
-        let sent = ready!(this.or_stalled(cx, served))?;
+        let sent = match ready!(this.or_stalled(cx, served)) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                this.stall = None;
+                this.send_anyway(slices).ok_or(error)?
+            }
+            served => served?,
+        };
         this.outbox.sent(slices, sent);
         Poll::Ready(Ok(sent))
     }

@@ -122,6 +122,10 @@ pub(crate) async fn receive(
     let integrity = Integrity::of(&held.permit.digests, plan.checksums);
     let mut file = Receiving::new(plan.folder.clone(), plan.declared_bytes, integrity);
     let mut pace = Pace::new();
+    if plan.declared_bytes.is_some_and(|bytes| bytes >= as_u64(EARLY_BATCH_BYTES)) {
+        // A disk that cannot hold it is known before the body is asked for.
+        file.begin().await?;
+    }
     let mut received_bytes = 0;
     while let Some(frame) = next_frame(body, &mut file, &mut pace).await? {
         let Ok(piece) = frame.into_data() else { continue };
@@ -188,6 +192,7 @@ struct Receiving {
 /// What was done before the batch that is being gathered.
 enum Before {
     Nothing { folder: Folder, declared_bytes: Option<u64>, integrity: Integrity },
+    Begun(Box<Begun>),
     Written(JoinHandle<Result<Begun, StoreError>>),
     Failed,
 }
@@ -212,6 +217,14 @@ impl Receiving {
         Self { before, batch: Vec::new(), batch_bytes: 0 }
     }
 
+    /// Makes the file and reserves its space.
+    async fn begin(&mut self) -> Result<(), Denial> {
+        let begin = self.take_begun().await?;
+        let begun = super::blocking(begin).await?.map_err(unwritable)?;
+        self.before = Before::Begun(Box::new(begun));
+        Ok(())
+    }
+
     async fn push(&mut self, piece: Bytes) -> Result<(), Denial> {
         self.batch_bytes += piece.len();
         self.batch.push(piece);
@@ -221,7 +234,7 @@ impl Receiving {
     fn is_idle(&self) -> bool {
         match &self.before {
             Before::Written(writing) => writing.is_finished(),
-            Before::Nothing { .. } | Before::Failed => true,
+            Before::Nothing { .. } | Before::Begun(_) | Before::Failed => true,
         }
     }
 
@@ -257,6 +270,7 @@ impl Receiving {
             Before::Nothing { folder, declared_bytes, integrity } => {
                 Ok(Box::new(move || Ok(Begun { upload: folder.begin(declared_bytes)?, integrity })))
             }
+            Before::Begun(begun) => Ok(Box::new(move || Ok(*begun))),
             Before::Written(writing) => {
                 let begun = writing.await.map_err(|_| Denial::BackendUnavailable)?.map_err(unwritable)?;
                 Ok(Box::new(move || Ok(begun)))
