@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use toml::{Table, Value};
+use valetkey_tests::gateway::write_certificate;
 use valetkey_tests::process::{binary, valetkey};
 use valetkey_tests::python::root;
 
@@ -159,6 +160,10 @@ fn check(place: &str, text: &str) {
     }
     let folder = tempfile::tempdir().unwrap();
     make_secrets(folder.path(), &mut whole);
+    if let Some(tls) = whole.get("server").and_then(|server| server.get("tls")) {
+        let file = |name: &str| folder.path().join(tls[name].as_str().unwrap());
+        write_certificate(&file("certificate"), &file("private_key")).unwrap();
+    }
     fs::write(folder.path().join("valetkey.toml"), whole.to_string()).unwrap();
     let output = valetkey(folder.path(), ["check"]).unwrap();
     assert!(output.status.success(), "{place}: {}\n{whole}", String::from_utf8_lossy(&output.stderr));
