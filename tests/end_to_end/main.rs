@@ -3,18 +3,25 @@
 
 mod answers;
 mod audit;
+mod browser;
 mod command;
 mod conditions;
 mod configuration;
 mod content;
+mod cors;
+mod deploy;
 mod disk_full;
+mod docs;
 mod headers;
 mod hostile;
 mod http2;
 mod keys;
 mod large;
 mod limits;
+mod narrow;
+mod reload;
 mod scope_and_path;
+mod signer_command;
 mod signers;
 mod size;
 mod time;

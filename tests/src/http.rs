@@ -293,7 +293,13 @@ impl Connection {
 
     fn fill(&mut self) -> io::Result<usize> {
         let mut piece = vec![0; 64 * 1024];
-        let count = self.stream.read(&mut piece)?;
+        // A read with a time limit ends like this when the machine pauses the process.
+        let count = loop {
+            match self.stream.read(&mut piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.buffer.extend_from_slice(&piece[..count]);
         Ok(count)
     }

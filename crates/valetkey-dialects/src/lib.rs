@@ -11,12 +11,15 @@ extern crate alloc;
 mod detect;
 mod head;
 mod integrity;
+pub mod listing;
 pub mod native;
 mod presented;
 mod query;
+mod taken;
 
 pub use detect::present;
 pub use head::RequestHead;
 pub use integrity::{Checksum, ChecksumAlgorithm, checksums};
 pub use presented::Presented;
 pub use query::{Call, Survey};
+pub use taken::is_header_taken;

@@ -49,13 +49,17 @@ pub(crate) fn admit(
         _ => Action::Upload { declared_bytes: body.size_hint().exact() },
     };
     recorder.intends(action, &path);
-    // A listing of a folder's URL asks below that folder at least.
     let prefix = match &survey.prefix {
-        Some(prefix) if path.name().is_empty() => prefix.as_str(),
+        _ if !matches!(action, Action::List) => "",
+        Some(prefix) if !prefix.is_empty() => prefix,
         _ => path.name(),
     };
     let declared_type = declared_type(parts);
     let permit = valetkey::admit(bounded, &Intent { action, path: &path, prefix, declared_type, client })?;
+    // A listing of a folder's URL asks below that folder.
+    if matches!(action, Action::List) && !prefix.starts_with(path.name()) {
+        return Err(Denial::OutOfScope);
+    }
     match survey.call {
         Some(Call::Multipart) => return Err(Denial::CallNotSupported("multipart upload")),
         Some(Call::Azure) => return Err(Denial::CallNotSupported("this call")),
@@ -116,6 +120,10 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
         Ok(id) => Ok(Held { permit, hold: Hold::of(gateway, id) }),
         Err(LedgerError::Exhausted { .. }) => Err(Denial::UsesExhausted),
         Err(LedgerError::Forgotten { .. }) => Err(Denial::Expired(permit.end)),
+        Err(LedgerError::NotAccepted(distrust)) => {
+            tracing::error!(%distrust, "a key with limits is refused: see valetkey check --help on --accept");
+            Err(Denial::LedgerDistrusted)
+        }
         Err(error) => {
             tracing::error!(%error, "the ledger cannot hold a use");
             Err(Denial::LedgerUnavailable)

@@ -25,8 +25,8 @@ use crate::gateway::Gateway;
 use crate::serve::outbox::Outbox;
 use crate::settle::Recorder;
 use crate::transfer::body::Body;
-use crate::transfer::{delete, download, upload};
-use crate::{admit, bound, identify, request, respond, settle};
+use crate::transfer::{delete, download, list, upload};
+use crate::{admit, bound, cors, identify, request, respond, settle};
 
 /// The connection that a request came over.
 #[derive(Clone)]
@@ -45,17 +45,20 @@ pub(crate) async fn answer(
 ) -> Response<Body> {
     let (parts, mut body) = request.into_parts();
     let request_id = gateway.request_ids.next();
-    if let Some(answer) = respond::without_a_key(gateway, &parts) {
-        return respond::named(answer, &request_id);
-    }
-    let recorder = Recorder::begin(gateway, connection.client, &request_id);
-    let answer = match run(gateway, connection, &parts, &mut body, &recorder).await {
-        Ok(answer) => answer,
-        Err(denial) => {
-            recorder.refused(&denial);
-            respond::refusal(&denial, &request_id, &parts, body)
+    let answer = match respond::without_a_key(gateway, &parts) {
+        Some(answer) => answer,
+        None => {
+            let recorder = Recorder::begin(gateway, connection.client, &request_id);
+            match run(gateway, connection, &parts, &mut body, &recorder).await {
+                Ok(answer) => answer,
+                Err(denial) => {
+                    recorder.refused(&denial);
+                    respond::refusal(&denial, &request_id, &parts, body)
+                }
+            }
         }
     };
+    let answer = cors::shared(&gateway.snapshot().settings, &parts, answer);
     respond::named(answer, &request_id)
 }
 
@@ -103,6 +106,6 @@ async fn run(
             let held = admit::hold(gateway, permit, plan.purpose()).await?;
             settle::delete(held, plan, recorder).await
         }
-        Action::List => Err(Denial::CallNotSupported("listing")),
+        Action::List => list::answer(&snapshot, &permit, parts, &head, recorder).await,
     }
 }

@@ -54,6 +54,11 @@ impl Gateway {
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// Brings another configuration into force. What runs goes on under the one it began with.
+    pub(crate) fn replace(&self, snapshot: Snapshot) {
+        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+    }
 }
 
 impl Snapshot {

@@ -1,6 +1,6 @@
 //! The gateway: everything that waits on the world.
 //!
-//! [`flow`] tells what becomes of a request. Around it stand the server, the stores, the ledger and the
+//! `flow.rs` tells what becomes of a request. Around it stand the server, the stores, the ledger and the
 //! records; what a key means is decided in the crate `valetkey`, without any of them.
 
 pub mod backend;
@@ -13,6 +13,7 @@ pub mod settings;
 
 mod admit;
 mod bound;
+mod cors;
 mod flow;
 mod gateway;
 mod identify;

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 /// Serves until it is told to stop. What a first start has to say is said once connections are taken.
 fn run_gateway(prepared: Prepared) -> anyhow::Result<()> {
     observe::log::start(std::env::var("RUST_LOG").ok().as_deref()).context("start the log")?;
-    serve::run(prepared.settings, |address| {
+    serve::run(prepared.settings, prepared.watch, |address| {
         tracing::info!(%address, "listening");
         if let Some(welcome) = &prepared.welcome {
             // Where nobody reads it, nothing is lost.

@@ -16,6 +16,7 @@ use crate::transfer::body::{Body, RefusalBody};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REASON: HeaderName = HeaderName::from_static("x-valetkey-reason");
+const XML: HeaderValue = HeaderValue::from_static("application/xml");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// An answer without a body.
@@ -42,7 +43,7 @@ pub(crate) fn insert(answer: &mut Response<Body>, name: HeaderName, value: &str)
 pub(crate) fn without_a_key(gateway: &Gateway, parts: &Parts) -> Option<Response<Body>> {
     if parts.method == Method::OPTIONS {
         let mut answer = status(StatusCode::NO_CONTENT);
-        insert(&mut answer, header::ALLOW, "GET, HEAD, PUT, DELETE, OPTIONS");
+        insert(&mut answer, header::ALLOW, "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS");
         return Some(answer);
     }
     let asks = parts.method == Method::GET || parts.method == Method::HEAD;
@@ -77,7 +78,7 @@ pub(crate) fn refusal(denial: &Denial, request_id: &str, parts: &Parts, rest: In
     insert(&mut answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     match denial {
         Denial::NoKey => insert(&mut answer, header::WWW_AUTHENTICATE, "Valetkey"),
-        Denial::BackendUnavailable | Denial::LedgerUnavailable => {
+        Denial::BackendUnavailable | Denial::LedgerUnavailable | Denial::LedgerDistrusted => {
             insert(&mut answer, header::RETRY_AFTER, "5");
         }
         _ => {}
@@ -103,6 +104,20 @@ fn text_answer(code: StatusCode, kind: HeaderValue, text: Bytes, parts: &Parts) 
     *answer.status_mut() = code;
     answer.headers_mut().insert(header::CONTENT_TYPE, kind);
     answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    answer
+}
+
+/// A listing. It is true for a moment only and tells what one key may know, so nobody keeps it.
+pub(crate) fn listing(document: String, parts: &Parts) -> Response<Body> {
+    let mut answer = text_answer(StatusCode::OK, XML, document.into(), parts);
+    if parts.method == Method::HEAD {
+        // No page was made whose length it could tell.
+        answer.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    insert(&mut answer, header::CACHE_CONTROL, "no-store");
+    insert(&mut answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    insert(&mut answer, header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox");
+    insert(&mut answer, header::REFERRER_POLICY, "no-referrer");
     answer
 }
 

@@ -6,12 +6,14 @@
 mod connection;
 mod listener;
 pub(crate) mod outbox;
+mod reload;
 mod start;
 pub(crate) mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,7 +22,9 @@ use valetkey::Timestamp;
 
 use crate::admit::seconds;
 use crate::gateway::Gateway;
-use crate::settings::Settings;
+use crate::settings::{Settings, Watch};
+
+use self::start::Disks;
 
 pub use start::StartError;
 
@@ -30,18 +34,20 @@ const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// How often the ledger is asked whether it answers, and told the time.
 const TICK: Duration = Duration::from_secs(2);
 
-/// Serves until SIGTERM or SIGINT, then lets running transfers end.
+/// Serves until SIGTERM or SIGINT, then lets running transfers end. The configuration is read again when its
+/// files change, and on SIGHUP.
 ///
 /// `ready` is called with the address once connections are taken.
 ///
 /// # Errors
 /// [`StartError`] where the gateway cannot start.
-pub fn run(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
+pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
     start::raise_descriptor_limit();
     let runtime = start::runtime()?;
     let listeners = listener::bind(settings.server.listen, start::workers(&settings))?;
     let address = listener::address(&listeners)?;
-    let gateway = Arc::new(runtime.block_on(start::gateway(settings))?);
+    let mut disks = Disks::default();
+    let gateway = Arc::new(runtime.block_on(start::gateway(settings, &mut disks))?);
     let (drain, draining) = watch::channel(false);
     let mut workers = Vec::new();
     for listener in listeners {
@@ -51,8 +57,8 @@ pub fn run(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result<(), Sta
             worker.spawn(move || listener::work(&gateway, listener, draining)).map_err(StartError::Worker)?,
         );
     }
-    ready(address);
-    runtime.block_on(until_told_to_stop(&gateway))?;
+    let reload = reload::start(Arc::clone(&gateway), disks, watch)?;
+    runtime.block_on(until_told_to_stop(&gateway, reload, || ready(address)))?;
     tracing::info!("stopping: running transfers may end");
     gateway.draining.store(true, Ordering::Relaxed);
     // Workers that are gone need not be told.
@@ -66,15 +72,24 @@ pub fn run(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result<(), Sta
     Ok(())
 }
 
-async fn until_told_to_stop(gateway: &Gateway) -> Result<(), StartError> {
+/// `ready` is called once signals are waited for, so that none ends the gateway unheard.
+async fn until_told_to_stop(
+    gateway: &Gateway,
+    reload: Sender<()>,
+    ready: impl FnOnce(),
+) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signal)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
+    ready();
     let mut tick = tokio::time::interval(TICK);
     let mut mark = gateway.clock.now().highest;
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
+            // The reloader lives as long as its sender.
+            _ = hangup.recv() => drop(reload.send(())),
             _ = tick.tick() => mark = observe(gateway, mark).await,
         }
     }
@@ -103,6 +118,10 @@ async fn observe(gateway: &Gateway, mark: Timestamp) -> Timestamp {
 }
 
 async fn close(gateway: &Gateway) {
+    // What was seen since the last tick is kept too, so that a clock set back meanwhile revives nothing.
+    if let Err(error) = gateway.ledger.observe(seconds(gateway.clock.now().highest)).await {
+        tracing::error!(%error, "the highest time seen is not kept");
+    }
     if let Err(error) = gateway.ledger.close().await {
         tracing::error!(%error, "the ledger did not close");
     }

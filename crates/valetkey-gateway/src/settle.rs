@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use http::header;
 use http::{Response, StatusCode};
+use hyper::body::Body as _;
 use valetkey::{Action, Bearer, Denial, ResourcePath};
 use valetkey_ledger::{HoldId, Ledger, Settlement};
 
@@ -249,6 +250,12 @@ impl Recorder {
     pub(crate) fn answered(&self, answer: Response<Body>) -> Response<Body> {
         self.record(answer.status().as_u16());
         answer
+    }
+
+    /// Records a listing, whose bytes take no use.
+    pub(crate) fn listed(&self, answer: Response<Body>) -> Response<Body> {
+        self.note(|receipt| receipt.bytes_out = answer.body().size_hint().exact());
+        self.answered(answer)
     }
 
     fn downloaded(&self, status: StatusCode, bytes: u64) {

@@ -6,6 +6,7 @@ pub(crate) mod delete;
 pub(crate) mod download;
 pub(crate) mod first_bytes;
 pub(crate) mod integrity;
+pub(crate) mod list;
 pub(crate) mod range;
 pub(crate) mod upload;
 

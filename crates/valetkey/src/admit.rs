@@ -39,6 +39,7 @@ pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
     Ok(Permit {
         action: intent.action,
         path: intent.path.clone(),
+        prefix: intent.prefix.into(),
         may_replace: grant.allow.contains(Verb::Write),
         may_know_absence: [Verb::Read, Verb::Stat, Verb::List]
             .into_iter()

@@ -79,6 +79,8 @@ pub enum Denial {
     ChangeUnconfirmed,
     #[error("the ledger does not answer; nothing was changed")]
     LedgerUnavailable,
+    #[error("keys with limits are refused until the operator has accepted the ledger or the clock")]
+    LedgerDistrusted,
     #[error("the change was made, but it could not be recorded; look what is there before you try again")]
     ChangeUnrecorded,
 }
@@ -112,7 +114,7 @@ impl Denial {
             Self::NameConflict => "name_conflict",
             Self::NotFound => "not_found",
             Self::BackendUnavailable | Self::ChangeUnconfirmed => "backend_unavailable",
-            Self::LedgerUnavailable | Self::ChangeUnrecorded => "ledger_unavailable",
+            Self::LedgerUnavailable | Self::LedgerDistrusted | Self::ChangeUnrecorded => "ledger_unavailable",
         }
     }
 
@@ -145,6 +147,7 @@ impl Denial {
             Self::BackendUnavailable
             | Self::ChangeUnconfirmed
             | Self::LedgerUnavailable
+            | Self::LedgerDistrusted
             | Self::ChangeUnrecorded => 503,
             Self::QuotaExceeded => 507,
         }

@@ -1,5 +1,6 @@
 //! What a verified key permits: one type, whichever dialect the key came in.
 
+use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -8,8 +9,8 @@ use core::fmt;
 use crate::client::ClientRanges;
 use crate::content::{Digest, Disposition};
 use crate::key::claims::Claims;
-use crate::key::parameter::Parameters;
-use crate::key::{Key, Level};
+use crate::key::parameter::{Parameter, Parameters};
+use crate::key::{Key, Level, Presented};
 use crate::limits::Limits;
 use crate::media::MediaTypes;
 use crate::scope::Scopes;
@@ -84,19 +85,14 @@ pub struct LevelName(String);
 
 impl LevelName {
     /// The name of a base level, or of a level below `parent`.
-    fn of(signer: &str, parent: Option<&Self>, level: &Level) -> Self {
-        use fmt::Write as _;
+    fn of(signer: &str, parent: Option<&Self>, level: &Level<'_>) -> Self {
         // Names, ids and fingerprints have no character that JSON would escape.
-        let mut text = match parent {
-            None => alloc::format!("[\"{signer}\""),
-            Some(parent) => parent.0[..parent.0.len() - 1].into(),
-        };
-        match &level.claims.id {
-            Some(id) => write!(text, ",\"id\",\"{id}\"]"),
-            None => write!(text, ",\"fp\",\"{}\"]", level.fingerprint),
-        }
-        .expect("writing to a string does not fail");
-        Self(text)
+        let above = parent.map(|parent| &parent.0[..parent.0.len() - 1]);
+        let above = above.map_or_else(|| ["[\"", signer, "\""].concat(), ToOwned::to_owned);
+        Self(match &level.claims.id {
+            Some(id) => [&above, ",\"id\",\"", id, "\"]"].concat(),
+            None => alloc::format!("{above},\"fp\",\"{}\"]", level.fingerprint),
+        })
     }
 
     /// The JSON array.
@@ -205,21 +201,24 @@ impl Grant {
     }
 }
 
-impl From<Key> for Grant {
-    fn from(key: Key) -> Self {
-        let mut names: Vec<GrantLevel> = Vec::with_capacity(key.levels.len());
-        for level in &key.levels {
+impl From<Key<'_>> for Grant {
+    fn from(key: Key<'_>) -> Self {
+        let Presented { levels, named, .. } = key.presented;
+        let signer =
+            levels[0].block.value(Parameter::Signer).expect("a decoded key names its signer").to_owned();
+        let mut names: Vec<GrantLevel> = Vec::with_capacity(levels.len());
+        for level in &levels {
             let parent = names.last();
-            let name = LevelName::of(&key.signer, parent.map(|parent| &parent.name), level);
+            let name = LevelName::of(&signer, parent.map(|parent| &parent.name), level);
             let end = stricter(parent.map(|parent| parent.end), level.claims.end);
             let end = end.expect("a decoded key has an end");
             names.push(GrantLevel { name, fingerprint: level.fingerprint, limits: level.claims.limits, end });
         }
-        let mut levels = key.levels.into_iter();
-        let base = levels.next().expect("a key has a base").claims;
+        let mut levels = levels.into_iter().map(|level| level.claims);
+        let base = levels.next().expect("a key has a base");
         let mut grant = Self {
             dialect: Dialect::Native,
-            signer: key.signer,
+            signer,
             allow: base.allow.expect("a decoded key allows something").expanded(),
             size: base.size(),
             scopes: Scopes::only(base.path.expect("a decoded key has a path")),
@@ -234,10 +233,10 @@ impl From<Key> for Grant {
             subject: base.subject,
             id: base.id,
             levels: names,
-            named: key.named,
+            named,
         };
-        for level in levels {
-            grant.narrow(level.claims);
+        for claims in levels {
+            grant.narrow(claims);
         }
         grant
     }

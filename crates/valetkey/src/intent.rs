@@ -54,7 +54,7 @@ pub struct Intent<'a> {
     pub action: Action,
     /// Where.
     pub path: &'a ResourcePath,
-    /// Beneath which text below the bucket a listing asks, for [`Action::List`].
+    /// Beneath which text below the bucket a listing asks, for [`Action::List`]; empty for others.
     pub prefix: &'a str,
     /// The `Content-Type` that the request says, if it says one, for [`Action::Upload`].
     pub declared_type: Option<&'a str>,

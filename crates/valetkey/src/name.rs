@@ -71,7 +71,9 @@ impl ResourcePath {
     /// Any [`NameError`] but `Encoding`.
     pub fn from_text(text: &str) -> Result<Self, NameError> {
         let rooted = text.strip_prefix('/').ok_or(NameError::NoBucket)?;
-        if text.chars().any(char::is_control) {
+        // Bytes below U+0080 need not be decoded, and most names have no others.
+        let is_control = |byte: u8| byte.is_ascii_control();
+        if text.bytes().any(is_control) || !text.is_ascii() && text.chars().any(char::is_control) {
             return Err(NameError::Control);
         }
         let (bucket, name) = match rooted.split_once('/') {

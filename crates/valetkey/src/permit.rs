@@ -23,6 +23,8 @@ pub struct Permit {
     pub action: Action,
     /// Where.
     pub path: ResourcePath,
+    /// Beneath which text below the bucket it may list; empty for other actions too.
+    pub prefix: String,
     /// Whether an upload may replace what is there.
     pub may_replace: bool,
     /// Whether it may be told that an object does not exist.

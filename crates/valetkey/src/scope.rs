@@ -24,13 +24,14 @@ impl Scopes {
 
     /// Whether `path` lies within; a folder lies within where all below it does.
     pub fn contain(&self, path: &ResourcePath) -> bool {
-        self.contain_text(path.as_str())
+        self.0.iter().any(|scope| covers(scope, path.as_str()))
     }
 
     /// Whether everything whose path begins with `text` lies within, as a listing asks. The text is
-    /// `/bucket/` and a prefix that may end within a segment.
+    /// `/bucket/` and a prefix that may end within a segment. A single object's scope holds no such text: other
+    /// names may begin as the object's does.
     pub fn contain_text(&self, text: &str) -> bool {
-        self.0.iter().any(|scope| covers(scope, text))
+        self.0.iter().any(|scope| !scope.is_object() && covers(scope, text))
     }
 
     /// What lies in both.
@@ -105,6 +106,7 @@ mod tests {
         assert!(scopes(&["/files/u42/"]).contain_text("/files/u42/ph"));
         assert!(!scopes(&["/files/u42/"]).contain_text("/files/u4"));
         assert!(!scopes(&["/files/u42/"]).contain_text("/files/u42"));
+        assert!(!scopes(&["/files/u42"]).contain_text("/files/u42"));
     }
 
     #[test]

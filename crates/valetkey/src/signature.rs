@@ -65,7 +65,7 @@ impl fmt::Debug for Signature {
 }
 
 /// The first 16 bytes of the BLAKE3 hash of a signature, printed in hex.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; 16]);
 
 impl fmt::Display for Fingerprint {

@@ -18,7 +18,8 @@ const METADATA_BYTES_MAX: usize = 2048;
 const VALUE_BYTES_MAX: usize = 255;
 
 const METADATA_PREFIX: &str = "x-amz-meta-";
-const FAMILIES: [&str; 4] = ["x-amz-", "x-goog-", "x-ms-", "x-vk-"];
+/// The families of headers in which vendors say what is to be done.
+pub(crate) const FAMILIES: [&str; 4] = ["x-amz-", "x-goog-", "x-ms-", "x-vk-"];
 
 /// Of the families, what only describes the client.
 const IGNORED: [&str; 4] = ["x-amz-user-agent", "x-amz-cf-id", "x-goog-api-client", "x-ms-client-request-id"];

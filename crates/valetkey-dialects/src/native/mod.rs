@@ -6,6 +6,7 @@ use valetkey::{Denial, ResourcePath, key};
 
 use crate::presented::Presented;
 
+pub(crate) use headers::FAMILIES;
 pub use headers::{UploadHeaders, check_headers};
 
 /// Decodes the key in `text`, a query string from the URL or from an `Authorization: Valetkey` header.

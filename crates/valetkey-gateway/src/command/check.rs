@@ -131,6 +131,14 @@ struct AuditView {
 struct BucketView {
     backend: String,
     folder: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cors: Option<CorsView>,
+}
+
+#[derive(Serialize)]
+struct CorsView {
+    origins: Vec<String>,
+    max_age: String,
 }
 
 #[derive(Serialize)]
@@ -146,7 +154,11 @@ impl SettingsView {
         let server = &settings.server;
         let bucket = |(name, bucket): (&String, &crate::settings::Bucket)| {
             let folder = settings.folder(name).map(|folder| folder.display().to_string());
-            (name.clone(), BucketView { backend: bucket.backend.clone(), folder })
+            let cors = bucket.cors.as_ref().map(|cors| CorsView {
+                origins: cors.origins().map(str::to_owned).collect(),
+                max_age: Span(cors.max_age).to_string(),
+            });
+            (name.clone(), BucketView { backend: bucket.backend.clone(), folder, cors })
         };
         let signer = |(name, signer): (&String, &crate::settings::Signer)| {
             let view = SignerView {
@@ -205,6 +217,13 @@ impl SettingsView {
                 "\nbucket {name}\n  /{name}/ is the folder {folder}, of backend {}",
                 bucket.backend
             )?;
+            if let Some(cors) = &bucket.cors {
+                writeln!(
+                    out,
+                    "  pages of {} may use its keys and read the answers",
+                    cors.origins.join(", ")
+                )?;
+            }
         }
         for (name, signer) in &self.signers {
             writeln!(out, "\nsigner {name}, whose keys can do no more than this")?;

@@ -103,17 +103,9 @@ pub fn run(
     now: Timestamp,
     streams: &mut Streams<'_>,
 ) -> anyhow::Result<Verdict> {
-    let typed = match args.url.as_str() {
-        "-" => {
-            let mut text = String::new();
-            let mut input = (&mut *streams.input).take(URL_BYTES_MAX);
-            input.read_to_string(&mut text).context("read the URL from standard input")?;
-            text
-        }
-        url => url.to_owned(),
-    };
+    let typed = read_url(&args.url, streams)?;
     let settings = if options.is_unconfigured() { None } else { Some(options.load()?) };
-    let report = inspect(typed.trim(), settings.as_ref(), now);
+    let report = inspect(&typed, settings.as_ref(), now);
     if options.json {
         write_json(streams.out, &report)?;
     } else {
@@ -123,6 +115,17 @@ pub fn run(
         writeln!(streams.notes, "warning: there is no configuration here, so the signature was not checked")?;
     }
     Ok(if report.valid { Verdict::Done } else { Verdict::Refused })
+}
+
+/// The URL that was typed, or the one on standard input where that is `-`.
+pub(super) fn read_url(typed: &str, streams: &mut Streams<'_>) -> anyhow::Result<String> {
+    if typed != "-" {
+        return Ok(typed.trim().to_owned());
+    }
+    let mut text = String::new();
+    let mut input = (&mut *streams.input).take(URL_BYTES_MAX);
+    input.read_to_string(&mut text).context("read the URL from standard input")?;
+    Ok(text.trim().to_owned())
 }
 
 /// What is known of the key in `url`; without settings, only what it says.
@@ -175,10 +178,10 @@ fn look(url: &str, settings: Option<&Settings>, now: Timestamp, report: &mut Rep
 
 /// All sets of address ranges in which the client must lie.
 fn clients(key: &Key, signer: Option<&Signer>, settings: &Settings) -> Vec<String> {
-    let own = key.levels().iter().filter_map(|level| level.claims.clients.as_ref());
+    let own = key.claims().filter_map(|claims| claims.clients.as_ref());
     let named = [
         signer.and_then(|signer| signer.policy.as_ref()),
-        key.levels().first().and_then(|base| base.claims.policy.as_ref()),
+        key.claims().next().and_then(|base| base.policy.as_ref()),
     ];
     let policies = named.into_iter().flatten().filter_map(|name| settings.policies.get(name));
     let ceilings = signer.map(|signer| &signer.ceiling).into_iter().chain(policies);
@@ -346,7 +349,7 @@ fn list(items: &[String]) -> String {
 }
 
 /// The fingerprint of a signature's text.
-fn fingerprint(signature: &str) -> Option<String> {
+pub(super) fn fingerprint(signature: &str) -> Option<String> {
     let bytes = URL_SAFE_NO_PAD.decode(signature).ok()?;
     let hash = blake3::hash(&bytes);
     Some(hash.as_bytes()[..16].iter().map(|byte| format!("{byte:02x}")).collect())

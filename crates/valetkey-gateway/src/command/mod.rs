@@ -6,8 +6,10 @@
 pub mod check;
 mod explain;
 pub mod inspect;
+pub mod narrow;
 pub mod serve;
 pub mod sign;
+pub mod signer;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -18,8 +20,10 @@ use valetkey::Timestamp;
 
 use self::check::{Acceptance, CheckArgs};
 use self::inspect::InspectArgs;
+use self::narrow::NarrowArgs;
 use self::serve::Prepared;
 use self::sign::SignArgs;
+use self::signer::SignerCommand;
 use crate::settings::{FILE_NAME, Settings, SettingsErrors};
 
 /// A self-hosted gateway to object storage that enforces valet keys: signed URLs that open exactly what they
@@ -55,8 +59,13 @@ pub enum Command {
     Check(CheckArgs),
     /// Sign a key and print its URL
     Sign(Box<SignArgs>),
+    /// Make a lesser key of one that you hold: offline, without secret or configuration
+    Narrow(Box<NarrowArgs>),
     /// Say what a key permits, and whether it is valid now
     Inspect(InspectArgs),
+    /// Give an application a secret to sign with, or another one
+    #[command(subcommand)]
+    Signer(SignerCommand),
 }
 
 /// The streams of the process.
@@ -99,7 +108,9 @@ where
         }
         Command::Check(args) => check::run(&options, &args, streams, gateway.accept),
         Command::Sign(args) => sign::run(&options, &args, now, streams),
+        Command::Narrow(args) => narrow::run(&options, &args, now, streams),
         Command::Inspect(args) => inspect::run(&options, &args, now, streams),
+        Command::Signer(command) => signer::run(&options, &command, streams),
     };
     verdict.unwrap_or_else(|error| {
         // Faults of the configuration are whole lines of their own, for editors to jump to.

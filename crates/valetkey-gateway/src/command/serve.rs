@@ -1,14 +1,14 @@
 //! `valetkey serve`, up to the point where the gateway takes over.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use valetkey::{Claims, ResourcePath, Timestamp, Verb, Verbs, mint};
 
 use super::{Options, sign};
-use crate::settings::{FILE_NAME, Settings, embedded};
+use crate::settings::{FILE_NAME, Settings, Watch, embedded};
 
 /// How long the first keys last.
 const WELCOME_LIFETIME: Duration = Duration::from_secs(3_600);
@@ -21,8 +21,8 @@ const WELCOME_BYTES_MAX: u64 = 100 << 20;
 pub struct Prepared {
     /// What the configuration means.
     pub settings: Settings,
-    /// The configuration file, to be read again when it changes.
-    pub config_path: PathBuf,
+    /// Its files, to be read again when they change.
+    pub watch: Watch,
     /// At the first start, two `curl` lines for standard output, an upload and its download. They are true as
     /// soon as the gateway listens.
     pub welcome: Option<String>,
@@ -52,7 +52,8 @@ pub(super) fn prepare_from(
             made.config
         }
     };
-    let settings = Settings::load(&config_path)?;
+    let (watch, settings) = Watch::begin(&config_path);
+    let settings = settings?;
     for warning in &settings.warnings {
         writeln!(notes, "warning: {warning}")?;
     }
@@ -63,7 +64,7 @@ pub(super) fn prepare_from(
             "try it, within the hour, with the two lines that follow: an upload and its download"
         )?;
     }
-    Ok(Prepared { settings, config_path, welcome })
+    Ok(Prepared { settings, watch, welcome })
 }
 
 fn welcome(settings: &Settings, now: Timestamp) -> anyhow::Result<String> {

@@ -646,7 +646,7 @@ fn a_first_start_makes_what_it_needs_and_says_how_to_try_it() {
     let none = folder.path().join("valetkey.toml");
     let prepared = serve::prepare_from(&none, Some(folder.path()), NOW, &mut notes).unwrap();
     let notes = String::from_utf8(notes).unwrap();
-    assert_eq!(prepared.config_path, none);
+    assert_eq!(prepared.watch.config(), none);
     for part in ["there was no valetkey.toml here", "made ", "valetkey.toml", "web.secret", "valetkey-data"] {
         assert!(notes.contains(part), "{part}\n{notes}");
     }

@@ -26,7 +26,7 @@ const HEAD_BYTES_MAX: usize = 32 << 10;
 const HEADERS_MAX: usize = 100;
 
 /// How much of a connection's bytes hyper holds, in each direction.
-const BUFFER_BYTES_MAX: usize = 128 << 10;
+const BUFFER_BYTES_MAX: usize = 64 << 10;
 
 /// HTTP/2: streams at once, and how much a client may send ahead on one and on all of them.
 const STREAMS_MAX: u32 = 100;
@@ -98,6 +98,8 @@ async fn serve_http1(
             .max_header_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
+            // A client that has sent all that it will send still reads its answer.
+            .half_close(true)
             .serve_connection(wire, service)
     );
     let ended = tokio::select! {

@@ -12,6 +12,7 @@ use tokio::task::{JoinSet, LocalSet};
 
 use super::{DRAIN_MAX, StartError, connection, start};
 use crate::gateway::Gateway;
+use crate::settings::Settings;
 
 /// How many connections wait to be taken.
 const BACKLOG: u32 = 1024;
@@ -67,9 +68,7 @@ async fn take_connections(
     mut draining: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let settings = &gateway.snapshot().settings;
-    let places = settings.server.connections_max.get().div_ceil(start::workers(settings));
-    let places = Arc::new(Semaphore::new(places));
+    let places = Arc::new(Semaphore::new(places(&gateway.snapshot().settings)));
     let mut connections = JoinSet::new();
     // Who asks a draining gateway for its health is still told, until what runs has ended.
     let mut told = draining.clone();
@@ -102,6 +101,11 @@ async fn take_connections(
             }
         }
     }
+}
+
+/// How many connections one worker has open at once.
+fn places(settings: &Settings) -> usize {
+    settings.server.connections_max.get().div_ceil(start::workers(settings))
 }
 
 /// The next connection, once there is a place for it.

@@ -1,9 +1,10 @@
 //! What a gateway needs before its first connection.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Weak};
 
 use rustix::process::{Resource, Rlimit};
 use tokio::runtime::{Builder, Runtime};
@@ -21,6 +22,9 @@ use crate::settings::{self, Settings};
 
 /// How many threads of each worker may wait for the disk at once.
 const BLOCKING_THREADS_MAX: usize = 64;
+
+/// From how far behind the highest time seen the ledger distrusts the clock, in seconds.
+const CLOCK_BEHIND_MAX_SECS: u64 = 300;
 
 /// Why a gateway cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +82,7 @@ pub(super) fn raise_descriptor_limit() {
 }
 
 /// Opens everything that the settings name.
-pub(super) async fn gateway(settings: Settings) -> Result<Gateway, StartError> {
+pub(super) async fn gateway(settings: Settings, disks: &mut Disks) -> Result<Gateway, StartError> {
     let ledger: Arc<dyn Ledger> = match &settings.ledger {
         settings::Ledger::Sqlite { path } => Arc::new(SqliteLedger::open(path)?),
         settings::Ledger::Memory => Arc::new(MemoryLedger::open()?),
@@ -95,8 +99,15 @@ pub(super) async fn gateway(settings: Settings) -> Result<Gateway, StartError> {
              accepts it with: valetkey check --accept-new-ledger"
         );
     }
+    if status.time_mark.0 > seconds(clock::now()).0.saturating_add(CLOCK_BEHIND_MAX_SECS) {
+        tracing::error!(
+            mark = %timestamp(status.time_mark),
+            "the clock lies behind the highest time seen: keys with limits are refused until an operator accepts \
+             it with: valetkey check --accept-clock"
+        );
+    }
     let mark = ledger.observe(seconds(clock::now())).await?;
-    let buckets = buckets(&settings)?;
+    let buckets = buckets(&settings, disks)?;
     resolve(ledger.as_ref(), &buckets).await?;
     let start = getrandom::u64().map_err(StartError::Random)?;
     let clock = Clock::starting_at(timestamp(mark));
@@ -107,20 +118,33 @@ pub(super) fn timestamp(seconds: UnixSeconds) -> Timestamp {
     i64::try_from(seconds.0).map_or(Timestamp::MAX, Timestamp::from_unix)
 }
 
-fn buckets(settings: &Settings) -> Result<HashMap<String, Folder>, StartError> {
-    let mut disks = BTreeMap::new();
+/// The disks that are open. Conditions are atomic among the callers of one disk, so a root has no second one
+/// while the first is in use, even by a request that began under an earlier configuration.
+#[derive(Default)]
+pub(super) struct Disks(Vec<Weak<Disk>>);
+
+impl Disks {
+    fn at(&mut self, root: &Path) -> Result<Arc<Disk>, OpenError> {
+        self.0.retain(|disk| disk.strong_count() > 0);
+        if let Some(open) = self.0.iter().filter_map(Weak::upgrade).find(|disk| disk.is_at(root)) {
+            return Ok(open);
+        }
+        let disk = Disk::open(root)?;
+        self.0.push(Arc::downgrade(&disk));
+        Ok(disk)
+    }
+}
+
+/// Opens the folder of each bucket.
+///
+/// # Errors
+/// [`StartError::Backend`].
+pub(super) fn buckets(settings: &Settings, disks: &mut Disks) -> Result<HashMap<String, Folder>, StartError> {
     let mut buckets = HashMap::new();
     for (name, bucket) in &settings.buckets {
         let failed = |error| StartError::Backend(bucket.backend.clone(), error);
         let Some(settings::Backend::Disk { root }) = settings.backends.get(&bucket.backend) else { continue };
-        let disk = match disks.get(&bucket.backend) {
-            Some(disk) => Arc::clone(disk),
-            None => {
-                let disk = Disk::open(root).map_err(failed)?;
-                disks.insert(bucket.backend.clone(), Arc::clone(&disk));
-                disk
-            }
-        };
+        let disk = disks.at(root).map_err(failed)?;
         buckets.insert(name.clone(), disk.folder(&bucket.prefix).map_err(failed)?);
     }
     Ok(buckets)

@@ -4,16 +4,13 @@
 //! folder that was left half made is completed with the secret that is already there.
 
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use zeroize::Zeroizing;
-
 use super::FILE_NAME;
+use super::fresh::{fresh_secret, make_folder, write_new};
+
+pub use super::fresh::MakeError;
 
 /// The bucket that is made.
 pub const BUCKET: &str = "files";
@@ -54,15 +51,6 @@ impl fmt::Display for Made {
     }
 }
 
-/// Why no configuration could be made.
-#[derive(Debug, thiserror::Error)]
-#[error("{verb} {}", .path.display())]
-pub struct MakeError {
-    verb: &'static str,
-    path: PathBuf,
-    source: io::Error,
-}
-
 /// Makes a configuration in `dir`, with a data folder and a fresh secret beside it.
 ///
 /// # Errors
@@ -76,71 +64,16 @@ pub fn make(dir: &Path) -> Result<Made, MakeError> {
     let data = dir.join("valetkey-data");
     let signers = data.join("signers");
     for folder in [&data, &signers] {
-        make_folder(folder).map_err(|source| MakeError { verb: "make", path: folder.clone(), source })?;
+        make_folder(folder)?;
     }
     let secret = signers.join(format!("{SIGNER}.secret"));
-    let made = write_new(&secret, fresh_secret()?.as_bytes(), 0o600).map_err(|source| MakeError {
-        verb: "write",
-        path: secret.clone(),
-        source,
-    })?;
+    let made = write_new(&secret, fresh_secret()?.as_bytes(), 0o600)?;
     // The configuration comes last: where it is, all that it names is there too.
-    let written = write_new(&config, CONFIGURATION.as_bytes(), 0o644)
-        .and_then(|made| if made { Ok(()) } else { Err(ErrorKind::AlreadyExists.into()) });
-    written.map_err(|source| MakeError { verb: "write", path: config.clone(), source })?;
+    if !write_new(&config, CONFIGURATION.as_bytes(), 0o644)? {
+        let source = io::Error::from(ErrorKind::AlreadyExists);
+        return Err(MakeError { verb: "write", path: config, source });
+    }
     Ok(Made { config, data, secret: if made { Found::Made(secret) } else { Found::Kept(secret) } })
-}
-
-/// A secret of 32 random bytes, as text.
-fn fresh_secret() -> Result<Zeroizing<String>, MakeError> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *bytes).map_err(|error| MakeError {
-        verb: "read random bytes from",
-        path: "the system".into(),
-        source: error.into(),
-    })?;
-    let mut text = Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes));
-    text.push('\n');
-    Ok(text)
-}
-
-fn make_folder(folder: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        made => made,
-    }
-}
-
-/// Writes a file that is not there yet, and says whether it was not.
-///
-/// It is written under another name and linked to its own: a crash leaves all of it or nothing, and what
-/// another process put there in the meantime stays.
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<bool> {
-    let mut suffix = [0; 8];
-    getrandom::fill(&mut suffix).map_err(io::Error::from)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{:016x}.new", u64::from_ne_bytes(suffix)));
-    let draft = path.with_file_name(name);
-    let linked = write_draft(&draft, bytes, mode).and_then(|()| std::fs::hard_link(&draft, path));
-    match std::fs::remove_file(&draft) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    match linked {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        linked => {
-            linked?;
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-            Ok(true)
-        }
-    }
-}
-
-fn write_draft(draft: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 #[cfg(test)]
@@ -148,6 +81,9 @@ fn write_draft(draft: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     use super::*;
     use crate::settings::{Backend, Settings};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::Seen;
+
 /// One fault of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsError {
@@ -63,9 +65,20 @@ pub(super) struct Position(pub(super) usize);
 pub(super) struct Findings {
     faults: Vec<(Position, String)>,
     warnings: Vec<String>,
+    seen: Seen,
 }
 
 impl Findings {
+    /// Notes a file that the configuration is read from, before it is read: when it changes, all is read again.
+    pub(super) fn read_from(&mut self, path: &Path) {
+        self.seen.note(path);
+    }
+
+    /// The files that were noted.
+    pub(super) fn seen(&self) -> Seen {
+        self.seen.clone()
+    }
+
     /// Notes a fault; the configuration will not be taken.
     pub(super) fn fault(&mut self, at: Position, message: impl Into<String>) {
         self.faults.push((at, message.into()));

@@ -6,8 +6,11 @@
 //! nowhere else, and are in no message.
 
 mod ceiling;
+mod cors;
 pub mod embedded;
 mod errors;
+mod fixed;
+pub(crate) mod fresh;
 pub mod measure;
 mod names;
 mod place;
@@ -15,6 +18,7 @@ mod read;
 mod secret;
 mod section;
 mod server;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -30,7 +34,11 @@ use self::errors::{Findings, Position};
 use self::section::Section;
 
 pub(crate) use self::ceiling::{NUMBER_MAX, TIME_RULE, missing, parse_range};
+pub use self::cors::Cors;
 pub use self::errors::{SettingsError, SettingsErrors};
+pub(crate) use self::read::is_name;
+pub(crate) use self::watch::Seen;
+pub use self::watch::Watch;
 
 /// The parameters of a key that this version enforces. A key that names another is answered `not_supported`.
 pub const ENFORCED: Parameters = Parameters::ALL
@@ -120,6 +128,8 @@ pub struct Bucket {
     pub backend: String,
     /// Where it begins within the backend: `""`, or folders as `a/b/`.
     pub prefix: String,
+    /// Whose pages may read its answers; `None` where only those of the gateway's own origin may.
+    pub cors: Option<Cors>,
 }
 
 /// Who may sign keys.
@@ -139,23 +149,64 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong with the file, or that it cannot be read.
     pub fn load(path: &Path) -> Result<Self, SettingsErrors> {
-        Self::load_with(path, &|name| std::env::var_os(name))
+        Self::read(path).0
+    }
+
+    /// As [`Settings::load`], with the files that were read, as they were before.
+    pub(crate) fn read(path: &Path) -> (Result<Self, SettingsErrors>, Seen) {
+        Self::read_with(path, &|name| std::env::var_os(name))
     }
 
     /// Reads a configuration whose secrets may stand in `environment`.
+    #[cfg(test)]
     pub(crate) fn load_with(
         path: &Path,
         environment: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Self, SettingsErrors> {
-        let of_file = |message| SettingsErrors::of_file(path, message);
-        let bytes = std::fs::read(path).map_err(|error| of_file(format!("read configuration: {error}")))?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| of_file("the configuration is not UTF-8 text".to_owned()))?;
-        let file =
-            std::path::absolute(path).map_err(|error| of_file(format!("read configuration: {error}")))?;
+        Self::read_with(path, environment).0
+    }
 
+    fn read_with(
+        path: &Path,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) -> (Result<Self, SettingsErrors>, Seen) {
         let mut findings = Findings::default();
-        let (document, errors) = DeTable::parse_recoverable(&text);
+        findings.read_from(path);
+        let of_file = |message| SettingsErrors::of_file(path, message);
+        let text = std::fs::read(path)
+            .map_err(|error| of_file(format!("read configuration: {error}")))
+            .and_then(|bytes| {
+                String::from_utf8(bytes)
+                    .map_err(|_| of_file("the configuration is not UTF-8 text".to_owned()))
+            });
+        match text {
+            Ok(text) => Self::parse(&text, path, environment, findings),
+            Err(error) => (Err(error), findings.seen()),
+        }
+    }
+
+    /// Reads `text` as if it stood in the configuration file at `path`, and the secrets that it names.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(crate) fn of_text(text: &str, path: &Path) -> Result<Self, SettingsErrors> {
+        Self::parse(text, path, &|name| std::env::var_os(name), Findings::default()).0
+    }
+
+    fn parse(
+        text: &str,
+        path: &Path,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+        mut findings: Findings,
+    ) -> (Result<Self, SettingsErrors>, Seen) {
+        let file = match std::path::absolute(path) {
+            Ok(file) => file,
+            Err(error) => {
+                let error = SettingsErrors::of_file(path, format!("read configuration: {error}"));
+                return (Err(error), findings.seen());
+            }
+        };
+        let (document, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
             for error in errors {
                 // Only the message: the error's own print quotes the line, which may hold a secret.
@@ -166,12 +217,14 @@ impl Settings {
                 findings.fault(Position(span.start), format!("{}{name}", error.message()));
             }
             // What a broken line hides would be told as missing, so that is not looked for.
-            return Err(findings.conclude(path, &text).expect_err("a syntax error is a fault"));
+            let seen = findings.seen();
+            return (Err(findings.conclude(path, text).expect_err("a syntax error is a fault")), seen);
         }
         let section = Section::document(document.get_ref(), &names::DOCUMENT);
         let settings = read::read(section, &file, environment, &mut findings);
-        let warnings = findings.conclude(path, &text)?;
-        Ok(Self { warnings, ..settings })
+        let seen = findings.seen();
+        let settings = findings.conclude(path, text).map(|warnings| Self { warnings, ..settings });
+        (settings, seen)
     }
 
     /// What the house says about `grant`.

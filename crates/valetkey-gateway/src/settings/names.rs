@@ -39,8 +39,14 @@ pub(super) const AUDIT: Table = Table { heading: "audit", enforced: &["path", "k
 
 pub(super) const BACKEND: Table = Table { heading: "backends.NAME", enforced: &["kind", "root"], later: &[] };
 
-pub(super) const BUCKET: Table =
-    Table { heading: "buckets.NAME", enforced: &["backend", "prefix", "delivery", "etag"], later: &["cors"] };
+pub(super) const BUCKET: Table = Table {
+    heading: "buckets.NAME",
+    enforced: &["backend", "prefix", "delivery", "etag", "cors"],
+    later: &[],
+};
+
+pub(super) const CORS: Table =
+    Table { heading: "buckets.NAME.cors", enforced: &["origins", "max_age"], later: &[] };
 
 pub(super) const SIGNER: Table = Table {
     heading: "signers.NAME",
@@ -92,8 +98,8 @@ const LIMITS_LATER: &[&str] =
 
 /// Every table, in the order of the reference page.
 #[cfg(test)]
-pub(super) const TABLES: [&Table; 8] =
-    [&SERVER, &ADMIN, &LEDGER, &AUDIT, &BACKEND, &BUCKET, &SIGNER, &POLICY];
+pub(super) const TABLES: [&Table; 9] =
+    [&SERVER, &ADMIN, &LEDGER, &AUDIT, &BACKEND, &BUCKET, &CORS, &SIGNER, &POLICY];
 
 /// The names among `known` that `name` was probably meant to be, nearest first; all of them where none is
 /// near.

@@ -10,7 +10,7 @@ use valetkey::{Ceiling, ResourcePath, Secret, SignerSecrets};
 use super::ceiling::{self, missing};
 use super::errors::{Findings, Position};
 use super::section::{Placed, Section};
-use super::{Audit, Backend, Bucket, Ledger, Settings, Signer, names, place, secret, server};
+use super::{Audit, Backend, Bucket, Ledger, Settings, Signer, cors, names, place, secret, server};
 
 /// Reads the whole document. Where something is at fault, what is returned is not to be used.
 pub(super) fn read(
@@ -91,11 +91,12 @@ fn buckets<'a>(
         }
         only(&mut section, "delivery", "stream", findings);
         only(&mut section, "etag", "blake3", findings);
+        let cors = cors::read(section.table("cors", &names::CORS, findings), findings);
         let at = section.at;
         section.finish(findings);
         if let Some(backend) = backend {
             let prefix = prefix.map_or("", |prefix| prefix.value).to_owned();
-            let bucket = Bucket { backend: backend.value.to_owned(), prefix };
+            let bucket = Bucket { backend: backend.value.to_owned(), prefix, cors };
             buckets.insert(name, Placed { value: bucket, at });
         }
     }
@@ -131,10 +132,15 @@ fn policies<'a>(
 
 /// Faults a name that no key could say.
 fn check_name(kind: &str, name: &str, at: Position, findings: &mut Findings) {
-    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if !(1..=32).contains(&name.len()) || !name.bytes().all(sound) {
+    if !is_name(name) {
         findings.fault(at, format!("{kind} {name:?}: a name has 1 to 32 of a-z 0-9 -"));
     }
+}
+
+/// Whether a signer or a policy may be called so.
+pub(crate) fn is_name(name: &str) -> bool {
+    let sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=32).contains(&name.len()) && name.bytes().all(sound)
 }
 
 /// The roots of the disk backends.
@@ -309,6 +315,7 @@ impl Reader<'_> {
             (Some(path), None) => {
                 let what = format!("the secret of [{}]", section.heading());
                 self.keep_private(path.value.clone(), what, path.at);
+                findings.read_from(&path.value);
                 (secret::from_file(&path.value), path.at)
             }
             (None, Some(name)) => (secret::from_environment(name.value, environment), name.at),

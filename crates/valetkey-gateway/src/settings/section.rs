@@ -53,7 +53,8 @@ impl<'a> Section<'a> {
         let placed = self.find(name);
         let at = placed.map_or(self.at, |placed| placed.at);
         let entries = placed.and_then(|placed| self.as_table(name, placed, findings));
-        Section { heading: name.to_owned(), names, at, entries, asked: Vec::new() }
+        let heading = self.heading_of(name);
+        Section { heading, names, at, entries, asked: Vec::new() }
     }
 
     /// The tables within the table `name`, by the names that the operator gave them.
@@ -227,6 +228,11 @@ impl<'a> Section<'a> {
         format!("unknown name {name:?} in {place}; {wanted}")
     }
 
+    /// The heading of the table `name` within this one.
+    fn heading_of(&self, name: &str) -> String {
+        if self.heading.is_empty() { name.to_owned() } else { format!("{}.{name}", self.heading) }
+    }
+
     fn as_table(
         &self,
         name: &str,
@@ -235,7 +241,8 @@ impl<'a> Section<'a> {
     ) -> Option<&'a DeTable<'a>> {
         let entries = placed.value.as_table();
         if entries.is_none() {
-            findings.fault(placed.at, format!("{name} must be a table, as [{name}]"));
+            let heading = self.heading_of(name);
+            findings.fault(placed.at, format!("{name} must be a table, as [{heading}]"));
         }
         entries
     }

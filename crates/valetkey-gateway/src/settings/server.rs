@@ -69,6 +69,11 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 fn parse_origin(text: &str) -> Option<String> {
     let origin = text.strip_suffix('/').unwrap_or(text);
     let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))?;
+    is_authority(authority).then(|| origin.to_owned())
+}
+
+/// Whether `authority` is a host and perhaps a port.
+pub(super) fn is_authority(authority: &str) -> bool {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (authority, None),
@@ -81,7 +86,7 @@ fn parse_origin(text: &str) -> Option<String> {
     };
     let port_is_sound =
         port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok());
-    ((name(host) || literal(host)) && port_is_sound).then(|| origin.to_owned())
+    (name(host) || literal(host)) && port_is_sound
 }
 
 /// Reads `[admin]`, which bounds nothing and is not offered yet.

@@ -208,9 +208,6 @@ fn what_this_version_does_not_enforce_is_refused_and_not_ignored() {
     for name in names::POLICY.later {
         check_limit(&format!("{name} = 5"), &format!("{name} is not enforced by this version; remove it"));
     }
-    let not_enforced = "is not enforced by this version; remove it";
-    check(&with("cors = {}"), &[(6, "cors is not enforced by this version; remove it")]);
-    check(&with("[buckets.files.cors]\norigins = [\"*\"]"), &[(6, not_enforced)]);
     check(&with("delivery = \"redirect\""), &[(6, "delivery = \"redirect\" is not enforced")]);
     check(&with("etag = \"md5\""), &[(6, "etag = \"md5\" is not enforced")]);
     check(&with("[server.tls]\ncertificate = \"c\""), &[(6, "tls is not enforced")]);
@@ -225,7 +222,7 @@ fn what_this_version_does_not_enforce_is_refused_and_not_ignored() {
             &format!(
                 "[backends.remote]\nkind = \"{kind}\"\nendpoint = \"x\"\nsecret_access_key = \"{SECRET}\"\n"
             ),
-            &[(2, &format!("kind = \"{kind}\" {not_enforced}"))],
+            &[(2, &format!("kind = \"{kind}\" is not enforced by this version; remove it"))],
         );
     }
 }
@@ -482,7 +479,7 @@ fn nothing_private_lies_where_it_could_be_downloaded() {
     taken("[backends.local]\nroot = \".\"\n[buckets.files]\nbackend = \"local\"\nprefix = \"objects/\"\n");
 }
 
-fn key_of(settings: &Settings, policy: Option<&str>) -> key::Key {
+fn grant_of(settings: &Settings, policy: Option<&str>) -> Grant {
     let path = ResourcePath::from_text("/files/a").unwrap();
     let claims = valetkey::Claims {
         policy: policy.map(str::to_owned),
@@ -490,7 +487,7 @@ fn key_of(settings: &Settings, policy: Option<&str>) -> key::Key {
     };
     let secrets = &settings.signers["web"].secrets;
     let query = mint("web", &path, &claims, &secrets.current).unwrap();
-    key::decode(&query, Some(&path)).unwrap().unwrap().verify(Some(secrets)).unwrap()
+    key::decode(&query, Some(&path)).unwrap().unwrap().verify(Some(secrets)).unwrap().into()
 }
 
 #[test]
@@ -501,7 +498,7 @@ fn the_house_bounds_by_the_signer_its_policy_and_the_keys() {
     ));
     let now = valetkey::Now::at(Timestamp::from_unix(500));
     let allowed = |policy| {
-        let grant = Grant::from(key_of(&settings, policy));
+        let grant = grant_of(&settings, policy);
         let house = settings.house(&grant);
         bound(grant, &house, now).map(|bounded| bounded.grant().allow().to_string())
     };
@@ -522,6 +519,50 @@ fn chapter(heading: &str) -> &'static str {
     let start = PAGE.find(&format!("\n## `[{heading}]`")).unwrap_or_else(|| panic!("no chapter {heading}"));
     let rest = &PAGE[start + 3..];
     &rest[..rest.find("\n## ").unwrap_or(rest.len())]
+}
+
+#[test]
+fn origins_are_spelled_as_browsers_send_them() {
+    let cors = |lines: &str| with(&format!("[buckets.files.cors]\n{lines}"));
+    for origin in [
+        "https://app.example.com",
+        "http://localhost:5173",
+        "http://[::1]:8080",
+        "https://xn--bcher-kva.example",
+        "capacitor://localhost",
+        "null",
+        "*",
+    ] {
+        let settings = taken(&cors(&format!("origins = [\"{origin}\"]")));
+        let rules = settings.buckets["files"].cors.as_ref().unwrap();
+        assert_eq!(rules.origins().collect::<Vec<_>>(), [origin]);
+        assert_eq!(rules.max_age, Duration::from_secs(7200));
+    }
+    assert_eq!(taken(&with("")).buckets["files"].cors, None);
+    let brief = taken(&cors("origins = [\"null\", \"https://a.example\"]\nmax_age = \"1m\""));
+    assert_eq!(brief.buckets["files"].cors.as_ref().unwrap().max_age, Duration::from_secs(60));
+
+    for (wrong, right) in [
+        ("https://app.example.com/", "; write https://app.example.com"),
+        ("https://App.example.com/page?x", "; write https://app.example.com"),
+        ("https://app.example.com:443", "; write https://app.example.com"),
+        ("http://app.example.com:80", "; write http://app.example.com"),
+        ("app.example.com", "without a path"),
+        ("https://*.example.com", "without a path"),
+        ("https://user@app.example.com", "without a path"),
+        ("https://app.example.com:99999", "without a path"),
+        ("https://bücher.example", "without a path"),
+        ("1x://app", "without a path"),
+        ("https://", "without a path"),
+        ("Null", "without a path"),
+        ("", "without a path"),
+    ] {
+        check(&cors(&format!("origins = [\"https://fine.example\",\n{wrong:?}]")), &[(8, right)]);
+    }
+    check(&cors(""), &[(6, "[buckets.files.cors] names no origins")]);
+    check(&cors("origins = [\"*\"]\nmax_age = \"25h\""), &[(8, "max_age \"1d1h\" must be from 0s to 1d")]);
+    check(&cors("origin = [\"*\"]\n"), &[(6, "names no origins"), (7, "did you mean origins?")]);
+    check(&with("cors = true"), &[(6, "cors must be a table, as [buckets.files.cors]")]);
 }
 
 #[test]

@@ -27,7 +27,7 @@ use crate::settle::Recorder;
 const BATCH_BYTES: usize = 512 << 10;
 
 /// From how much on a batch is written while the client pauses, in bytes.
-const EARLY_BATCH_BYTES: usize = 64 << 10;
+const EARLY_BATCH_BYTES: usize = 16 << 10;
 
 /// A client sends at least this much in each window in which we wait for it.
 const WINDOW: Duration = Duration::from_secs(30);

@@ -13,22 +13,31 @@ use super::{NARROWINGS_MAX, PREFIX};
 use crate::denial::Denial;
 use crate::name::ResourcePath;
 use crate::percent;
-use crate::signature::Signature;
+use crate::signature::{Fingerprint, Signature};
 
 /// A key as its holder presents it: sound in form, vouched for by nobody yet.
 #[derive(Debug)]
 pub struct Presented<'a> {
-    /// The base, then the narrowings in order.
-    pub(crate) levels: Vec<(Block<'a>, Claims)>,
-    pub(crate) signer: Cow<'a, str>,
+    /// The base, then the narrowings in order; never empty. They are filled where they lie and never moved:
+    /// copying them would cost as much as the signature.
+    pub(crate) levels: Vec<Level<'a>>,
     pub(crate) signature: Signature,
     pub(crate) named: Parameters,
+}
+
+/// One level of a key.
+#[derive(Debug, Default)]
+pub struct Level<'a> {
+    pub(crate) block: Block<'a>,
+    pub(crate) claims: Claims,
+    /// Zero until the key is verified.
+    pub(crate) fingerprint: Fingerprint,
 }
 
 impl Presented<'_> {
     /// The signer that the key names.
     pub fn signer(&self) -> &str {
-        &self.signer
+        self.levels[0].block.value(Parameter::Signer).expect("a decoded key names its signer")
     }
 }
 
@@ -73,11 +82,9 @@ impl<'a> Block<'a> {
 /// [`Denial::MalformedKey`] for a parameter that is unknown, empty, given twice or in another spelling than
 /// its canonical one.
 pub fn decode<'a>(query: &'a str, path: Option<&ResourcePath>) -> Result<Option<Presented<'a>>, Denial> {
-    let mut base = Block::default();
-    let mut narrowings: Vec<Block<'a>> = Vec::new();
+    let mut levels: Vec<Level<'a>> = Vec::with_capacity(1);
     let mut named = Parameters::NONE;
-    for pair in query.split('&') {
-        let (raw_name, raw_value) = pair.split_once('=').unwrap_or((pair, ""));
+    for (raw_name, raw_value) in pairs(query) {
         if !has_prefix(raw_name) {
             continue;
         }
@@ -85,14 +92,10 @@ pub fn decode<'a>(query: &'a str, path: Option<&ResourcePath>) -> Result<Option<
         let value = percent::decode_query_component(raw_value)
             .filter(|value| !value.is_empty())
             .ok_or_else(|| Denial::MalformedKey(claims::value_error(parameter, level)))?;
-        let block = if level == 0 {
-            &mut base
-        } else {
-            while narrowings.len() < level {
-                narrowings.push(Block::default());
-            }
-            &mut narrowings[level - 1]
-        };
+        while levels.len() <= level {
+            levels.push(Level::default());
+        }
+        let block = &mut levels[level].block;
         if block.value(parameter).is_some() {
             return Err(Denial::MalformedKey(format!("vk-{parameter} is given twice")));
         }
@@ -102,18 +105,17 @@ pub fn decode<'a>(query: &'a str, path: Option<&ResourcePath>) -> Result<Option<
     if named == Parameters::NONE {
         return Ok(None);
     }
-    if narrowings.iter().any(Block::is_empty) {
-        return Err(malformed(ClaimsError::Narrowing));
-    }
-    present(base, narrowings, named, path).map(Some)
+    let signature = complete(&mut levels, path)?;
+    Ok(Some(Presented { levels, signature, named }))
 }
 
-fn present<'a>(
-    mut base: Block<'a>,
-    narrowings: Vec<Block<'a>>,
-    named: Parameters,
-    path: Option<&ResourcePath>,
-) -> Result<Presented<'a>, Denial> {
+/// Checks what a key must have, and reads what each level says.
+fn complete(levels: &mut [Level<'_>], path: Option<&ResourcePath>) -> Result<Signature, Denial> {
+    let (base, narrowings) = levels.split_first_mut().expect("a parameter was seen");
+    if narrowings.iter().any(|level| level.block.is_empty()) {
+        return Err(malformed(ClaimsError::Narrowing));
+    }
+    let base = &mut base.block;
     if base.value(Parameter::Path).is_none()
         && let Some(path) = path
     {
@@ -124,24 +126,20 @@ fn present<'a>(
             return Err(malformed(ClaimsError::Missing(required)));
         }
     }
-    let signer = base.0[Parameter::Signer.index()].clone().expect("the signer was just seen");
-    if !claims::is_name(&signer) {
+    if !base.value(Parameter::Signer).is_some_and(claims::is_name) {
         return Err(Denial::MalformedKey(claims::value_error(Parameter::Signer, 0)));
     }
     let signature = base
         .value(Parameter::Sig)
         .and_then(Signature::parse)
         .ok_or_else(|| Denial::MalformedKey(claims::value_error(Parameter::Sig, 0)))?;
-    let mut levels = Vec::with_capacity(1 + narrowings.len());
-    for (level, block) in core::iter::once(base).chain(narrowings).enumerate() {
-        let claims = read_claims(&block, level)?;
-        levels.push((block, claims));
+    for (number, level) in levels.iter_mut().enumerate() {
+        read_claims(&level.block, &mut level.claims, number)?;
     }
-    Ok(Presented { levels, signer, signature, named })
+    Ok(signature)
 }
 
-fn read_claims(block: &Block<'_>, level: usize) -> Result<Claims, Denial> {
-    let mut claims = Claims::default();
+fn read_claims(block: &Block<'_>, claims: &mut Claims, level: usize) -> Result<(), Denial> {
     for parameter in Parameter::ALL {
         let Some(value) = block.value(parameter) else { continue };
         if level > 0 && !parameter.narrows() {
@@ -154,12 +152,42 @@ fn read_claims(block: &Block<'_>, level: usize) -> Result<Claims, Denial> {
             .read(parameter, value)
             .ok_or_else(|| Denial::MalformedKey(claims::value_error(parameter, level)))?;
     }
-    claims.check_order(level).map_err(malformed)?;
-    Ok(claims)
+    claims.check_order(level).map_err(malformed)
+}
+
+/// The names and values of a query, split in one pass: this is where most of a key's decoding goes.
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = Some(query);
+    core::iter::from_fn(move || {
+        let text = rest?;
+        let mut equals = None;
+        for (at, byte) in text.bytes().enumerate() {
+            match byte {
+                b'=' if equals.is_none() => equals = Some(at),
+                b'&' => {
+                    rest = Some(&text[at + 1..]);
+                    return Some(split(&text[..at], equals));
+                }
+                _ => {}
+            }
+        }
+        rest = None;
+        Some(split(text, equals))
+    })
+}
+
+fn split(pair: &str, equals: Option<usize>) -> (&str, &str) {
+    match equals {
+        Some(at) => (&pair[..at], &pair[at + 1..]),
+        None => (pair, ""),
+    }
 }
 
 /// Whether a parameter's name as it was sent begins with our prefix once decoded, in any case.
 pub fn has_prefix(raw_name: &str) -> bool {
+    if raw_name.starts_with(PREFIX) {
+        return true;
+    }
     if !raw_name.starts_with(['v', 'V', '%']) {
         return false;
     }

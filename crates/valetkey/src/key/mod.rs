@@ -16,9 +16,9 @@ pub mod parameter;
 mod url;
 mod verify;
 
-pub use decode::{Presented, decode, has_prefix};
+pub use decode::{Level, Presented, decode, has_prefix};
 pub use url::{KeyUrl, UrlError};
-pub use verify::{Key, Level};
+pub use verify::Key;
 
 /// How many times a key can be narrowed.
 pub const NARROWINGS_MAX: usize = 8;

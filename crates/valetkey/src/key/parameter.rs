@@ -96,7 +96,32 @@ impl Parameter {
 
     /// The parameter of that name, in its one spelling.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.binary_search_by(|parameter| parameter.name().cmp(name)).ok().map(|at| Self::ALL[at])
+        Some(match name {
+            "allow" => Self::Allow,
+            "digest" => Self::Digest,
+            "disposition" => Self::Disposition,
+            "end" => Self::End,
+            "files" => Self::Files,
+            "id" => Self::Id,
+            "in" => Self::In,
+            "ip" => Self::Ip,
+            "issued" => Self::Issued,
+            "max" => Self::Max,
+            "min" => Self::Min,
+            "out" => Self::Out,
+            "parallel" => Self::Parallel,
+            "path" => Self::Path,
+            "policy" => Self::Policy,
+            "rate" => Self::Rate,
+            "renew" => Self::Renew,
+            "sig" => Self::Sig,
+            "signer" => Self::Signer,
+            "start" => Self::Start,
+            "subject" => Self::Subject,
+            "type" => Self::Type,
+            "uses" => Self::Uses,
+            _ => return None,
+        })
     }
 
     /// Whether whoever holds a key may set it in a narrowing.

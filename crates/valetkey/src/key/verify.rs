@@ -1,41 +1,29 @@
 //! From claims that somebody presents to a key that a signer vouches for.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
 use hmac::Mac as _;
 
 use super::claims::Claims;
 use super::decode::{Block, Presented};
-use super::parameter::Parameters;
 use crate::denial::Denial;
 use crate::secret::{Secret, SignerSecrets};
 use crate::signature::{Fingerprint, Signature};
 
 /// A key whose signature holds.
 #[derive(Debug)]
-pub struct Key {
-    pub(crate) signer: String,
-    /// The base, then the narrowings in order; never empty.
-    pub(crate) levels: Vec<Level>,
-    /// Every parameter that any level names.
-    pub(crate) named: Parameters,
-    pub(crate) by_previous_secret: bool,
+pub struct Key<'a> {
+    pub(crate) presented: Presented<'a>,
+    by_previous_secret: bool,
 }
 
-/// One level of a verified key.
-#[derive(Debug)]
-pub struct Level {
-    /// What stands for the level's signature in logs and records.
-    pub fingerprint: Fingerprint,
-    /// What the level says.
-    pub claims: Claims,
-}
+impl Key<'_> {
+    /// The fingerprint of each level, the base first.
+    pub fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> {
+        self.presented.levels.iter().map(|level| level.fingerprint)
+    }
 
-impl Key {
-    /// The base, then the narrowings in order.
-    pub fn levels(&self) -> &[Level] {
-        &self.levels
+    /// What each level says, the base first.
+    pub fn claims(&self) -> impl Iterator<Item = &Claims> {
+        self.presented.levels.iter().map(|level| &level.claims)
     }
 
     /// Whether only the signer's previous secret vouches for it.
@@ -47,50 +35,39 @@ impl Key {
 /// What an unknown signer's key is checked against, so that it costs what a known signer's does.
 const DECOY: &[u8] = b"no signer has this secret";
 
-impl Presented<'_> {
+impl<'a> Presented<'a> {
     /// Checks the chain of signatures under the secrets of the signer that the key [names](Self::signer),
     /// `None` where there is no such signer.
     ///
     /// # Errors
     /// [`Denial::BadSignature`], alike for a wrong signature and an unknown signer.
-    pub fn verify(self, secrets: Option<&SignerSecrets>) -> Result<Key, Denial> {
+    pub fn verify(mut self, secrets: Option<&SignerSecrets>) -> Result<Key<'a>, Denial> {
         let Some(secrets) = secrets else {
-            let _ = self.last_signature(&Secret::new(DECOY), |_| {}).matches(&self.signature);
+            self.is_signed_with(&Secret::new(DECOY));
             return Err(Denial::BadSignature);
         };
-        let (by_previous_secret, fingerprints) = match self.fingerprints(&secrets.current) {
-            Some(fingerprints) => (false, fingerprints),
-            None => {
-                let previous = secrets.previous.as_ref().and_then(|previous| self.fingerprints(previous));
-                (true, previous.ok_or(Denial::BadSignature)?)
-            }
-        };
-        let levels = self.levels.into_iter().zip(fingerprints);
-        Ok(Key {
-            signer: self.signer.into_owned(),
-            levels: levels.map(|((_, claims), fingerprint)| Level { fingerprint, claims }).collect(),
-            named: self.named,
-            by_previous_secret,
-        })
-    }
-
-    /// The fingerprint of each level, if the chain that begins with `secret` ends in the key's signature.
-    fn fingerprints(&self, secret: &Secret) -> Option<Vec<Fingerprint>> {
-        let mut fingerprints = Vec::with_capacity(self.levels.len());
-        let last = self.last_signature(secret, |signature| fingerprints.push(signature.fingerprint()));
-        last.matches(&self.signature).then_some(fingerprints)
-    }
-
-    fn last_signature(&self, secret: &Secret, mut seen: impl FnMut(&Signature)) -> Signature {
-        let mut blocks = self.levels.iter().map(|(block, _)| block);
-        let base = blocks.next().expect("a key has a base");
-        let mut signature = sign_base(secret, base);
-        seen(&signature);
-        for block in blocks {
-            signature = sign_narrowing(&signature, block);
-            seen(&signature);
+        if self.is_signed_with(&secrets.current) {
+            return Ok(Key { presented: self, by_previous_secret: false });
         }
-        signature
+        match &secrets.previous {
+            Some(previous) if self.is_signed_with(previous) => {
+                Ok(Key { presented: self, by_previous_secret: true })
+            }
+            _ => Err(Denial::BadSignature),
+        }
+    }
+
+    /// Whether the chain of signatures that begins with `secret` ends in the key's own. Notes each level's
+    /// fingerprint on the way.
+    fn is_signed_with(&mut self, secret: &Secret) -> bool {
+        let (base, narrowings) = self.levels.split_first_mut().expect("a key has a base");
+        let mut signature = sign_base(secret, &base.block);
+        base.fingerprint = signature.fingerprint();
+        for level in narrowings {
+            signature = sign_narrowing(&signature, &level.block);
+            level.fingerprint = signature.fingerprint();
+        }
+        signature.matches(&self.signature)
     }
 }
 

@@ -19,9 +19,12 @@ mod capabilities;
 mod contain;
 mod delete;
 mod durable;
+mod entries;
 mod error;
+mod list;
 mod metadata;
 mod names;
+mod nearest;
 mod parents;
 mod publish;
 mod read;
@@ -42,11 +45,13 @@ pub use attributes::Attributes;
 pub use capabilities::Capabilities;
 pub use delete::Removed;
 pub use error::{OpenError, StoreError};
+pub use list::{Listed, ListedEntry, Query};
 pub use metadata::Metadata;
 pub use publish::Publish;
 pub use read::Opened;
 pub use upload::{Finished, Upload};
 
+use entries::LeftOut;
 use names::Name;
 use parents::Announced;
 use temporary::TemporaryFolder;
@@ -69,6 +74,7 @@ pub struct Disk {
     capabilities: Capabilities,
     turns: Turns,
     announced: Announced,
+    left_out: LeftOut,
 }
 
 impl Disk {
@@ -94,6 +100,7 @@ impl Disk {
             capabilities,
             turns: Turns::default(),
             announced: Announced::default(),
+            left_out: LeftOut::default(),
         }))
     }
 
@@ -129,6 +136,15 @@ impl Disk {
             return Err(OpenError::OtherFileSystem { prefix: prefix.to_owned() });
         }
         Ok(Folder { disk: Arc::clone(self), descriptor: Arc::new(place), prefix: Arc::from(prefix) })
+    }
+
+    /// Whether `root` is the folder that was opened, and not another one that stands in its place by now.
+    pub fn is_at(&self, root: &Path) -> bool {
+        let opened = self.root.try_clone().and_then(|opened| File::from(opened).metadata());
+        match (opened, fs::metadata(root)) {
+            (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+            _ => false,
+        }
     }
 
     /// What this root's file system and the kernel offer, as found when it was opened.

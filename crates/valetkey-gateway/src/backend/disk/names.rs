@@ -14,7 +14,7 @@ const SEGMENT_BYTES_MAX: usize = 255;
 
 /// What an object's name may hold in all, in bytes. Far below PATH_MAX, so that a path that is
 /// relative to its bucket always fits into one system call.
-const NAME_BYTES_MAX: usize = 1024;
+pub(super) const NAME_BYTES_MAX: usize = 1024;
 
 /// A relative path of one or more plain segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,8 @@ pub(super) fn steps(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| &path[..at]).chain((!path.is_empty()).then_some(path))
 }
 
-fn is_plain(segment: &str) -> bool {
+/// Whether this may be one segment of a name.
+pub(super) fn is_plain(segment: &str) -> bool {
     !matches!(segment, "" | "." | "..")
         && segment.len() <= SEGMENT_BYTES_MAX
         && !segment.starts_with(RESERVED_START)

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
-use valetkey::{Digest, Disposition, MediaRange, NameError, ResourcePath, Timestamp, Verb, Verbs};
+use valetkey::{
+    Claims, ClientRanges, Digest, Disposition, Limits, MediaRange, NameError, ResourcePath, Timestamp, Verb,
+    Verbs,
+};
 
 use crate::settings::measure::{DURATION_RULE, SIZE_RULE, parse_duration, parse_size};
 use crate::settings::{NUMBER_MAX, TIME_RULE, parse_range};
@@ -21,6 +24,29 @@ pub struct SignArgs {
     /// Who signs; may be left out where one signer is configured
     #[arg(long, value_name = "NAME")]
     pub signer: Option<String>,
+    /// What bounds the key.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// What a download answers with: inline or attachment with parameters
+    #[arg(long, value_name = "TEXT", value_parser = read_disposition)]
+    pub disposition: Option<Disposition>,
+    /// Up to when the holder may have the end moved
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    pub renew: Option<Timestamp>,
+    /// The stored access policy that bounds the key
+    #[arg(long, value_name = "NAME")]
+    pub policy: Option<String>,
+    /// Your user, for audit, quotas and revocation
+    #[arg(long, value_name = "TEXT")]
+    pub subject: Option<String>,
+    /// The wire form of the key
+    #[arg(long, value_enum, default_value_t = DialectName::Native)]
+    pub dialect: DialectName,
+}
+
+/// What bounds a key, whoever sets it: its signer, or a holder who hands on a lesser one.
+#[derive(Clone, Debug, Args)]
+pub struct LimitArgs {
     /// How long the key lasts, as 15m, 7d or 1h30m [default: 15m]
     #[arg(long, value_name = "DURATION", value_parser = read_duration, conflicts_with = "end")]
     pub expires: Option<Duration>,
@@ -66,24 +92,34 @@ pub struct SignArgs {
     /// What an upload must hash to: blake3: or sha-256: and base64url
     #[arg(long, value_name = "DIGEST", value_parser = read_digest)]
     pub digest: Option<Digest>,
-    /// What a download answers with: inline or attachment with parameters
-    #[arg(long, value_name = "TEXT", value_parser = read_disposition)]
-    pub disposition: Option<Disposition>,
-    /// Up to when the holder may have the end moved
-    #[arg(long, value_name = "TIME", value_parser = read_time)]
-    pub renew: Option<Timestamp>,
-    /// The stored access policy that bounds the key
-    #[arg(long, value_name = "NAME")]
-    pub policy: Option<String>,
-    /// Your user, for audit, quotas and revocation
-    #[arg(long, value_name = "TEXT")]
-    pub subject: Option<String>,
     /// Your own name for the key [default: a random one]
     #[arg(long, value_name = "ID")]
     pub id: Option<String>,
-    /// The wire form of the key
-    #[arg(long, value_enum, default_value_t = DialectName::Native)]
-    pub dialect: DialectName,
+}
+
+impl LimitArgs {
+    /// The claims that these arguments are, but for the end.
+    pub(in crate::command) fn claims(&self) -> Claims {
+        Claims {
+            path: self.scope.clone(),
+            start: self.start,
+            size_max: self.max,
+            size_min: self.min,
+            limits: Limits {
+                uses: self.uses,
+                in_bytes: self.in_bytes,
+                out_bytes: self.out_bytes,
+                files: self.files,
+                rate_bytes: self.rate,
+                parallel: self.parallel,
+            },
+            clients: (!self.ip.is_empty()).then(|| ClientRanges::of(self.ip.iter().copied())),
+            types: (!self.types.is_empty()).then(|| self.types.clone()),
+            digest: self.digest,
+            id: self.id.clone(),
+            ..Claims::default()
+        }
+    }
 }
 
 /// A wire form of a key.
@@ -96,14 +132,14 @@ pub enum DialectName {
     Gcs,
 }
 
-fn read_path(text: &str) -> Result<ResourcePath, NameError> {
+pub(in crate::command) fn read_path(text: &str) -> Result<ResourcePath, NameError> {
     match ResourcePath::from_text(text) {
         Err(NameError::NotCanonical) => ResourcePath::from_text(&format!("{text}/")),
         parsed => parsed,
     }
 }
 
-fn read_verbs(text: &str) -> Result<Verbs, String> {
+pub(in crate::command) fn read_verbs(text: &str) -> Result<Verbs, String> {
     text.split(',').try_fold(Verbs::NONE, |verbs, name| {
         let name = name.trim();
         let verb = Verb::from_name(name).ok_or_else(|| {
@@ -113,7 +149,7 @@ fn read_verbs(text: &str) -> Result<Verbs, String> {
     })
 }
 
-fn read_duration(text: &str) -> Result<Duration, String> {
+pub(in crate::command) fn read_duration(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text).filter(|duration| !duration.is_zero());
     duration.ok_or_else(|| format!("it must be {DURATION_RULE}, from 1s"))
 }

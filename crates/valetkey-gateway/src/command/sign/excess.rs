@@ -19,7 +19,7 @@ impl Named<'_> {
     pub(super) fn check(&self, args: &SignArgs, end: Timestamp, now: Timestamp) -> Result<(), Refusal> {
         let Self { owner, ceiling } = self;
         let refuse = |message: String| Err(Refusal(message));
-        let scope = args.scope.as_ref().unwrap_or(&args.path);
+        let scope = args.limits.scope.as_ref().unwrap_or(&args.path);
         if let Some(scopes) = &ceiling.scopes
             && !scopes.contain(scope)
         {
@@ -32,7 +32,7 @@ impl Named<'_> {
             return refuse(format!("{owner} does not allow {}, only {allow}", verb.name()));
         }
         if let Some(start) = ceiling.start
-            && args.start.is_some_and(|asked| asked < start)
+            && args.limits.start.is_some_and(|asked| asked < start)
         {
             return refuse(format!("{owner} opens nothing before {start}"));
         }
@@ -47,7 +47,7 @@ impl Named<'_> {
             return refuse(format!("end {end} lies further ahead than {owner} allows, {}", Span(max)));
         }
         self.check_sizes(args)?;
-        if let (Some(asked), Some(most)) = (args.uses, ceiling.limits.uses)
+        if let (Some(asked), Some(most)) = (args.limits.uses, ceiling.limits.uses)
             && asked > most
         {
             return refuse(format!("{} exceed what {owner} allows, {most}", uses_text(asked)));
@@ -55,7 +55,9 @@ impl Named<'_> {
         if let Some(clients) = &ceiling.clients {
             let allowed: Vec<IpNet> =
                 clients.to_string().split(',').filter_map(|range| range.parse().ok()).collect();
-            if let Some(range) = args.ip.iter().find(|range| !allowed.iter().any(|it| it.contains(*range))) {
+            if let Some(range) =
+                args.limits.ip.iter().find(|range| !allowed.iter().any(|it| it.contains(*range)))
+            {
                 return refuse(format!("address range {range} lies outside that of {owner}, {clients}"));
             }
         }
@@ -72,13 +74,14 @@ impl Named<'_> {
     fn check_content(&self, args: &SignArgs) -> Result<(), Refusal> {
         let Self { owner, ceiling } = self;
         if let Some(types) = &ceiling.types
-            && let Some(asked) = args.types.iter().find(|asked| !types.iter().any(|range| range.holds(asked)))
+            && let Some(asked) =
+                args.limits.types.iter().find(|asked| !types.iter().any(|range| range.holds(asked)))
         {
             let types: Vec<_> = types.iter().map(MediaRange::as_str).collect();
             let (asked, types) = (asked.as_str(), types.join(", "));
             return Err(Refusal(format!("type {asked} lies outside what {owner} takes: {types}")));
         }
-        if let (Some(asked), Some(theirs)) = (args.digest, ceiling.digest)
+        if let (Some(asked), Some(theirs)) = (args.limits.digest, ceiling.digest)
             && asked.algorithm == theirs.algorithm
             && asked != theirs
         {
@@ -89,13 +92,13 @@ impl Named<'_> {
 
     fn check_sizes(&self, args: &SignArgs) -> Result<(), Refusal> {
         let Self { owner, ceiling } = self;
-        if let (Some(asked), Some(most)) = (args.max, ceiling.size_max)
+        if let (Some(asked), Some(most)) = (args.limits.max, ceiling.size_max)
             && asked > most
         {
             let (asked, most) = (Size(asked), Size(most));
             return Err(Refusal(format!("max {asked} exceeds that of {owner}, {most}")));
         }
-        if let (Some(asked), Some(least)) = (args.min, ceiling.size_min)
+        if let (Some(asked), Some(least)) = (args.limits.min, ceiling.size_min)
             && asked < least
         {
             let (asked, least) = (Size(asked), Size(least));

@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ValueEnum as _;
 use serde::Serialize;
-use valetkey::{Claims, ClientRanges, Grant, Limits, Parameter, Scopes, Timestamp, Verb, key, mint};
+use valetkey::{Claims, Grant, Parameter, Scopes, Timestamp, Verb, key, mint};
 
-pub use self::arguments::{DialectName, SignArgs};
+pub use self::arguments::{DialectName, LimitArgs, SignArgs};
+pub(super) use self::arguments::{read_duration, read_path, read_verbs};
 use self::excess::Named;
 use super::{Options, Streams, Verdict, write_json};
 use crate::settings::{ENFORCED, Settings, Signer, missing};
@@ -80,7 +81,7 @@ pub fn sign(
     }
     let (name, signer) = choose_signer(args.signer.as_deref(), settings)?;
     let ceilings = ceilings(name, signer, args.policy.as_deref(), settings)?;
-    let end = match (args.end, args.expires) {
+    let end = match (args.limits.end, args.limits.expires) {
         (Some(end), _) => end,
         (None, Some(expires)) => now.plus(expires),
         (None, None) => default_end(&ceilings, now),
@@ -165,35 +166,24 @@ fn default_end(ceilings: &[Named<'_>], now: Timestamp) -> Timestamp {
 }
 
 fn claims_of(args: &SignArgs, now: Timestamp, end: Timestamp, fresh_id: String) -> Claims {
+    let bounds = args.limits.claims();
     Claims {
-        path: args.scope.clone().filter(|scope| *scope != args.path),
-        start: args.start,
+        allow: Some(args.allow),
+        path: bounds.path.filter(|scope| *scope != args.path),
+        end: Some(end),
         issued: Some(now),
-        size_max: args.max,
-        size_min: args.min,
-        limits: Limits {
-            uses: args.uses,
-            in_bytes: args.in_bytes,
-            out_bytes: args.out_bytes,
-            files: args.files,
-            rate_bytes: args.rate,
-            parallel: args.parallel,
-        },
-        clients: (!args.ip.is_empty()).then(|| ClientRanges::of(args.ip.iter().copied())),
-        types: (!args.types.is_empty()).then(|| args.types.clone()),
-        digest: args.digest,
         disposition: args.disposition.clone(),
         renew: args.renew,
         policy: args.policy.clone(),
         subject: args.subject.clone(),
-        id: Some(args.id.clone().unwrap_or(fresh_id)),
-        ..Claims::new(args.allow, end)
+        id: Some(bounds.id.unwrap_or(fresh_id)),
+        ..bounds
     }
 }
 
 /// The path that the key opens lies in a bucket that exists, and holds the path that the URL leads to.
 fn check_scope(args: &SignArgs, settings: &Settings) -> Result<(), Refusal> {
-    let scope = args.scope.as_ref().unwrap_or(&args.path);
+    let scope = args.limits.scope.as_ref().unwrap_or(&args.path);
     if !settings.buckets.contains_key(scope.bucket()) {
         let known = settings.buckets.keys().map(String::as_str);
         return Err(Refusal(missing("bucket", scope.bucket(), known)));
@@ -210,16 +200,16 @@ fn check_scope(args: &SignArgs, settings: &Settings) -> Result<(), Refusal> {
 fn warnings(args: &SignArgs, ceilings: &[Named<'_>]) -> Vec<String> {
     let mut warnings = Vec::new();
     let uploads = [Verb::Create, Verb::Write].into_iter().any(|verb| args.allow.contains(verb));
-    let capped = args.max.is_some() || ceilings.iter().any(|named| named.ceiling.size_max.is_some());
+    let capped = args.limits.max.is_some() || ceilings.iter().any(|named| named.ceiling.size_max.is_some());
     if uploads && !capped {
         warnings.push("this key uploads without a largest size; say --max".to_owned());
     }
     let named = [
-        (Parameter::In, args.in_bytes.is_some()),
-        (Parameter::Out, args.out_bytes.is_some()),
-        (Parameter::Files, args.files.is_some()),
-        (Parameter::Rate, args.rate.is_some()),
-        (Parameter::Parallel, args.parallel.is_some()),
+        (Parameter::In, args.limits.in_bytes.is_some()),
+        (Parameter::Out, args.limits.out_bytes.is_some()),
+        (Parameter::Files, args.limits.files.is_some()),
+        (Parameter::Rate, args.limits.rate.is_some()),
+        (Parameter::Parallel, args.limits.parallel.is_some()),
         (Parameter::Renew, args.renew.is_some()),
     ];
     for (parameter, _) in named.into_iter().filter(|(parameter, set)| *set && !ENFORCED.contains(*parameter))

@@ -1,0 +1,99 @@
+//! Listings of a bucket or a folder.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::request::Parts;
+use http::{Method, Response};
+use tokio::sync::Semaphore;
+use valetkey::{Denial, Permit};
+use valetkey_dialects::RequestHead;
+use valetkey_dialects::listing::{Entry, Listing, Page};
+
+use super::body::Body;
+use crate::backend::disk::{Listed, ListedEntry, Query};
+use crate::gateway::Snapshot;
+use crate::respond;
+use crate::settle::Recorder;
+
+/// How many listings read folders at once in the whole process; further ones wait. A large folder keeps a core
+/// busy for as long as it is read, and transfers need the threads too.
+static TURNS: Semaphore = Semaphore::const_new(4);
+
+/// Answers a listing. It takes no use.
+///
+/// The page is whole before its first byte is sent, so that a fault of the store is told as one. At most a
+/// thousand entries are in memory.
+///
+/// # Errors
+/// [`Denial::BadRequest`] for parameters without meaning and for a forged continuation token,
+/// [`Denial::NotFound`] for a bucket that does not exist, [`Denial::BackendUnavailable`].
+pub(crate) async fn answer(
+    snapshot: &Snapshot,
+    permit: &Permit,
+    parts: &Parts,
+    head: &RequestHead<'_>,
+    recorder: &Recorder,
+) -> Result<Response<Body>, Denial> {
+    let listing = Listing::of(head.query, &permit.path, &permit.prefix)?;
+    let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?.clone();
+    // Nobody reads the page of a HEAD, which asks whether there could be one.
+    let entries_max = if parts.method == Method::HEAD { 0 } else { listing.entries_max() };
+    let query = Query {
+        prefix: listing.prefix().to_owned(),
+        delimiter: listing.delimiter().to_owned(),
+        after: listing.after().to_owned(),
+        entries_max,
+    };
+    let _turn = TURNS.acquire().await.map_err(|_| Denial::BackendUnavailable)?;
+    let waiting = Waiting::default();
+    let abandoned = Arc::clone(&waiting.abandoned);
+    let listed = super::blocking(move || folder.list(&query, &abandoned)).await?;
+    let page = page(listed.map_err(|error| super::fault(&error))?);
+    Ok(recorder.listed(respond::listing(listing.document(&page), parts)))
+}
+
+fn page(listed: Listed) -> Page {
+    let entries = listed.entries.into_iter().map(|entry| match entry {
+        ListedEntry::Object { name, size_bytes, modified, etag } => {
+            Entry::Object { name, size_bytes, modified_ms: milliseconds(modified), etag }
+        }
+        ListedEntry::Prefix(prefix) => Entry::Prefix(prefix),
+    });
+    Page { entries: entries.collect(), truncated: listed.truncated }
+}
+
+/// Milliseconds since the Unix epoch, rounded down.
+fn milliseconds(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => {
+            i64::try_from(before.duration().as_nanos().div_ceil(1_000_000)).map_or(i64::MIN, |ms| -ms)
+        }
+    }
+}
+
+/// A client that waits for its page. Once it is gone, the listing need not go on.
+#[derive(Default)]
+struct Waiting {
+    abandoned: Arc<AtomicBool>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn times_are_told_in_whole_milliseconds() {
+        assert_eq!(milliseconds(UNIX_EPOCH + Duration::from_micros(1999)), 1);
+        assert_eq!(milliseconds(UNIX_EPOCH - Duration::from_micros(1001)), -2);
+    }
+}
