@@ -8,8 +8,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use valetkey::key::{self, KeyUrl};
 use valetkey::{
-    Action, Ceiling, Claims, Grant, House, Intent, Limits, Now, Parameters, Permit, ResourcePath, Scopes,
-    Secret, SignerSecrets, Timestamp, Verb, Verbs, admit, bound, mint, narrow,
+    Action, Ceiling, Claims, Client, Grant, House, Intent, Limits, Now, Parameters, Permit, ResourcePath,
+    Scopes, Secret, SignerSecrets, Timestamp, Verb, Verbs, admit, bound, mint, narrow,
 };
 
 const NOW: Timestamp = Timestamp::from_unix(1_795_262_400);
@@ -72,7 +72,7 @@ impl Case {
             enforced: Parameters::ALL,
         };
         let bounded = bound(grant, &house, Now::at(NOW)).expect("a grant within its bounds");
-        let client = std::net::Ipv4Addr::LOCALHOST.into();
+        let client = Client { address: Some(std::net::Ipv4Addr::LOCALHOST.into()), is_secure: false };
         admit(bounded, &Intent { action: Action::Read, path, prefix: "", declared_type: None, client })
             .expect("a permit")
     }

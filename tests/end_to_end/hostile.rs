@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use valetkey_tests::expect::accepted;
+use valetkey_tests::expect::{accepted, refused_in_words};
 use valetkey_tests::gateway::Gateway;
-use valetkey_tests::http::{Connection, Request, USER_AGENT};
+use valetkey_tests::http::{Connection, Request, USER_AGENT, chunked};
 use valetkey_tests::key::Key;
 use valetkey_tests::process::raise_file_limit;
 
@@ -98,6 +98,49 @@ fn doubtful_framing_is_refused_and_nothing_behind_it_run() {
         refused_and_nothing_run(&gateway, &bytes);
     }
     assert_eq!(gateway.stored(), before);
+}
+
+/// A116: the answer says what was wrong, and is the last on its connection.
+#[test]
+fn two_lengths_are_refused_in_words() {
+    let gateway = Gateway::new();
+    gateway.plant("/files/a", "aaaa");
+    let good = Request::get(Key::new("/files/a", "read").url()).head_bytes();
+    let put = Key::new("/files/new", "write").url();
+    let both = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n";
+    let twice = "Content-Length: 5\r\nContent-Length: 5\r\n";
+    for (method, target, lengths) in [
+        ("PUT", put.as_str(), both),
+        ("PUT", &put, twice),
+        ("OPTIONS", "/", both),
+        ("GET", "/-/health", both),
+    ] {
+        let mut connection = gateway.connect();
+        connection.send(&good).unwrap();
+        connection.send(&head(method, target, lengths)).unwrap();
+        connection.send(b"0\r\n\r\n").unwrap();
+        connection.send(&good).unwrap();
+        accepted(&connection.read_answer("GET").unwrap(), 200);
+        let answer = connection.read_answer(method).unwrap();
+        refused_in_words(&answer, 400, "bad_request");
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert!(connection.drain().unwrap().is_empty(), "nothing follows");
+    }
+}
+
+#[test]
+fn connection_survives_uploads_in_chunks() {
+    let gateway = Gateway::new();
+    let key = Key::new("/files/a", "read,write").url();
+    let mut connection = gateway.connect();
+    for size in [0, 1, 70_000, 300_000] {
+        connection.send(&head("PUT", &key, "Transfer-Encoding: chunked\r\n")).unwrap();
+        connection.send(&chunked(&vec![b'\n'; size], 1000)).unwrap();
+        accepted(&connection.read_answer("PUT").unwrap(), 200);
+        let answer = connection.exchange(&Request::get(&key)).unwrap();
+        accepted(&answer, 200);
+        assert_eq!(answer.body.len(), size);
+    }
 }
 
 /// A119: what only decorates a chunked body is bounded.

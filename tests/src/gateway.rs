@@ -32,6 +32,17 @@ pub struct Builder {
     rest: String,
     env: Vec<(String, String)>,
     store: Option<PathBuf>,
+    audit: PathBuf,
+    audit_lines: String,
+    front: Front,
+}
+
+/// What a client must do before it can ask anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Front {
+    Nothing,
+    Tls,
+    ProxyHeader,
 }
 
 impl Default for Builder {
@@ -48,6 +59,9 @@ impl Default for Builder {
             rest: String::new(),
             env: Vec::new(),
             store: None,
+            audit: "valetkey-data/audit.jsonl".into(),
+            audit_lines: String::new(),
+            front: Front::Nothing,
         }
     }
 }
@@ -85,9 +99,34 @@ impl Builder {
         self
     }
 
+    /// Has it speak TLS, with a certificate of its own for 127.0.0.1: [`Gateway::certificate_path`].
+    pub fn tls(mut self) -> Self {
+        self.front = Front::Tls;
+        self.toml("[server.tls]\ncertificate = \"cert.pem\"\nprivate_key = \"key.pem\"")
+    }
+
+    /// Has it take connections that begin with a proxy's header, from this machine.
+    pub fn proxy_protocol(mut self) -> Self {
+        self.front = Front::ProxyHeader;
+        self.server("trusted_proxies = [\"127.0.0.0/8\"]\nproxy_protocol = true")
+    }
+
     /// Keeps the objects in this folder instead of the gateway's own.
     pub fn store(mut self, folder: &Path) -> Self {
         self.store = Some(folder.to_owned());
+        self
+    }
+
+    /// Keeps the audit log here instead of beside the ledger.
+    pub fn audit(mut self, path: &Path) -> Self {
+        self.audit = path.to_owned();
+        self
+    }
+
+    /// Adds lines to `[audit]`.
+    pub fn audit_lines(mut self, lines: &str) -> Self {
+        self.audit_lines.push_str(lines);
+        self.audit_lines.push('\n');
         self
     }
 
@@ -118,17 +157,23 @@ impl Builder {
         for (name, secret, _) in &self.signers {
             write_secret(&signers.join(format!("{name}.secret")), secret)?;
         }
+        if self.front == Front::Tls {
+            write_certificate(&home.path().join("cert.pem"), &home.path().join("key.pem"))?;
+        }
         fs::write(home.path().join("valetkey.toml"), self.configuration(address, &store))?;
-        Ok(Gateway { home, address, store, env: self.env, child: None })
+        let audit = home.path().join(&self.audit);
+        Ok(Gateway { home, address, store, audit, env: self.env, front: self.front, child: None })
     }
 
     fn configuration(&self, address: SocketAddr, store: &Path) -> String {
         let mut text = format!(
             "[server]\nlisten = \"{address}\"\npublic_url = \"http://{address}\"\n{}\n\
              [ledger]\nengine = \"sqlite\"\npath = \"valetkey-data/ledger.db\"\n\n\
-             [audit]\npath = \"valetkey-data/audit.jsonl\"\n\n\
+             [audit]\npath = \"{}\"\n{}\n\
              [backends.local]\nkind = \"disk\"\nroot = \"{}\"\n\n",
             self.server,
+            self.audit.display(),
+            self.audit_lines,
             store.display()
         );
         for (name, lines) in &self.buckets {
@@ -148,7 +193,9 @@ pub struct Gateway {
     home: TempDir,
     address: SocketAddr,
     store: PathBuf,
+    audit: PathBuf,
     env: Vec<(String, String)>,
+    front: Front,
     child: Option<Child>,
 }
 
@@ -272,7 +319,22 @@ impl Gateway {
     /// # Errors
     /// If it does not answer.
     pub fn health(&self) -> Result<u16> {
-        Ok(http::send(self.address, &Request::get("/-/health"))?.status)
+        let request = Request::get("/-/health").header("Connection", "close");
+        match self.front {
+            Front::Nothing => Ok(http::send(self.address, &Request::get("/-/health"))?.status),
+            Front::ProxyHeader => {
+                let mut connection = Connection::open(self.address)?;
+                connection.send(b"PROXY UNKNOWN\r\n")?;
+                Ok(connection.exchange(&request)?.status)
+            }
+            Front::Tls => {
+                let curl = Command::new("curl")
+                    .args(["--silent", "--insecure", "--max-time", "10", "--write-out", "%{http_code}"])
+                    .args(["--output", "/dev/null", &format!("https://{}/-/health", self.address)])
+                    .output()?;
+                Ok(String::from_utf8(curl.stdout)?.parse()?)
+            }
+        }
     }
 
     /// Puts a file where the object of this path (`/files/a.txt`) lies, as an operator would.
@@ -309,9 +371,14 @@ impl Gateway {
         self.home.path().join("valetkey.toml")
     }
 
+    /// The certificate that it proves itself by, if it speaks TLS.
+    pub fn certificate_path(&self) -> PathBuf {
+        self.home.path().join("cert.pem")
+    }
+
     /// Its audit log.
     pub fn audit_path(&self) -> PathBuf {
-        self.home.path().join("valetkey-data/audit.jsonl")
+        self.audit.clone()
     }
 
     /// Its listening address.
@@ -369,6 +436,22 @@ impl Drop for Gateway {
 pub fn write_secret(path: &Path, secret: &str) -> Result<()> {
     let mut file: File = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
     Ok(writeln!(file, "{secret}")?)
+}
+
+/// Makes a certificate for 127.0.0.1 and localhost, signed by itself, and its key.
+///
+/// # Errors
+/// If openssl does not make it.
+pub fn write_certificate(certificate: &Path, key: &Path) -> Result<()> {
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
+        .args(["-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"])
+        .args([Path::new("-out"), certificate, Path::new("-keyout"), key])
+        .output()
+        .context("run openssl")?;
+    ensure!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
+    Ok(fs::set_permissions(key, Permissions::from_mode(0o600))?)
 }
 
 /// A port below the range from which the kernel takes those of clients, so that none of them sits on it at a restart.

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod expect;
 pub mod gateway;
 pub mod http;
+pub mod http2;
 pub mod key;
 pub mod process;
 pub mod python;

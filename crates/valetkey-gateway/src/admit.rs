@@ -1,6 +1,5 @@
 //! May this request, now? First by what it is, then by what the ledger remembers.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
-use valetkey::{Action, Denial, Intent, Permit};
+use valetkey::{Action, Client, Denial, Intent, Permit};
 use valetkey_dialects::Call;
 use valetkey_ledger::{Charge, HoldRequest, LedgerError, Meter, Purpose, UnixSeconds};
 
@@ -36,7 +35,7 @@ pub(crate) fn admit(
     request: BoundedRequest,
     parts: &Parts,
     body: &Incoming,
-    client: IpAddr,
+    client: Client,
     recorder: &Recorder,
 ) -> Result<Permit, Denial> {
     let BoundedRequest { bounded, path, survey } = request;

@@ -12,16 +12,16 @@
 //! Each stage takes the last stage's value by move, and there is no other way to make one, so that none can
 //! be left out or reordered.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use valetkey::{Action, Denial};
+use valetkey::{Action, Client, Denial};
 use valetkey_dialects::RequestHead;
 
 use crate::gateway::Gateway;
+use crate::serve::forwarded;
 use crate::serve::outbox::Outbox;
 use crate::settle::Recorder;
 use crate::transfer::body::Body;
@@ -31,8 +31,8 @@ use crate::{admit, bound, cors, identify, request, respond, settle};
 /// The connection that a request came over.
 #[derive(Clone)]
 pub(crate) struct Connection {
-    /// The client's address.
-    pub(crate) client: IpAddr,
+    /// Who is at its other end: a client, or a proxy.
+    pub(crate) client: Client,
     /// Where answers queue their pieces, on plain HTTP/1.1.
     pub(crate) outbox: Option<Outbox>,
 }
@@ -48,8 +48,11 @@ pub(crate) async fn answer(
     let answer = match respond::without_a_key(gateway, &parts) {
         Some(answer) => answer,
         None => {
-            let recorder = Recorder::begin(gateway, connection.client, &request_id);
-            match run(gateway, connection, &parts, &mut body, &recorder).await {
+            let trusted = &gateway.snapshot().settings.server.trusted_proxies;
+            let client = forwarded::client(connection.client, &parts.headers, trusted);
+            let connection = Connection { client, outbox: connection.outbox.clone() };
+            let recorder = Recorder::begin(gateway, client.address, &request_id);
+            match run(gateway, &connection, &parts, &mut body, &recorder).await {
                 Ok(answer) => answer,
                 Err(denial) => {
                     recorder.refused(&denial);
@@ -90,21 +93,21 @@ async fn run(
                 download::Found::Object(found) => found,
                 download::Found::Nothing(answer) => return Ok(recorder.answered(answer)),
             };
-            let held = admit::hold(gateway, permit, found.purpose(&head, connection.client)).await?;
+            let held = admit::hold(gateway, permit, found.purpose(&head, connection.client.address)).await?;
             Ok(download::send(held, *found, connection, recorder))
         }
         Action::Upload { .. } => {
             let plan = upload::plan(&snapshot, &permit, &head).await?;
-            let held = admit::hold(gateway, permit, plan.purpose()).await?;
+            let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
             let received = upload::receive(&held, plan, body, recorder).await?;
-            settle::upload(held, received, recorder).await
+            settle::upload(gateway, held, received, recorder).await
         }
         Action::Delete => {
             let Some(plan) = delete::plan(&snapshot, &permit, &head).await? else {
                 return Ok(recorder.answered(respond::status(StatusCode::NO_CONTENT)));
             };
-            let held = admit::hold(gateway, permit, plan.purpose()).await?;
-            settle::delete(held, plan, recorder).await
+            let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
+            settle::delete(gateway, held, plan, recorder).await
         }
         Action::List => list::answer(&snapshot, &permit, parts, &head, recorder).await,
     }

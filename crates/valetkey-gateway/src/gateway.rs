@@ -1,7 +1,7 @@
 //! What every request needs: the configuration in force, the ledger, the audit log and the clock.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use valetkey::ResourcePath;
@@ -20,6 +20,8 @@ pub(crate) struct Gateway {
     pub(crate) clock: Arc<Clock>,
     /// Set while the gateway finishes what runs and takes nothing new.
     pub(crate) draining: AtomicBool,
+    /// How many uploads and deletes are being made true right now.
+    pub(crate) settling: AtomicUsize,
     /// Cleared while the ledger does not answer.
     pub(crate) ledger_answers: AtomicBool,
     pub(crate) request_ids: RequestIds,
@@ -45,6 +47,7 @@ impl Gateway {
             audit,
             clock: Arc::new(clock),
             draining: AtomicBool::new(false),
+            settling: AtomicUsize::new(0),
             ledger_answers: AtomicBool::new(true),
             request_ids: RequestIds { start, next: AtomicU64::new(0) },
         }

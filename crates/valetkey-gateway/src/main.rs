@@ -49,5 +49,8 @@ fn accept(settings: &Settings, acceptance: Acceptance) -> anyhow::Result<()> {
         sqlite::accept(path, valetkey_ledger::Acceptance::Clock(UnixSeconds(now)))
             .context("accept the clock")?;
     }
+    if acceptance.audit_log {
+        sqlite::accept(path, valetkey_ledger::Acceptance::AuditLog).context("accept the audit log")?;
+    }
     Ok(())
 }

@@ -6,6 +6,8 @@ use http::{Method, Version};
 use valetkey::Denial;
 use valetkey_dialects::RequestHead;
 
+use crate::serve::framing::DoubtfulFraming;
+
 /// The headers of a request, repeated ones apart.
 pub(crate) fn headers(parts: &Parts) -> Vec<(&str, &[u8])> {
     parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
@@ -27,6 +29,9 @@ pub(crate) fn check(parts: &Parts, head: &RequestHead<'_>) -> Result<(), Denial>
     ];
     if !known.contains(&parts.method) {
         return Err(bad("the method is none of GET HEAD PUT DELETE POST PATCH OPTIONS"));
+    }
+    if is_doubtful(parts) {
+        return Err(bad("the body has two lengths: send Content-Length or one Transfer-Encoding"));
     }
     let count = |name| head.values(name).count();
     if count("transfer-encoding") > 0 && (count("content-length") > 0 || count("transfer-encoding") > 1) {
@@ -57,6 +62,11 @@ pub(crate) fn check(parts: &Parts, head: &RequestHead<'_>) -> Result<(), Denial>
         return Err(bad("Host differs from the host of the request target"));
     }
     Ok(())
+}
+
+/// Whether the request was found to have a body whose end is in doubt, however it reads by now.
+pub(crate) fn is_doubtful(parts: &Parts) -> bool {
+    parts.extensions.get::<DoubtfulFraming>().is_some()
 }
 
 /// Refuses what is asked of the gateway's own space, of which only its health is offered yet.

@@ -12,6 +12,7 @@ use valetkey::{Denial, MediaType, Now, Permit};
 
 use crate::backend::disk::Metadata;
 use crate::gateway::Gateway;
+use crate::request;
 use crate::transfer::body::{Body, RefusalBody};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,6 +42,9 @@ pub(crate) fn insert(answer: &mut Response<Body>, name: HeaderName, value: &str)
 
 /// Answers what needs no key: the health of the gateway, and preflights. They tell nothing else.
 pub(crate) fn without_a_key(gateway: &Gateway, parts: &Parts) -> Option<Response<Body>> {
+    if request::is_doubtful(parts) {
+        return None;
+    }
     if parts.method == Method::OPTIONS {
         let mut answer = status(StatusCode::NO_CONTENT);
         insert(&mut answer, header::ALLOW, "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS");
@@ -83,7 +87,8 @@ pub(crate) fn refusal(denial: &Denial, request_id: &str, parts: &Parts, rest: In
         }
         _ => {}
     }
-    if rest.is_end_stream() {
+    let doubtful = request::is_doubtful(parts);
+    if rest.is_end_stream() && !doubtful {
         return answer;
     }
     if parts.version <= Version::HTTP_11 {
@@ -144,7 +149,8 @@ pub(crate) fn object(code: StatusCode, metadata: &Metadata, permit: &Permit, now
     insert(&mut answer, header::CONTENT_TYPE, content_type);
     for (name, value) in &attributes.headers {
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
-        if name != header::CACHE_CONTROL {
+        // Whoever writes the file's attribute by hand sets no header of ours.
+        if name == header::CONTENT_LANGUAGE || name.as_str().starts_with("x-amz-meta-") {
             insert(&mut answer, name, value);
         }
     }

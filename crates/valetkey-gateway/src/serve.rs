@@ -3,11 +3,17 @@
 //! Each core has a single-threaded runtime with its own listener, so that what a connection owns need not be
 //! shared between threads, and nothing on it may wait for the disk.
 
+mod arrival;
 mod connection;
+pub(crate) mod forwarded;
+pub(crate) mod framing;
 mod listener;
 pub(crate) mod outbox;
+mod proxy_protocol;
 mod reload;
 mod start;
+mod stream;
+mod streams;
 pub(crate) mod wire;
 
 use std::net::SocketAddr;
@@ -18,10 +24,13 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use valetkey::Timestamp;
+use valetkey_ledger::{AuditHead, LedgerError};
 
 use crate::admit::seconds;
 use crate::gateway::Gateway;
+use crate::notify::Head;
 use crate::settings::{Settings, Watch};
 
 use self::start::Disks;
@@ -30,6 +39,9 @@ pub use start::StartError;
 
 /// How long running transfers may take to end once the gateway is told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+/// How often the ledger is told how far the audit log has come.
+const NOTE: Duration = Duration::from_secs(1);
 
 /// How often the ledger is asked whether it answers, and told the time.
 const TICK: Duration = Duration::from_secs(2);
@@ -58,6 +70,7 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
         );
     }
     let reload = reload::start(Arc::clone(&gateway), disks, watch)?;
+    let noting = runtime.spawn(note_audit_head(Arc::clone(&gateway)));
     runtime.block_on(until_told_to_stop(&gateway, reload, || ready(address)))?;
     tracing::info!("stopping: running transfers may end");
     gateway.draining.store(true, Ordering::Relaxed);
@@ -68,6 +81,7 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
             tracing::error!("a worker ended by a panic");
         }
     }
+    noting.abort();
     runtime.block_on(close(&gateway));
     Ok(())
 }
@@ -117,15 +131,38 @@ async fn observe(gateway: &Gateway, mark: Timestamp) -> Timestamp {
     observed.map_or(mark, start::timestamp)
 }
 
+/// Tells the ledger the newest durable record, where there is a newer one, at most once a second.
+async fn note_audit_head(gateway: Arc<Gateway>) {
+    let mut tick = tokio::time::interval(NOTE);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut noted = None;
+    loop {
+        tick.tick().await;
+        let head = gateway.audit.head();
+        // What the ledger did not take is tried again; that it does not answer is said elsewhere.
+        if noted != Some(head) && note(&gateway, head).await.is_ok() {
+            noted = Some(head);
+        }
+    }
+}
+
+async fn note(gateway: &Gateway, head: Head) -> Result<(), LedgerError> {
+    gateway.ledger.note_audit_head(AuditHead { records: head.records, hash: head.hash.into() }).await
+}
+
+/// The log is closed first, so that the ledger knows its very last record. It is told the time too: what ended
+/// before a stop stays ended after it, whatever the clock says then.
 async fn close(gateway: &Gateway) {
-    // What was seen since the last tick is kept too, so that a clock set back meanwhile revives nothing.
+    if let Err(error) = gateway.audit.clone().close() {
+        tracing::error!(%error, "the audit log did not close");
+    }
+    if let Err(error) = note(gateway, gateway.audit.head()).await {
+        tracing::error!(%error, "the ledger did not note how far the audit log has come");
+    }
     if let Err(error) = gateway.ledger.observe(seconds(gateway.clock.now().highest)).await {
-        tracing::error!(%error, "the highest time seen is not kept");
+        tracing::error!(%error, "the ledger did not note the time");
     }
     if let Err(error) = gateway.ledger.close().await {
         tracing::error!(%error, "the ledger did not close");
-    }
-    if let Err(error) = gateway.audit.clone().close() {
-        tracing::error!(%error, "the audit log did not close");
     }
 }

@@ -1,16 +1,19 @@
 //! Make it true, and tell who must know.
 
+mod witness;
+
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use http::header;
 use http::{Response, StatusCode};
 use hyper::body::Body as _;
 use valetkey::{Action, Bearer, Denial, ResourcePath};
-use valetkey_ledger::{HoldId, Ledger, Settlement};
+use valetkey_ledger::{HoldId, Ledger, Purpose, Settlement};
 
 use crate::admit::{Held, seconds};
 use crate::backend::disk::{Metadata, Publish, Removed, StoreError};
@@ -22,21 +25,36 @@ use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
 use crate::transfer::{blocking, delete, upload};
 
-/// A reservation in the ledger, which ends exactly once: settled, or released when it is dropped.
+pub(crate) use witness::Witness;
+
+/// A reservation in the ledger, which ends exactly once: settled, released, or, where it is dropped, released
+/// while nothing of what it reserves can be seen. One that is marked as publishing and then dropped, as when
+/// the gateway stops, stays open: the next start finds it and counts it as spent.
 pub(crate) struct Hold {
     ledger: Arc<dyn Ledger>,
     clock: Arc<Clock>,
     /// `None` where nothing is counted.
     id: Option<HoldId>,
+    published: bool,
 }
 
 impl Hold {
     pub(crate) fn of(gateway: &Gateway, id: HoldId) -> Self {
-        Self { ledger: Arc::clone(&gateway.ledger), clock: Arc::clone(&gateway.clock), id: Some(id) }
+        Self {
+            ledger: Arc::clone(&gateway.ledger),
+            clock: Arc::clone(&gateway.clock),
+            id: Some(id),
+            published: false,
+        }
     }
 
     pub(crate) fn of_nothing(gateway: &Gateway) -> Self {
-        Self { ledger: Arc::clone(&gateway.ledger), clock: Arc::clone(&gateway.clock), id: None }
+        Self {
+            ledger: Arc::clone(&gateway.ledger),
+            clock: Arc::clone(&gateway.clock),
+            id: None,
+            published: false,
+        }
     }
 
     /// The name by which an object is known to be this hold's after a crash.
@@ -48,8 +66,9 @@ impl Hold {
     ///
     /// # Errors
     /// [`Denial::LedgerUnavailable`].
-    async fn publish(&self) -> Result<(), Denial> {
+    async fn publish(&mut self) -> Result<(), Denial> {
         let Some(id) = self.id else { return Ok(()) };
+        self.published = true;
         self.ledger.publish(id).await.map_err(|error| {
             tracing::error!(%error, "the ledger cannot mark a hold");
             Denial::LedgerUnavailable
@@ -59,6 +78,30 @@ impl Hold {
     /// Spends what is held. The ledger makes it durable by itself: until then the hold counts as spent.
     fn settle(mut self, bytes: u64) {
         self.end(Settlement::Done { bytes });
+    }
+
+    /// Gives back what is held: nothing was changed.
+    fn release(mut self) {
+        self.end(Settlement::Released);
+    }
+
+    /// Leaves what is held as it is, marked: the next start looks whether it was recorded, and spends it. Until
+    /// then it counts as spent.
+    fn leave(mut self) {
+        self.id = None;
+    }
+
+    /// Spends what is held, once its change is recorded. In this order a crash between the two leaves a mark
+    /// by which the next start finds what is missing.
+    ///
+    /// # Errors
+    /// [`Denial::ChangeUnrecorded`].
+    fn settle_recorded(self, bytes: u64, recorded: Result<(), Denial>) -> Result<(), Denial> {
+        match recorded {
+            Ok(()) => self.settle(bytes),
+            Err(_) => self.leave(),
+        }
+        recorded
     }
 
     fn end(&mut self, settlement: Settlement) {
@@ -71,7 +114,9 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.end(Settlement::Released);
+        if !self.published {
+            self.end(Settlement::Released);
+        }
     }
 }
 
@@ -82,13 +127,15 @@ impl Drop for Hold {
 /// # Errors
 /// [`Denial::AlreadyExists`] for the loser of a race, and what [`upload::refused`] says.
 pub(crate) async fn upload(
+    gateway: &Arc<Gateway>,
     held: Held,
     received: upload::Received,
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    detached(async move {
-        held.hold.publish().await?;
+    let Held { permit, mut hold } = held;
+    detached(gateway, async move {
+        hold.publish().await?;
         let upload::Received { folder, name, finished, conditions, only_create, confirmed } = received;
         let (size_bytes, digest) = (finished.size_bytes, finished.digest);
         let published = blocking(move || {
@@ -97,14 +144,17 @@ pub(crate) async fn upload(
             folder.publish(finished, &name, rule)
         });
         let metadata = match published.await? {
+            Ok(metadata) => metadata,
             Err(StoreError::Unsettled { attempt, source }) => {
-                held.hold.settle(size_bytes);
+                hold.settle(size_bytes);
                 return Err(unconfirmed(attempt, &source));
             }
-            published => published.map_err(|error| upload::refused(error, &held.permit))?,
+            Err(error) => {
+                hold.release();
+                return Err(upload::refused(error, &permit));
+            }
         };
-        held.hold.settle(size_bytes);
-        recorder.uploaded(&digest).await?;
+        hold.settle_recorded(size_bytes, recorder.uploaded(&digest).await)?;
         let mut answer = respond::status(StatusCode::OK);
         respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", metadata.etag));
         confirmed.tell(&mut answer);
@@ -118,25 +168,32 @@ pub(crate) async fn upload(
 /// # Errors
 /// [`Denial::PreconditionFailed`] where the object changed meanwhile, and what [`upload::refused`] says.
 pub(crate) async fn delete(
+    gateway: &Arc<Gateway>,
     held: Held,
     plan: delete::Plan,
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    detached(async move {
-        held.hold.publish().await?;
+    let Held { permit, mut hold } = held;
+    detached(gateway, async move {
+        hold.publish().await?;
         let removed =
             blocking(move || plan.folder.delete(&plan.name, &|there| still_holds(&plan.conditions, there)));
         match removed.await? {
-            Ok(Removed::Yes) => held.hold.settle(0),
-            Ok(Removed::NothingThere) => drop(held.hold),
+            Ok(Removed::Yes) => hold.settle_recorded(0, recorder.deleted().await)?,
+            Ok(Removed::NothingThere) => {
+                hold.release();
+                recorder.deleted().await?;
+            }
             Err(StoreError::Unsettled { attempt, source }) => {
-                held.hold.settle(0);
+                hold.settle(0);
                 return Err(unconfirmed(attempt, &source));
             }
-            Err(error) => return Err(upload::refused(error, &held.permit)),
+            Err(error) => {
+                hold.release();
+                return Err(upload::refused(error, &permit));
+            }
         }
-        recorder.deleted().await?;
         Ok(respond::status(StatusCode::NO_CONTENT))
     })
     .await
@@ -148,12 +205,36 @@ fn unconfirmed(attempt: &'static str, source: &std::io::Error) -> Denial {
     Denial::ChangeUnconfirmed
 }
 
-/// Runs `work` to its end, whoever stops waiting for it.
-async fn detached<T: 'static>(work: impl Future<Output = Result<T, Denial>> + 'static) -> Result<T, Denial> {
+/// Runs `work` to its end, whoever stops waiting for it; a gateway that stops waits for it too.
+async fn detached<T: 'static>(
+    gateway: &Arc<Gateway>,
+    work: impl Future<Output = Result<T, Denial>> + 'static,
+) -> Result<T, Denial> {
+    let settling = SettlingNow::begin(gateway);
+    let work = async move {
+        let _settling = settling;
+        work.await
+    };
     tokio::task::spawn_local(work).await.unwrap_or_else(|error| {
         tracing::error!(%error, "settling did not end");
         Err(Denial::BackendUnavailable)
     })
+}
+
+/// Counts what is being made true, for as long as it lives.
+struct SettlingNow(Arc<Gateway>);
+
+impl SettlingNow {
+    fn begin(gateway: &Arc<Gateway>) -> Self {
+        gateway.settling.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(gateway))
+    }
+}
+
+impl Drop for SettlingNow {
+    fn drop(&mut self) {
+        self.0.settling.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 fn still_holds(conditions: &Conditions, there: Option<&Metadata>) -> bool {
@@ -195,10 +276,10 @@ struct Record {
 }
 
 impl Recorder {
-    pub(crate) fn begin(gateway: &Gateway, client: IpAddr, request_id: &str) -> Self {
+    pub(crate) fn begin(gateway: &Gateway, client: Option<IpAddr>, request_id: &str) -> Self {
         let receipt = Receipt {
             request_id: Some(request_id.to_owned()),
-            client: Some(client.to_canonical()),
+            client: client.map(|client| client.to_canonical()),
             ..Receipt::at(gateway.clock.now().clock)
         };
         Self(Rc::new(Record {
@@ -227,6 +308,16 @@ impl Recorder {
             receipt.bucket = Some(path.bucket().to_owned());
             receipt.object = Some(path.name().to_owned());
         });
+    }
+
+    /// Puts what is known of the request beside the object's name, for the ledger to keep while it is under way.
+    pub(crate) fn witness(&self, purpose: Purpose) -> Purpose {
+        let words = |path| Witness { path, receipt: self.0.receipt.borrow().clone() }.into_words();
+        match purpose {
+            Purpose::Upload { object } => Purpose::Upload { object: words(object) },
+            Purpose::Delete { object } => Purpose::Delete { object: words(object) },
+            download @ Purpose::Download(_) => download,
+        }
     }
 
     /// Notes how much of an upload came in so far.

@@ -10,7 +10,9 @@ use tokio::sync::oneshot;
 
 use crate::state::{Decided, Machine};
 use crate::store::{Fault, Store};
-use crate::{Answer, HoldId, HoldRequest, LedgerError, Meter, Settlement, Status, UnixSeconds, Unresolved};
+use crate::{
+    Answer, AuditHead, HoldId, HoldRequest, LedgerError, Meter, Settlement, Status, UnixSeconds, Unresolved,
+};
 
 pub(crate) enum Command {
     Hold(Option<HoldRequest>, Reply<HoldId>),
@@ -21,6 +23,8 @@ pub(crate) enum Command {
     Status(Reply<Status>),
     Observe(UnixSeconds, Reply<UnixSeconds>),
     DistrustNew(Reply<()>),
+    NoteAuditHead(AuditHead, Reply<()>),
+    AuditHead(Reply<Option<AuditHead>>),
     Close(Reply<()>),
 }
 
@@ -56,6 +60,8 @@ impl Command {
             Self::Status(reply) => reply.keep(machine.status()),
             Self::Observe(now, reply) => reply.keep(machine.observe(*now)),
             Self::DistrustNew(reply) => reply.keep(machine.distrust_new()),
+            Self::NoteAuditHead(head, reply) => reply.keep(machine.note_audit_head(*head)),
+            Self::AuditHead(reply) => reply.keep(machine.audit_head()),
             Self::Close(reply) => reply.keep(Ok(Ok(()))),
         }
     }
@@ -69,7 +75,11 @@ impl Command {
                 return Some(Settle { hold, settlement: Settlement::Released, now });
             }
             Self::Settle(_, reply) => drop(reply.map(Reply::answer)),
-            Self::Publish(_, reply) | Self::DistrustNew(reply) | Self::Close(reply) => drop(reply.answer()),
+            Self::Publish(_, reply)
+            | Self::DistrustNew(reply)
+            | Self::NoteAuditHead(_, reply)
+            | Self::Close(reply) => drop(reply.answer()),
+            Self::AuditHead(reply) => drop(reply.answer()),
             Self::Usage(_, reply) => drop(reply.answer()),
             Self::Unresolved(reply) => drop(reply.answer()),
             Self::Status(reply) => drop(reply.answer()),
@@ -88,7 +98,11 @@ impl Command {
                 }
                 return Some(settle);
             }
-            Self::Publish(_, reply) | Self::DistrustNew(reply) | Self::Close(reply) => reply.send(Err(error)),
+            Self::Publish(_, reply)
+            | Self::DistrustNew(reply)
+            | Self::NoteAuditHead(_, reply)
+            | Self::Close(reply) => reply.send(Err(error)),
+            Self::AuditHead(reply) => reply.send(Err(error)),
             Self::Usage(_, reply) => reply.send(Err(error)),
             Self::Unresolved(reply) => reply.send(Err(error)),
             Self::Status(reply) => reply.send(Err(error)),

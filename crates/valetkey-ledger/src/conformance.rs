@@ -66,6 +66,7 @@ macro_rules! conformance {
             cleared_key_never_gets_a_fresh_count
             meter_is_kept_a_day_beyond_the_latest_end
             new_ledger_is_fresh_and_may_be_distrusted
+            newest_record_of_the_audit_log_is_kept
         );
     };
     (@tests $open:expr; $($rule:ident)*) => {

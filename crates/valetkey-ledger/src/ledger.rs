@@ -72,6 +72,20 @@ pub trait Ledger: Send + Sync + 'static {
     /// Every fault.
     fn distrust_new(&self) -> Answer<()>;
 
+    /// Keeps how far the audit log reaches, in place of what was kept before. Durable. Whoever tells it has made the
+    /// record durable first, so that a log which ends before it was cut.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn note_audit_head(&self, head: AuditHead) -> Answer<()>;
+
+    /// How far the audit log reached when that was last told; `None` where it never was, or where an operator has
+    /// accepted the log as it is since ([`Acceptance::AuditLog`]).
+    ///
+    /// # Errors
+    /// Every fault.
+    fn audit_head(&self) -> Answer<Option<AuditHead>>;
+
     /// Does what was asked before, then stops and lets go of everything. What is asked later is
     /// [`LedgerError::Closed`]. Holds that are open count as after a crash.
     ///
@@ -89,6 +103,15 @@ pub struct Unresolved {
     pub action: Action,
     /// To which object, in the words of the request.
     pub object: String,
+}
+
+/// The newest durable record of the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditHead {
+    /// How many records the log had, this one included.
+    pub records: u64,
+    /// The hash that the next one carries.
+    pub hash: [u8; 32],
 }
 
 /// How a ledger stands.
@@ -111,4 +134,6 @@ pub enum Acceptance {
     NewLedger,
     /// The clock is right, and the highest time seen was not: from here on it is this one.
     Clock(UnixSeconds),
+    /// The audit log may lack what the ledger knows to have been in it.
+    AuditLog,
 }

@@ -27,6 +27,6 @@ pub use engine::memory::MemoryLedger;
 pub use engine::sqlite::SqliteLedger;
 pub use error::{Distrust, LedgerError, OpenError};
 pub use hold::{Action, HoldId, HoldIdError, HoldRequest, LeaseRequest, Purpose, Settlement};
-pub use ledger::{Acceptance, Answer, Ledger, Status, Unresolved};
+pub use ledger::{Acceptance, Answer, AuditHead, Ledger, Status, Unresolved};
 pub use meter::{Charge, Meter};
 pub use time::UnixSeconds;

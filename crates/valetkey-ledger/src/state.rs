@@ -16,8 +16,8 @@ use crate::hold::LeaseRequest;
 use crate::lease::{Ended, LeaseKey, Leases, Opening};
 use crate::store::{Charged, Fault, Header, HoldRow, HoldState, MeterRow, Standing, Store};
 use crate::{
-    Action, Charge, Distrust, HoldId, HoldRequest, LedgerError, Meter, Purpose, Settlement, Status,
-    UnixSeconds, Unresolved,
+    Action, AuditHead, Charge, Distrust, HoldId, HoldRequest, LedgerError, Meter, Purpose, Settlement,
+    Status, UnixSeconds, Unresolved,
 };
 
 /// How far the clock may lie behind the highest time seen, inclusive.
@@ -164,6 +164,18 @@ impl<S: Store> Machine<S> {
     pub(crate) fn distrust_new(&mut self) -> Decided<()> {
         self.header.standing = Standing::Distrusted;
         Ok(Ok(()))
+    }
+
+    pub(crate) fn note_audit_head(&mut self, head: AuditHead) -> Decided<()> {
+        if head.records > UnixSeconds::MAX.0 {
+            return Ok(Err(LedgerError::OutOfRange { name: "number of records", value: head.records }));
+        }
+        self.store.put_audit_head(Some(head))?;
+        Ok(Ok(()))
+    }
+
+    pub(crate) fn audit_head(&mut self) -> Decided<Option<AuditHead>> {
+        Ok(Ok(self.store.audit_head()?))
     }
 
     /// Makes everything since the last commit durable, if there is anything.

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use crate::{Action, HoldId, LedgerError, Meter, UnixSeconds};
+use crate::{Action, AuditHead, HoldId, LedgerError, Meter, UnixSeconds};
 
 /// A place for rows. Between two calls of `commit` or `rollback`, what was written is visible to later reads of the
 /// same store and to nobody else.
@@ -28,6 +28,9 @@ pub(crate) trait Store {
     fn mark_publishing(&mut self, id: HoldId) -> Result<(), Fault>;
     fn remove_hold(&mut self, id: HoldId) -> Result<(), Fault>;
     fn holds_in(&mut self, state: HoldState) -> Result<Vec<HoldId>, Fault>;
+
+    fn audit_head(&mut self) -> Result<Option<AuditHead>, Fault>;
+    fn put_audit_head(&mut self, head: Option<AuditHead>) -> Result<(), Fault>;
 }
 
 /// What the ledger remembers about itself.

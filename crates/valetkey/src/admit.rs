@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::bound::Bounded;
+use crate::client::Client;
 use crate::denial::Denial;
 use crate::grant::Grant;
 use crate::intent::{Action, Intent};
@@ -15,12 +16,18 @@ use crate::verb::Verb;
 /// before anything is done.
 ///
 /// # Errors
-/// In this order: [`Denial::ClientNotAllowed`], [`Denial::NotAllowed`], [`Denial::OutOfScope`],
-/// [`Denial::TooLarge`], [`Denial::TooSmall`], [`Denial::TypeUndeclared`], [`Denial::TypeNotAllowed`].
+/// In this order: [`Denial::ClientNotAllowed`], [`Denial::TlsRequired`], [`Denial::NotAllowed`],
+/// [`Denial::OutOfScope`], [`Denial::TooLarge`], [`Denial::TooSmall`], [`Denial::TypeUndeclared`],
+/// [`Denial::TypeNotAllowed`].
 pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
     let Bounded { grant, lease } = bounded;
-    if !grant.clients.iter().all(|ranges| ranges.contain(intent.client)) {
+    let Client { address, is_secure } = intent.client;
+    // An unknown address lies in no range.
+    if !grant.clients.iter().all(|ranges| address.is_some_and(|address| ranges.contain(address))) {
         return Err(Denial::ClientNotAllowed);
+    }
+    if grant.require_tls && !is_secure {
+        return Err(Denial::TlsRequired);
     }
     if !grant.allow.contains(intent.action.verb()) {
         return Err(Denial::NotAllowed(intent.action.name()));

@@ -42,6 +42,8 @@ pub struct Ceiling {
     pub types: Option<Vec<MediaRange>>,
     /// What an upload must hash to.
     pub digest: Option<Digest>,
+    /// Whether keys open over TLS only.
+    pub require_tls: bool,
     /// How a download presents itself.
     pub disposition: Option<Disposition>,
     /// How long a download's lease lasts after its last request.
@@ -87,7 +89,8 @@ pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, D
         return Err(Denial::LimitNotSupported(parameter));
     }
     check_window(&grant, house.clock_skew, now)?;
-    let mut lease = house.lease;
+    // A policy may set a lease of its own; of two the shorter counts.
+    let (mut lease, mut said) = (house.lease, false);
     let ceilings = core::iter::once(Some(house.signer)).chain(house.policies.iter().copied());
     for ceiling in ceilings.clone() {
         ceiling.ok_or(Denial::PolicyMissing)?;
@@ -99,7 +102,10 @@ pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, D
     }
     for ceiling in core::iter::once(house.signer).chain(house.policies.iter().copied().flatten()) {
         restrict(&mut grant, ceiling);
-        lease = ceiling.lease.unwrap_or(lease);
+        if let Some(theirs) = ceiling.lease {
+            lease = if said { lease.min(theirs) } else { theirs };
+            said = true;
+        }
     }
     // A ceiling may have a window of its own.
     check_window(&grant, house.clock_skew, now)?;
@@ -132,6 +138,7 @@ fn restrict(grant: &mut Grant, ceiling: &Ceiling) {
     grant.clients.extend(ceiling.clients.clone());
     grant.types.restrict(ceiling.types.clone());
     grant.digests.extend(ceiling.digest);
+    grant.require_tls |= ceiling.require_tls;
     // The house's limits are charged at the base, so that no narrowing renews them.
     let base = grant.levels.first_mut().expect("a grant has a level");
     base.limits = base.limits.stricter(ceiling.limits);

@@ -1,4 +1,4 @@
-//! Which clients a key is for.
+//! Who asks, and which clients a key is for.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -6,6 +6,15 @@ use core::fmt;
 use core::net::IpAddr;
 
 use ipnet::IpNet;
+
+/// Who asks, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The address; `None` where nobody that is trusted says it.
+    pub address: Option<IpAddr>,
+    /// Whether the key came over TLS.
+    pub is_secure: bool,
+}
 
 /// A set of address ranges.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -33,6 +33,11 @@ impl Dialect {
             Self::Native => "native",
         }
     }
+
+    /// The dialect of this name in records.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Native].into_iter().find(|dialect| dialect.name() == name)
+    }
 }
 
 /// What a verified key permits, before the house has bounded it.
@@ -53,6 +58,8 @@ pub struct Grant {
     pub(crate) types: MediaTypes,
     /// An upload must hash to all of them.
     pub(crate) digests: Vec<Digest>,
+    /// No key says it; the house may.
+    pub(crate) require_tls: bool,
     pub(crate) disposition: Option<Disposition>,
     pub(crate) policy: Option<String>,
     pub(crate) subject: Option<String>,
@@ -228,6 +235,7 @@ impl From<Key<'_>> for Grant {
             clients: base.clients.map_or_else(Vec::new, |clients| vec![clients]),
             types: MediaTypes::of(base.types),
             digests: base.digest.into_iter().collect(),
+            require_tls: false,
             disposition: base.disposition,
             policy: base.policy,
             subject: base.subject,

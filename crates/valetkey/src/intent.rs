@@ -1,7 +1,6 @@
 //! What a request wants.
 
-use core::net::IpAddr;
-
+use crate::client::Client;
 use crate::name::ResourcePath;
 use crate::verb::Verb;
 
@@ -58,6 +57,6 @@ pub struct Intent<'a> {
     pub prefix: &'a str,
     /// The `Content-Type` that the request says, if it says one, for [`Action::Upload`].
     pub declared_type: Option<&'a str>,
-    /// The client's address.
-    pub client: IpAddr,
+    /// Who asks.
+    pub client: Client,
 }

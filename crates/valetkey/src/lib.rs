@@ -59,7 +59,7 @@ mod verb;
 
 pub use admit::admit;
 pub use bound::{Bounded, Ceiling, House, bound};
-pub use client::ClientRanges;
+pub use client::{Client, ClientRanges};
 pub use content::{Digest, DigestAlgorithm, Disposition};
 pub use denial::Denial;
 pub use grant::{Dialect, Grant, GrantLevel, LevelName};

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::explain::CeilingView;
 use super::{Options, Streams, Verdict, write_json};
-use crate::settings::measure::Span;
+use crate::settings::measure::{Size, Span};
 use crate::settings::{Ledger, Settings, SettingsErrors};
 
 /// What `valetkey check` takes.
@@ -20,6 +20,9 @@ pub struct CheckArgs {
     /// Take the clock as it is, though it is far behind the highest time seen
     #[arg(long)]
     pub accept_clock: bool,
+    /// Take the audit log as it is, though it lacks records that the ledger knows of
+    #[arg(long)]
+    pub accept_audit_log: bool,
 }
 
 /// What an operator accepts that the gateway distrusts.
@@ -29,6 +32,8 @@ pub struct Acceptance {
     pub new_ledger: bool,
     /// A clock behind the highest time seen.
     pub clock: bool,
+    /// An audit log that lacks what the ledger knows to have been in it.
+    pub audit_log: bool,
 }
 
 /// Explains the configuration, then accepts what the flags say.
@@ -59,10 +64,11 @@ pub fn run(
     for warning in &settings.warnings {
         writeln!(streams.notes, "warning: {warning}")?;
     }
-    let acceptance = Acceptance { new_ledger: args.accept_new_ledger, clock: args.accept_clock };
-    if acceptance.new_ledger || acceptance.clock {
-        accept(&settings, acceptance)?;
-        for (accepted, what) in [(acceptance.new_ledger, "the new ledger"), (acceptance.clock, "the clock")] {
+    let CheckArgs { accept_new_ledger: new_ledger, accept_clock: clock, accept_audit_log: audit_log } = *args;
+    if new_ledger || clock || audit_log {
+        accept(&settings, Acceptance { new_ledger, clock, audit_log })?;
+        let said = [(new_ledger, "the new ledger"), (clock, "the clock"), (audit_log, "the audit log")];
+        for (accepted, what) in said {
             if accepted {
                 writeln!(streams.notes, "accepted {what}")?;
             }
@@ -107,6 +113,9 @@ struct SettingsView {
     lease: String,
     workers: Option<usize>,
     connections_max: usize,
+    tls: bool,
+    trusted_proxies: Option<String>,
+    proxy_protocol: bool,
     ledger: LedgerView,
     audit: AuditView,
     buckets: BTreeMap<String, BucketView>,
@@ -125,6 +134,8 @@ struct LedgerView {
 struct AuditView {
     path: String,
     key_file: String,
+    rotate: Option<String>,
+    keep: Option<u16>,
 }
 
 #[derive(Serialize)]
@@ -177,6 +188,9 @@ impl SettingsView {
             lease: Span(server.lease).to_string(),
             workers: server.workers.map(std::num::NonZeroUsize::get),
             connections_max: server.connections_max.get(),
+            tls: server.tls.is_some(),
+            trusted_proxies: Some(server.trusted_proxies.to_string()).filter(|ranges| !ranges.is_empty()),
+            proxy_protocol: server.proxy_protocol,
             ledger: match &settings.ledger {
                 Ledger::Sqlite { path } => {
                     LedgerView { engine: "sqlite", path: Some(path.display().to_string()) }
@@ -186,6 +200,8 @@ impl SettingsView {
             audit: AuditView {
                 path: settings.audit.path.display().to_string(),
                 key_file: settings.audit.key_file.display().to_string(),
+                rotate: settings.audit.rotate_bytes.map(|bytes| Size(bytes).to_string()),
+                keep: settings.audit.keep,
             },
             buckets: settings.buckets.iter().map(bucket).collect(),
             signers: settings.signers.iter().map(signer).collect(),
@@ -201,6 +217,12 @@ impl SettingsView {
     fn explain(&self, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "{} is sound", self.config)?;
         writeln!(out, "listens on {}, and signs URLs that begin with {}", self.listen, self.public_url)?;
+        writeln!(out, "speaks {}", if self.tls { "TLS" } else { "plain HTTP" })?;
+        if let Some(ranges) = &self.trusted_proxies {
+            let header =
+                if self.proxy_protocol { ", and a proxy's header before each connection" } else { "" };
+            writeln!(out, "takes the word of proxies at {ranges} on who its clients are{header}")?;
+        }
         writeln!(out, "an application's clock may be {} ahead", self.clock_skew)?;
         writeln!(out, "a download may pause for {} and still be one use", self.lease)?;
         let workers = self.workers.map_or("as many threads as cores".to_owned(), |n| format!("{n} threads"));
@@ -210,6 +232,10 @@ impl SettingsView {
             None => writeln!(out, "remembers uses in memory, until it stops")?,
         }
         writeln!(out, "records requests in {}, with the key {}", self.audit.path, self.audit.key_file)?;
+        if let Some(rotate) = &self.audit.rotate {
+            let kept = self.audit.keep.map_or("all are".to_owned(), |keep| format!("{keep} older ones are"));
+            writeln!(out, "goes on in a new file before one is over {rotate}; {kept} kept")?;
+        }
         for (name, bucket) in &self.buckets {
             let folder = bucket.folder.as_deref().unwrap_or("nowhere");
             writeln!(

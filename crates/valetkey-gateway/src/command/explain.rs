@@ -30,6 +30,8 @@ pub(super) struct CeilingView {
     types: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    require_tls: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     disposition: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +62,7 @@ impl CeilingView {
                 .as_ref()
                 .map(|types| types.iter().map(|range| range.as_str().to_owned()).collect()),
             digest: ceiling.digest.map(|digest| digest.to_string()),
+            require_tls: ceiling.require_tls,
             disposition: ceiling.disposition.as_ref().map(|disposition| disposition.as_str().to_owned()),
             lease: ceiling.lease.map(span),
         }
@@ -86,6 +89,7 @@ impl CeilingView {
             self.ip.as_ref().map(|ranges| format!("for clients from {}", list(ranges))),
             self.types.as_ref().map(|types| format!("an upload is {}", types.join(" or "))),
             self.digest.as_ref().map(|digest| format!("an upload hashes to {digest}")),
+            self.require_tls.then(|| "opens over TLS only".to_owned()),
             self.disposition.as_ref().map(|text| format!("a download is {text}")),
             self.lease.as_ref().map(|span| format!("a download may pause for {span}")),
         ]

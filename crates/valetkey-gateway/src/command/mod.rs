@@ -3,6 +3,7 @@
 //! A command's answer goes to standard output, alone; everything said about it goes to standard error. The
 //! time, the streams and whatever reaches into a running gateway come in as arguments.
 
+pub mod audit;
 pub mod check;
 mod explain;
 pub mod inspect;
@@ -18,6 +19,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use valetkey::Timestamp;
 
+use self::audit::AuditArgs;
 use self::check::{Acceptance, CheckArgs};
 use self::inspect::InspectArgs;
 use self::narrow::NarrowArgs;
@@ -63,6 +65,8 @@ pub enum Command {
     Narrow(Box<NarrowArgs>),
     /// Say what a key permits, and whether it is valid now
     Inspect(InspectArgs),
+    /// Check the audit log, or print its newest records
+    Audit(AuditArgs),
     /// Give an application a secret to sign with, or another one
     #[command(subcommand)]
     Signer(SignerCommand),
@@ -110,6 +114,7 @@ where
         Command::Sign(args) => sign::run(&options, &args, now, streams),
         Command::Narrow(args) => narrow::run(&options, &args, now, streams),
         Command::Inspect(args) => inspect::run(&options, &args, now, streams),
+        Command::Audit(args) => audit::run(&options, &args, streams),
         Command::Signer(command) => signer::run(&options, &command, streams),
     };
     verdict.unwrap_or_else(|error| {

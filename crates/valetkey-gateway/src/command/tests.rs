@@ -463,10 +463,12 @@ fn check_tells_every_fault_and_warning() {
 fn check_accepts_only_what_the_flags_say() {
     let accepted = |words: &[&str]| bench().typed(words).accepted;
     assert_eq!(accepted(&["check"]), None);
-    let both = |new_ledger, clock| Some(Acceptance { new_ledger, clock });
+    let both = |new_ledger, clock| Some(Acceptance { new_ledger, clock, audit_log: false });
     assert_eq!(accepted(&["check", "--accept-new-ledger"]), both(true, false));
     assert_eq!(accepted(&["check", "--accept-clock"]), both(false, true));
     assert_eq!(accepted(&["check", "--accept-clock", "--accept-new-ledger"]), both(true, true));
+    let log = Some(Acceptance { new_ledger: false, clock: false, audit_log: true });
+    assert_eq!(accepted(&["check", "--accept-audit-log"]), log);
     let faulty = Bench::new("x = 1").typed(&["check", "--accept-clock"]);
     assert_eq!((faulty.verdict, faulty.accepted), (Verdict::Refused, None));
 }

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -19,9 +19,10 @@ use tokio::sync::oneshot;
 use valetkey::Timestamp;
 
 use super::chain::ChainKeyError;
-use super::journal::{Journal, Medium};
+use super::journal::{Head, Journal, Medium};
 use super::log_file::LogFile;
 use super::record::Receipt;
+use crate::settings;
 
 /// The backlog at which requests should wait before they are answered: what the writer clears in about a
 /// second.
@@ -35,6 +36,9 @@ const LINGER: Duration = Duration::from_millis(250);
 
 /// How long after a failed write the next is tried where nobody waits for one.
 const RETRY: Duration = Duration::from_millis(250);
+
+/// How often the writer looks, with nothing to write, whether its file was moved away.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How many waiting receipts end a batch's linger.
 const BATCH_RECORDS: usize = 4096;
@@ -98,7 +102,7 @@ pub enum AuditError {
     /// The log does not end as the gateway left it.
     #[error(
         "audit log {} was tampered with or is not an audit log: {why}; move it away, with its key file, to \
-         begin a new one",
+         begin a new one, and accept that with: valetkey check --accept-audit-log",
         path.display()
     )]
     Foreign {
@@ -106,6 +110,21 @@ pub enum AuditError {
         path: PathBuf,
         /// What is wrong with its end.
         why: String,
+    },
+    /// The log does not hold the newest record that the ledger knows of.
+    #[error(
+        "audit log {} was cut: the ledger knows of record {known}, and it is not among the {found} records that \
+         are here; put back what is missing, the files that were moved away too, or accept the log as it is with: \
+         valetkey check --accept-audit-log",
+        path.display()
+    )]
+    Cut {
+        /// The log.
+        path: PathBuf,
+        /// How many records the log had.
+        known: u64,
+        /// How many are there, in all files of its chain.
+        found: u64,
     },
     /// The batch was not written, or not synced. The receipt waits for a later one.
     #[error("write audit log")]
@@ -128,18 +147,27 @@ impl From<ChainKeyError> for AuditError {
 }
 
 impl Audit {
-    /// Opens the log at `path`, whose chain is keyed by `key_file`, and starts its writer; makes both files,
-    /// and the log's folder, where there is no log yet. Blocks on the disk.
+    /// Opens the log and starts its writer; makes it, its key file and its folder where there is no log yet.
+    /// Blocks on the disk.
     ///
-    /// `clock` is asked for the time of the records that are about the log itself.
+    /// `known` is the newest record that the ledger knows of, without which the log is refused. `clock` is
+    /// asked for the time of the records that are about the log itself, and for the names of rotated files.
     ///
     /// # Errors
     /// [`AuditError`] of opening: nothing that is not surely the trace of a write cut short is changed.
-    pub fn open(path: &Path, key_file: &Path, clock: fn() -> Timestamp) -> Result<Opened, AuditError> {
-        let found = LogFile::open(path, key_file)?;
+    pub fn open(
+        settings: &settings::Audit,
+        known: Option<Head>,
+        clock: fn() -> Timestamp,
+    ) -> Result<Opened, AuditError> {
+        let found = LogFile::open(settings, known, clock)?;
         let key = found.file.key().clone();
-        let audit = Self::start(Journal::new(found.file, key, found.end), clock).map_err(|source| {
-            AuditError::Io { doing: "start writer of", path: path.to_owned(), source: source.into() }
+        let was_empty = found.head == Head::NONE && found.mended.is_none();
+        let journal = Journal::new(found.file, key, found.bytes, found.head);
+        let audit = Self::start(journal, clock).map_err(|source| AuditError::Io {
+            doing: "start writer of",
+            path: settings.path.clone(),
+            source: source.into(),
         })?;
         if let Some(cut) = found.mended {
             audit.record(Receipt {
@@ -149,11 +177,12 @@ impl Audit {
                 ..Receipt::at(clock())
             });
         }
-        Ok(Opened { audit, was_empty: found.was_empty, mended: found.mended })
+        Ok(Opened { audit, was_empty, mended: found.mended })
     }
 
     fn start(journal: Journal<impl Medium>, clock: fn() -> Timestamp) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
+        *shared.head() = journal.head();
         shared.sound.store(true, Ordering::Release);
         let mut writer = Writer { shared: Arc::clone(&shared), journal, clock, waiters: Vec::new() };
         let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run())?;
@@ -197,6 +226,11 @@ impl Audit {
     /// How many receipts are not durable yet. At [`BACKLOG_HIGH`] requests should wait.
     pub fn backlog(&self) -> usize {
         self.0.shared.waiting.load(Ordering::Acquire)
+    }
+
+    /// The newest record that is durable.
+    pub fn head(&self) -> Head {
+        *self.0.shared.head()
     }
 
     /// Writes and syncs what waits, and ends the log for all its handles. Blocks on the disk.
@@ -247,6 +281,7 @@ struct Shared {
     /// How many receipts are not durable, wherever they are.
     waiting: AtomicUsize,
     sound: AtomicBool,
+    head: Mutex<Head>,
 }
 
 /// What the writer has not taken yet.
@@ -277,6 +312,10 @@ impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         // Nothing panics between two states of the queue, so a poisoned one is sound.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn head(&self) -> MutexGuard<'_, Head> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn enqueue(&self, receipt: Receipt, waiter: Option<Waiter>) -> Result<(), AuditError> {
@@ -351,10 +390,10 @@ impl<M: Medium> Writer<M> {
                 }
             };
             match (closed, pace) {
-                (true, Pace::Retry) => {
+                (true, Pace::Retry) if self.shared.waiting.load(Ordering::Acquire) > 0 => {
                     return Err(AuditError::Lost(self.shared.waiting.load(Ordering::Acquire)));
                 }
-                (true, Pace::Idle) if taken.is_empty() && self.shared.queue().is_empty() => return Ok(()),
+                (true, _) if taken.is_empty() && self.shared.queue().is_empty() => return Ok(()),
                 _ => {}
             }
         }
@@ -368,9 +407,10 @@ impl<M: Medium> Writer<M> {
         let mut queue = self.shared.queue();
         if matches!(pace, Pace::Idle) {
             let idle = |queue: &mut Queue| calm(queue) && queue.is_empty();
-            queue = wake.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner);
+            queue = wake.wait_timeout_while(queue, LOOK, idle).unwrap_or_else(PoisonError::into_inner).0;
         }
         let (time, count) = match pace {
+            Pace::Idle if queue.is_empty() => (Duration::ZERO, BATCH_RECORDS),
             Pace::Idle => (LINGER, BATCH_RECORDS),
             Pace::Retry => (RETRY, usize::MAX),
         };
@@ -388,6 +428,7 @@ impl<M: Medium> Writer<M> {
     }
 
     fn succeeded(&mut self, records: usize) {
+        *self.shared.head() = self.journal.head();
         self.shared.waiting.fetch_sub(records, Ordering::AcqRel);
         if !self.shared.sound.swap(true, Ordering::AcqRel) {
             tracing::info!("the audit log is written again");

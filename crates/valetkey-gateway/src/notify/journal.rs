@@ -19,10 +19,34 @@ pub(super) struct End {
     pub(super) hash: LineHash,
 }
 
+/// The newest record of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// How many records the chain has, over all its files.
+    pub records: u64,
+    /// The hash that the next one carries.
+    pub hash: LineHash,
+}
+
+impl Head {
+    /// The head of a chain without a record.
+    pub const NONE: Self = Self { records: 0, hash: super::chain::NO_LINE };
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 /// What a journal is written to: a file, or in tests something that fails on demand.
 pub(super) trait Medium: Send + 'static {
     /// Appends all of `bytes` to a medium that must be `at` bytes long. After an error, any part may be there.
     fn append(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Begins a new file where the one that is `at` bytes long was moved away, or has no room for so many `more`.
+    /// Returns whether it did; what is appended next is at 0.
+    fn turn(&mut self, at: u64, more: u64) -> io::Result<bool>;
 
     /// Makes all that was appended survive power loss. After an error, none of it may.
     fn sync(&mut self) -> io::Result<()>;
@@ -38,6 +62,7 @@ pub(super) struct Journal<M> {
     key: ChainKey,
     /// What has been synced.
     durable: End,
+    durable_records: u64,
     /// The lines after it, in memory until they are synced.
     pending: String,
     pending_records: usize,
@@ -47,10 +72,18 @@ pub(super) struct Journal<M> {
 }
 
 impl<M: Medium> Journal<M> {
-    pub(super) fn new(medium: M, key: ChainKey, end: End) -> Self {
-        let pending_hash = end.hash;
-        let pending = String::new();
-        Self { medium, key, durable: end, pending, pending_records: 0, pending_hash, doubtful: false }
+    /// A journal on a medium that holds `bytes` bytes, where the chain has come to `head`.
+    pub(super) fn new(medium: M, key: ChainKey, bytes: u64, head: Head) -> Self {
+        Self {
+            medium,
+            key,
+            durable: End { bytes, hash: head.hash },
+            durable_records: head.records,
+            pending: String::new(),
+            pending_records: 0,
+            pending_hash: head.hash,
+            doubtful: false,
+        }
     }
 
     /// Adds a line for `receipt`, to be written by the next commit.
@@ -67,6 +100,11 @@ impl<M: Medium> Journal<M> {
         self.pending.len() >= BATCH_BYTES
     }
 
+    /// The newest record that is durable.
+    pub(super) fn head(&self) -> Head {
+        Head { records: self.durable_records, hash: self.durable.hash }
+    }
+
     /// Makes all pending lines durable. Returns how many they were.
     ///
     /// # Errors
@@ -77,6 +115,9 @@ impl<M: Medium> Journal<M> {
             self.medium.rewind(&self.durable, bytes)?;
             self.doubtful = false;
         }
+        if self.medium.turn(self.durable.bytes, bytes)? {
+            self.durable.bytes = 0;
+        }
         if self.pending.is_empty() {
             return Ok(0);
         }
@@ -84,6 +125,7 @@ impl<M: Medium> Journal<M> {
         self.medium.append(self.durable.bytes, self.pending.as_bytes())?;
         self.medium.sync()?;
         self.doubtful = false;
+        self.durable_records += u64::try_from(self.pending_records).expect("a count in memory fits 64 bits");
         self.durable = End { bytes: self.durable.bytes + bytes, hash: self.pending_hash };
         self.pending.clear();
         self.pending.shrink_to(BATCH_BYTES / 16);
@@ -98,8 +140,7 @@ pub(super) mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::notify::chain::NO_LINE;
-    use crate::notify::verify;
+    use crate::notify::verify::verify;
     use valetkey::Timestamp;
 
     /// A disk that fails on demand. Like a page cache, it may lose what a failed sync left behind.
@@ -144,6 +185,10 @@ pub(super) mod tests {
             if taken == bytes.len() { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
         }
 
+        fn turn(&mut self, _: u64, _: u64) -> io::Result<bool> {
+            Ok(false)
+        }
+
         fn sync(&mut self) -> io::Result<()> {
             let mut state = self.0.lock().unwrap();
             if let Some(fewer) = state.syncs_fail.checked_sub(1) {
@@ -176,7 +221,7 @@ pub(super) mod tests {
     }
 
     fn journal(disk: &Disk) -> Journal<Disk> {
-        Journal::new(disk.clone(), key(), End { bytes: 0, hash: NO_LINE })
+        Journal::new(disk.clone(), key(), 0, Head::NONE)
     }
 
     fn receipt(second: i64) -> Receipt {
@@ -184,7 +229,7 @@ pub(super) mod tests {
     }
 
     fn check(disk: &Disk, records: u64) {
-        assert_eq!(verify(disk.durable().as_bytes(), &key()).unwrap().lines, records);
+        assert_eq!(verify(disk.durable().as_bytes(), &key()).unwrap().0, records);
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::net::IpAddr;
 use serde::de::{MapAccess, Visitor};
 use valetkey::{Dialect, Fingerprint, Timestamp};
 
-use super::chain::LineHash;
+use super::chain::{LineHash, NO_LINE};
 use crate::observe::disturbs;
+use crate::observe::redact::redact_named;
 
 /// The names in a record, all in every record and in this order.
 pub const FIELDS: [&str; 19] = [
@@ -127,7 +128,8 @@ impl Receipt {
         }
     }
 
-    /// The receipt with every text cut to its limit, so that a waiting receipt is small whoever sent it.
+    /// The receipt with every text cut to its limit, so that a waiting receipt is small whoever sent it, and
+    /// without the signature of a key that somebody made part of a name.
     pub(super) fn bounded(mut self) -> Self {
         let texts = [
             &mut self.request_id,
@@ -138,15 +140,45 @@ impl Receipt {
             &mut self.bucket,
         ];
         for text in texts.into_iter().flatten() {
-            cut(text, TEXT_BYTES_MAX);
+            clean(text, TEXT_BYTES_MAX);
         }
         if let Some(object) = &mut self.object {
-            cut(object, OBJECT_BYTES_MAX);
+            clean(object, OBJECT_BYTES_MAX);
         }
         if let Some(Cow::Owned(reason)) = &mut self.reason {
-            cut(reason, TEXT_BYTES_MAX);
+            clean(reason, TEXT_BYTES_MAX);
         }
         self
+    }
+
+    /// The receipt as a JSON object, of which [`Self::from_note`] reads who asked for what.
+    pub(crate) fn to_note(&self) -> String {
+        let mut note = String::new();
+        self.clone().bounded().write_line(&NO_LINE, &mut note);
+        note.truncate(note.trim_end().len());
+        note
+    }
+
+    /// Reads a note: who asked for what, and when. What came of it no note says.
+    pub(crate) fn from_note(note: &str) -> Option<Self> {
+        let note: serde_json::Value = serde_json::from_str(note).ok()?;
+        let text = |name: &str| note.get(name)?.as_str();
+        let owned = |name: &str| text(name).map(str::to_owned);
+        let actions = ["upload", "delete"];
+        Some(Self {
+            request_id: owned("request_id"),
+            dialect: text("dialect").and_then(Dialect::of_name),
+            signer: owned("signer"),
+            subject: owned("subject"),
+            key: text("key").and_then(Fingerprint::of_hex),
+            id: owned("id"),
+            policy: owned("policy"),
+            action: text("action").and_then(|name| actions.into_iter().find(|action| *action == name)),
+            bucket: owned("bucket"),
+            object: owned("object"),
+            client: text("client").and_then(|client| client.parse().ok()),
+            ..Self::at(Timestamp::parse(text("time")?)?)
+        })
     }
 
     /// Appends the receipt as one line with its newline, after the line whose hash is `previous`.
@@ -255,6 +287,14 @@ fn is_escaped(char: char) -> bool {
     matches!(char, '"' | '\\') || disturbs(char)
 }
 
+/// Takes signatures out of `text` and cuts it to at most `bytes_max` bytes.
+fn clean(text: &mut String, bytes_max: usize) {
+    if let Cow::Owned(redacted) = redact_named(text) {
+        *text = redacted;
+    }
+    cut(text, bytes_max);
+}
+
 /// Cuts `text` to at most `bytes_max` bytes, between two characters.
 fn cut(text: &mut String, bytes_max: usize) {
     if text.len() > bytes_max {
@@ -310,7 +350,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::notify::chain::NO_LINE;
 
     const TIME: Timestamp = Timestamp::from_unix(1_795_305_600);
 
@@ -388,6 +427,33 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["object"], hostile);
         assert_eq!(previous_of(body.as_bytes()), Ok(NO_LINE));
+    }
+
+    #[test]
+    fn a_signature_in_a_name_is_not_recorded() {
+        let value = value_of(Receipt { object: Some("a?vk-sig=hidden&b".into()), ..Receipt::at(TIME) });
+        assert_eq!(value["object"], "a?vk-sig=***&b");
+    }
+
+    #[test]
+    fn a_note_is_read_back_but_for_what_came_of_it() {
+        let receipt = Receipt {
+            request_id: Some("r-1".into()),
+            dialect: Some(Dialect::Native),
+            signer: Some("web".into()),
+            key: Fingerprint::of_hex("4f0be26eb61cd1dbf3d1657344cf69db"),
+            action: Some("upload"),
+            object: Some("a b".into()),
+            client: Some("::1".parse().unwrap()),
+            ..Receipt::at(TIME)
+        };
+        assert!(receipt.key.is_some());
+        assert_eq!(Receipt::from_note(&receipt.to_note()), Some(receipt.clone()));
+        let answered = Receipt { status: Some(200), duration_ms: Some(1), ..receipt.clone() };
+        assert_eq!(Receipt::from_note(&answered.to_note()), Some(receipt));
+        for broken in ["", "null", "{}", "{\"time\":1}"] {
+            assert_eq!(Receipt::from_note(broken), None, "{broken}");
+        }
     }
 
     #[test]

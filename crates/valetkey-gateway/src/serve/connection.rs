@@ -1,4 +1,4 @@
-//! One connection: which protocol it speaks, and its limits.
+//! One connection: its requests, and its limits.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -6,23 +6,30 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::timeout;
+use valetkey::Client;
 
+use super::arrival::{self, Arrival, Protocol};
+use super::framing::Verdicts;
 use super::outbox::Outbox;
-use super::wire::Wire;
+use super::stream::Stream;
+use super::streams::{Offered, Streams};
+use super::wire::{STALL_MAX, Wire};
 use crate::flow::{self, Connection};
 use crate::gateway::Gateway;
 
 /// How long a client may take to send the head of a request, and to begin a next one.
-const HEAD_MAX: Duration = Duration::from_secs(10);
+pub(super) const HEAD_MAX: Duration = Duration::from_secs(10);
 
 /// How large a head may be, in bytes, and how many headers it may have.
-const HEAD_BYTES_MAX: usize = 32 << 10;
+pub(super) const HEAD_BYTES_MAX: usize = 32 << 10;
 const HEADERS_MAX: usize = 100;
 
 /// How much of a connection's bytes hyper holds, in each direction.
@@ -36,14 +43,6 @@ const HEADER_LIST_BYTES_MAX: u32 = 32 << 10;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_MAX: Duration = Duration::from_secs(20);
 
-/// What an HTTP/2 client sends first. [RFC 9113, section 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4).
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-enum Protocol {
-    Http1,
-    Http2,
-}
-
 /// Serves a connection until its client or the gateway ends it.
 pub(super) async fn serve(
     gateway: Arc<Gateway>,
@@ -51,43 +50,34 @@ pub(super) async fn serve(
     peer: SocketAddr,
     draining: watch::Receiver<bool>,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection ended at once");
-        return;
-    }
-    match protocol(&stream).await {
-        Some(Protocol::Http1) => serve_http1(gateway, stream, peer, draining).await,
-        Some(Protocol::Http2) => serve_http2(gateway, stream, peer, draining).await,
-        None => {}
-    }
-}
-
-/// Looks at the first bytes without taking them; `None` where none come in time.
-async fn protocol(stream: &TcpStream) -> Option<Protocol> {
-    let deadline = Instant::now() + HEAD_MAX;
-    let mut first = [0; PREFACE.len()];
-    loop {
-        let seen = timeout_at(deadline, stream.peek(&mut first)).await.ok()?.ok()?;
-        match &first[..seen] {
-            [] => return None,
-            seen if seen == PREFACE => return Some(Protocol::Http2),
-            seen if !PREFACE.starts_with(seen) => return Some(Protocol::Http1),
-            // A piece of the preface; the rest follows, and until then a look returns at once.
-            _ => sleep(Duration::from_millis(5)).await,
+    let arrived = arrival::receive(&gateway.snapshot().settings.server, stream, peer).await;
+    match arrived {
+        Ok(Arrival { stream, client, protocol: Protocol::Http1 }) => {
+            serve_http1(gateway, stream, client, draining).await;
         }
+        Ok(Arrival { stream, client, protocol: Protocol::Http2 }) => {
+            serve_http2(gateway, stream, client, draining).await;
+        }
+        Err(error) => tracing::debug!(%error, %peer, "a connection ended before its first request"),
     }
 }
 
 async fn serve_http1(
     gateway: Arc<Gateway>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: Stream,
+    client: Client,
     mut draining: watch::Receiver<bool>,
 ) {
     let outbox = Outbox::default();
-    let wire = Wire::new(stream, outbox.clone());
-    let from = Connection { client: peer.ip(), outbox: Some(outbox) };
-    let service = service_fn(|request| {
+    let verdicts = Verdicts::default();
+    // What is encrypted must pass through our memory.
+    let offered = matches!(stream, Stream::Plain(_)).then(|| outbox.clone());
+    let wire = Wire::new(stream, outbox, verdicts.clone());
+    let from = Connection { client, outbox: offered };
+    let service = service_fn(|mut request: Request<Incoming>| {
+        if let Err(doubtful) = verdicts.next() {
+            request.extensions_mut().insert(doubtful);
+        }
         let (gateway, from) = (Arc::clone(&gateway), from.clone());
         async move { Ok::<_, Infallible>(flow::answer(&gateway, &from, request).await) }
     });
@@ -116,17 +106,18 @@ async fn serve_http1(
 
 async fn serve_http2(
     gateway: Arc<Gateway>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: Stream,
+    client: Client,
     mut draining: watch::Receiver<bool>,
 ) {
-    let from = Connection { client: peer.ip(), outbox: None };
+    let from = Connection { client, outbox: None };
+    let streams = Streams::new();
     let service = service_fn(|request| {
         let (gateway, from) = (Arc::clone(&gateway), from.clone());
-        async move { Ok::<_, Infallible>(flow::answer(&gateway, &from, request).await) }
+        async move { Ok::<_, Infallible>(flow::answer(&gateway, &from, request).await.map(Offered::new)) }
     });
     let mut served = pin!(
-        http2::Builder::new(OnThisThread)
+        http2::Builder::new(streams.clone())
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -143,20 +134,13 @@ async fn serve_http2(
             served.as_mut().graceful_shutdown();
             served.await
         }
+        () = streams.idle() => {
+            served.as_mut().graceful_shutdown();
+            // What is left unsent by now will not be taken.
+            timeout(STALL_MAX, served).await.unwrap_or(Ok(()))
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
-    }
-}
-
-/// Runs the streams of an HTTP/2 connection on the thread that accepted it.
-#[derive(Clone, Copy)]
-struct OnThisThread;
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for OnThisThread {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
     }
 }

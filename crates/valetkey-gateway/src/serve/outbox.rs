@@ -48,6 +48,8 @@ pub(crate) enum Next {
     Write { slices: usize, more: bool },
     /// Send this range of a file instead of the first slice.
     Send { file: Arc<File>, offset: u64, bytes: usize },
+    /// End the connection: what stands for a file is not where its file is known. It must never be sent.
+    Mistake,
 }
 
 impl Outbox {
@@ -76,10 +78,12 @@ impl Outbox {
         let pieces = self.0.borrow();
         let mut pieces = pieces.iter().peekable();
         for (at, slice) in slices.iter().enumerate() {
-            let Some(piece) = pieces.peek() else { break };
-            if !piece.is(slice) {
+            let Some(piece) = pieces.next_if(|piece| piece.is(slice)) else {
+                if is_reserved(slice) {
+                    return Next::Mistake;
+                }
                 continue;
-            }
+            };
             if let Source::File { file, offset } = &piece.source {
                 return if at == 0 {
                     let bytes = piece.bytes_left.min(slice.len());
@@ -88,7 +92,6 @@ impl Outbox {
                     Next::Write { slices: at, more: true }
                 };
             }
-            pieces.next();
         }
         Next::Write { slices: slices.len(), more: false }
     }
@@ -120,6 +123,12 @@ impl Outbox {
         let pieces = std::mem::take(&mut *self.0.borrow_mut());
         drop(pieces);
     }
+}
+
+/// Whether a slice lies in the range that stands for file content.
+fn is_reserved(slice: &IoSlice<'_>) -> bool {
+    let range = RESERVED.as_ptr_range();
+    (range.start.addr()..range.end.addr()).contains(&slice.as_ptr().addr())
 }
 
 impl Piece {

@@ -1,6 +1,6 @@
 //! What a gateway needs before its first connection.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,15 +10,16 @@ use rustix::process::{Resource, Rlimit};
 use tokio::runtime::{Builder, Runtime};
 use valetkey::{ResourcePath, Timestamp};
 use valetkey_ledger::{
-    Action, Ledger, LedgerError, MemoryLedger, Settlement, SqliteLedger, UnixSeconds, Unresolved,
+    Action, AuditHead, Ledger, LedgerError, MemoryLedger, Settlement, SqliteLedger, UnixSeconds, Unresolved,
 };
 
 use crate::admit::seconds;
 use crate::backend::disk::{Disk, Folder, OpenError};
 use crate::clock::{self, Clock};
 use crate::gateway::{Gateway, Snapshot};
-use crate::notify::{Audit, AuditError};
+use crate::notify::{self, Audit, AuditError, ChainKey, Head, LineHash, Receipt};
 use crate::settings::{self, Settings};
+use crate::settle::Witness;
 
 /// How many threads of each worker may wait for the disk at once.
 const BLOCKING_THREADS_MAX: usize = 64;
@@ -87,7 +88,8 @@ pub(super) async fn gateway(settings: Settings, disks: &mut Disks) -> Result<Gat
         settings::Ledger::Sqlite { path } => Arc::new(SqliteLedger::open(path)?),
         settings::Ledger::Memory => Arc::new(MemoryLedger::open()?),
     };
-    let opened = Audit::open(&settings.audit.path, &settings.audit.key_file, clock::now)?;
+    let known = ledger.audit_head().await?.map(head);
+    let opened = Audit::open(&settings.audit, known, clock::now)?;
     if let Some(bytes) = opened.mended {
         tracing::warn!(bytes, "the last line of the audit log was half-written and is cut");
     }
@@ -108,10 +110,15 @@ pub(super) async fn gateway(settings: Settings, disks: &mut Disks) -> Result<Gat
     }
     let mark = ledger.observe(seconds(clock::now())).await?;
     let buckets = buckets(&settings, disks)?;
-    resolve(ledger.as_ref(), &buckets).await?;
+    resolve(ledger.as_ref(), &buckets, &opened.audit, &settings.audit).await?;
     let start = getrandom::u64().map_err(StartError::Random)?;
     let clock = Clock::starting_at(timestamp(mark));
     Ok(Gateway::new(Snapshot { settings, buckets }, ledger, opened.audit, clock, start))
+}
+
+/// The newest record of the log, as the ledger keeps it.
+fn head(kept: AuditHead) -> Head {
+    Head { records: kept.records, hash: LineHash::from_bytes(kept.hash) }
 }
 
 pub(super) fn timestamp(seconds: UnixSeconds) -> Timestamp {
@@ -150,16 +157,55 @@ pub(super) fn buckets(settings: &Settings, disks: &mut Disks) -> Result<HashMap<
     Ok(buckets)
 }
 
-/// Settles what a crash left between its mark and its end: it counts as spent, whether it is found or not.
-async fn resolve(ledger: &dyn Ledger, buckets: &HashMap<String, Folder>) -> Result<(), StartError> {
-    for Unresolved { hold, action, object } in ledger.unresolved().await? {
-        let found = ResourcePath::from_text(&object).ok().and_then(|path| {
-            let folder = buckets.get(path.bucket())?;
-            folder.find_hold(path.name(), &hold.to_string()).ok()
-        });
-        let found = found.unwrap_or(false);
+/// How far back in the log a request's record is looked for: further than any crash can have left a hold open.
+const LOOK_BACK_LINES_MAX: usize = 1_000_000;
+
+/// Settles what a crash left between its mark and its end, and records it unless it is recorded already. It
+/// counts as spent, whether it is found or not.
+async fn resolve(
+    ledger: &dyn Ledger,
+    buckets: &HashMap<String, Folder>,
+    audit: &Audit,
+    log: &settings::Audit,
+) -> Result<(), StartError> {
+    let unresolved: Vec<(Unresolved, Witness)> = ledger
+        .unresolved()
+        .await?
+        .into_iter()
+        .map(|unresolved| {
+            let witness = Witness::from_words(&unresolved.object);
+            (unresolved, witness)
+        })
+        .collect();
+    let ids: Vec<String> =
+        unresolved.iter().filter_map(|(_, witness)| witness.receipt.as_ref()?.request_id.clone()).collect();
+    let recorded = match ChainKey::load(&log.key_file).map_err(AuditError::from)? {
+        Some(key) if !ids.is_empty() => notify::requests_among(log, &key, &ids, LOOK_BACK_LINES_MAX)
+            .map_err(|source| AuditError::Io {
+                doing: "read",
+                path: log.path.clone(),
+                source: source.into(),
+            })?,
+        _ => HashSet::new(),
+    };
+    for (Unresolved { hold, action, .. }, Witness { path, receipt }) in unresolved {
         let upload = matches!(action, Action::Upload);
-        tracing::warn!(%hold, %object, upload, found, "a transfer was under way when the gateway stopped");
+        let found = upload
+            && ResourcePath::from_text(&path).is_ok_and(|path| {
+                let folder = buckets.get(path.bucket());
+                folder.is_some_and(|folder| folder.find_hold(path.name(), &hold.to_string()).unwrap_or(false))
+            });
+        tracing::warn!(%hold, %path, upload, found, "a transfer was under way when the gateway stopped");
+        if let Some(receipt) = receipt
+            && !receipt.request_id.as_ref().is_some_and(|id| recorded.contains(id))
+        {
+            let reason = match (upload, found) {
+                (true, true) => "the gateway stopped before it was answered; the object is there",
+                (true, false) => "the gateway stopped before it was answered; the object is not there",
+                (false, _) => "the gateway stopped before it was answered; the object may be gone",
+            };
+            audit.record_durably(Receipt { reason: Some(reason.into()), ..receipt }).await?;
+        }
         ledger.settle(hold, Settlement::Done { bytes: 0 }, seconds(clock::now())).await?;
     }
     Ok(())

@@ -1,6 +1,6 @@
-//! The writer and reader of a plain HTTP/1.1 connection.
+//! The writer and reader of an HTTP/1.1 connection.
 //!
-//! It sends the file ranges of an [`Outbox`] by `sendfile(2)`, closes a connection whose client takes nothing
+//! It sends the file ranges of an [`Outbox`] by `sendfile(2)` where nothing is encrypted, closes a connection whose client takes nothing
 //! for too long, and lingers at the end, so that a client that is still sending reads the refusal of its
 //! upload instead of a reset.
 
@@ -12,19 +12,21 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
-use tokio::io::{AsyncRead as _, AsyncWrite as _, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use super::framing::{Framing, Verdicts};
 use super::outbox::{Next, Outbox};
+use super::stream::Stream;
 use crate::transfer::body::{DRAIN_BYTES_MAX, DRAIN_MAX};
 
 /// How long a client may take nothing of an answer.
-const STALL_MAX: Duration = Duration::from_secs(30);
+pub(super) const STALL_MAX: Duration = Duration::from_secs(30);
 
-/// A plain TCP connection under hyper's HTTP/1.1.
+/// A connection under hyper's HTTP/1.1.
 pub(crate) struct Wire {
-    stream: TokioIo<TcpStream>,
+    stream: TokioIo<Followed>,
     outbox: Outbox,
     /// Runs while the socket takes nothing.
     stall: Option<Pin<Box<Sleep>>>,
@@ -37,29 +39,67 @@ struct Linger {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream, outbox: Outbox) -> Self {
-        Self { stream: TokioIo::new(stream), outbox, stall: None, linger: None }
+    /// A connection that sends the pieces of `outbox`, and gives `verdicts` on the requests that it reads.
+    pub(crate) fn new(stream: Stream, outbox: Outbox, verdicts: Verdicts) -> Self {
+        let followed = Followed { stream, framing: Framing::new(verdicts) };
+        Self { stream: TokioIo::new(followed), outbox, stall: None, linger: None }
     }
 
-    /// Runs `send` whenever the socket is writable, until it took something or stalled for too long.
-    fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        let stream = self.stream.inner();
-        while stream.poll_write_ready(cx)?.is_ready() {
-            match stream.try_io(Interest::WRITABLE, || send(stream)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => {
-                    self.stall = None;
-                    return Poll::Ready(result);
-                }
-            }
+    /// Passes on how far the client was served, unless it has taken nothing for too long.
+    fn or_stalled<T>(&mut self, cx: &mut Context<'_>, served: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if served.is_ready() {
+            self.stall = None;
+            return served;
         }
         let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL_MAX)));
         ready!(stall.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let socket = match &mut self.stream.inner_mut().stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(tls) => return Pin::new(tls).poll_write_vectored(cx, slices),
+        };
+        match self.outbox.next(slices) {
+            Next::Write { slices: count, more } => {
+                let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
+                poll_writable(socket, cx, || {
+                    let mut control = SendAncillaryBuffer::default();
+                    Ok(rustix::net::sendmsg(&*socket, &slices[..count], &mut control, flags)?)
+                })
+            }
+            Next::Mistake => {
+                tracing::error!("a piece of a file lost its file; the connection is closed");
+                Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
+            }
+            Next::Send { file, offset, bytes } => {
+                let sent = ready!(poll_writable(socket, cx, || {
+                    let mut offset = offset;
+                    Ok(rustix::fs::sendfile(&*socket, &file, Some(&mut offset), bytes)?)
+                }))?;
+                if sent == 0 {
+                    // Someone cut the file short: the client must notice.
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Poll::Ready(Ok(sent))
+            }
+        }
+    }
+}
+
+/// Runs `send` whenever the socket is writable, until it took something.
+fn poll_writable(
+    socket: &TcpStream,
+    cx: &mut Context<'_>,
+    mut send: impl FnMut() -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(socket.poll_write_ready(cx))?;
+        match socket.try_io(Interest::WRITABLE, &mut send) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return Poll::Ready(result),
+        }
     }
 }
 
@@ -74,26 +114,8 @@ impl Write for Wire {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let sent = match this.outbox.next(slices) {
-            Next::Write { slices: count, more } => {
-                let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
-                ready!(this.poll_send(cx, |stream| {
-                    let mut control = SendAncillaryBuffer::default();
-                    Ok(rustix::net::sendmsg(stream, &slices[..count], &mut control, flags)?)
-                }))?
-            }
-            Next::Send { file, offset, bytes } => {
-                let sent = ready!(this.poll_send(cx, |stream| {
-                    let mut offset = offset;
-                    Ok(rustix::fs::sendfile(stream, &file, Some(&mut offset), bytes)?)
-                }))?;
-                if sent == 0 {
-                    // Someone cut the file short: the client must notice.
-                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-                }
-                sent
-            }
-        };
+        let served = this.poll_send(cx, slices);
+        let sent = ready!(this.or_stalled(cx, served))?;
         this.outbox.sent(slices, sent);
         Poll::Ready(Ok(sent))
     }
@@ -103,14 +125,17 @@ impl Write for Wire {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let served = Pin::new(&mut this.stream.inner_mut().stream).poll_flush(cx);
+        this.or_stalled(cx, served)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.linger.is_none() {
-            ready!(Pin::new(this.stream.inner_mut()).poll_shutdown(cx))?;
+            let served = Pin::new(&mut this.stream.inner_mut().stream).poll_shutdown(cx);
+            ready!(this.or_stalled(cx, served))?;
         }
         let linger = this.linger.get_or_insert_with(|| Linger {
             until: Box::pin(tokio::time::sleep(DRAIN_MAX)),
@@ -119,7 +144,7 @@ impl Write for Wire {
         let mut scratch = [0; 16 << 10];
         while linger.bytes_left > 0 && linger.until.as_mut().poll(cx).is_pending() {
             let mut dropped = ReadBuf::new(&mut scratch);
-            match ready!(Pin::new(this.stream.inner_mut()).poll_read(cx, &mut dropped)) {
+            match ready!(Pin::new(this.stream.inner_mut().stream.socket()).poll_read(cx, &mut dropped)) {
                 Ok(()) if !dropped.filled().is_empty() => {
                     linger.bytes_left = linger.bytes_left.saturating_sub(dropped.filled().len());
                 }
@@ -137,6 +162,22 @@ impl Read for Wire {
         into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_read(cx, into)
+    }
+}
+
+/// A stream whose bytes are followed as they are read.
+struct Followed {
+    stream: Stream,
+    framing: Framing,
+}
+
+impl AsyncRead for Followed {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = into.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, into))?;
+        this.framing.follow(&into.filled()[before..]);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -50,9 +50,10 @@ pub(super) fn read(section: &mut Section<'_>, buckets: &BTreeSet<&str>, findings
         size_max: size_max.map(|max| max.value),
         size_min: size_min.map(|min| min.value),
         limits: Limits { uses: uses.map(|uses| uses.value), ..Limits::default() },
-        clients: clients(section, findings),
+        clients: ranges(section, "ip", findings),
         types: types(section, findings),
         digest: digest(section, findings),
+        require_tls: section.flag("require_tls", findings).value,
         disposition: section
             .parsed("disposition", rule, findings, Disposition::parse)
             .map(|disposition| disposition.value),
@@ -122,13 +123,18 @@ fn verbs(section: &mut Section<'_>, findings: &mut Findings) -> Option<Verbs> {
     Some(verbs)
 }
 
-fn clients(section: &mut Section<'_>, findings: &mut Findings) -> Option<ClientRanges> {
-    let texts = section.texts("ip", findings)?.value;
+/// Reads a list of address ranges.
+pub(super) fn ranges(
+    section: &mut Section<'_>,
+    name: &'static str,
+    findings: &mut Findings,
+) -> Option<ClientRanges> {
+    let texts = section.texts(name, findings)?.value;
     let mut ranges = Vec::with_capacity(texts.len());
     for text in texts {
         match parse_range(text.value) {
             Ok(range) => ranges.push(range),
-            Err(message) => findings.fault(text.at, format!("ip {message}")),
+            Err(message) => findings.fault(text.at, format!("{name} {message}")),
         }
     }
     Some(ClientRanges::of(ranges))

@@ -18,6 +18,7 @@ mod read;
 mod secret;
 mod section;
 mod server;
+mod tls;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -25,10 +26,11 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeTable;
-use valetkey::{Ceiling, Grant, House, Parameter, Parameters, SignerSecrets};
+use valetkey::{Ceiling, ClientRanges, Grant, House, Parameter, Parameters, SignerSecrets};
 
 use self::errors::{Findings, Position};
 use self::section::Section;
@@ -88,6 +90,12 @@ pub struct Server {
     pub workers: Option<NonZeroUsize>,
     /// How many connections are open at once, over all threads.
     pub connections_max: NonZeroUsize,
+    /// Whose word on a client's address and transport is taken.
+    pub trusted_proxies: ClientRanges,
+    /// Whether each connection begins with a proxy's header that says the client's address.
+    pub proxy_protocol: bool,
+    /// What TLS is spoken with; `None` is plain HTTP.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 /// Where uses are remembered.
@@ -109,6 +117,10 @@ pub struct Audit {
     pub path: PathBuf,
     /// The key of the chain over its lines.
     pub key_file: PathBuf,
+    /// How large the file may become, in bytes, before the log goes on in a new one.
+    pub rotate_bytes: Option<u64>,
+    /// How many of the files that were left for a new one are kept; all, where it is not said.
+    pub keep: Option<u16>,
 }
 
 /// Where bytes live.

@@ -24,9 +24,22 @@ pub(super) const DOCUMENT: Table = Table {
 
 pub(super) const SERVER: Table = Table {
     heading: "server",
-    enforced: &["listen", "public_url", "clock_skew", "lease", "workers", "connections_max"],
-    later: &["trusted_proxies", "virtual_hosts", "tls"],
+    enforced: &[
+        "listen",
+        "public_url",
+        "clock_skew",
+        "lease",
+        "workers",
+        "connections_max",
+        "trusted_proxies",
+        "proxy_protocol",
+        "tls",
+    ],
+    later: &["virtual_hosts"],
 };
+
+pub(super) const TLS: Table =
+    Table { heading: "server.tls", enforced: &["certificate", "private_key"], later: &[] };
 
 /// Accepted, and warned of: it bounds nothing.
 pub(super) const ADMIN: Table =
@@ -35,7 +48,8 @@ pub(super) const ADMIN: Table =
 pub(super) const LEDGER: Table =
     Table { heading: "ledger", enforced: &["engine", "path"], later: &["url_file", "url_env"] };
 
-pub(super) const AUDIT: Table = Table { heading: "audit", enforced: &["path", "key_file"], later: &[] };
+pub(super) const AUDIT: Table =
+    Table { heading: "audit", enforced: &["path", "key_file", "rotate", "keep"], later: &[] };
 
 pub(super) const BACKEND: Table = Table { heading: "backends.NAME", enforced: &["kind", "root"], later: &[] };
 
@@ -68,6 +82,7 @@ pub(super) const SIGNER: Table = Table {
         "ip",
         "type",
         "digest",
+        "require_tls",
         "disposition",
     ],
     later: LIMITS_LATER,
@@ -87,6 +102,7 @@ pub(super) const POLICY: Table = Table {
         "ip",
         "type",
         "digest",
+        "require_tls",
         "disposition",
         "lease",
     ],
@@ -94,12 +110,12 @@ pub(super) const POLICY: Table = Table {
 };
 
 const LIMITS_LATER: &[&str] =
-    &["in", "out", "files", "rate", "parallel", "renew", "max_renew", "total", "per_subject", "require_tls"];
+    &["in", "out", "files", "rate", "parallel", "renew", "max_renew", "total", "per_subject"];
 
 /// Every table, in the order of the reference page.
 #[cfg(test)]
-pub(super) const TABLES: [&Table; 9] =
-    [&SERVER, &ADMIN, &LEDGER, &AUDIT, &BACKEND, &BUCKET, &CORS, &SIGNER, &POLICY];
+pub(super) const TABLES: [&Table; 10] =
+    [&SERVER, &TLS, &ADMIN, &LEDGER, &AUDIT, &BACKEND, &BUCKET, &CORS, &SIGNER, &POLICY];
 
 /// The names among `known` that `name` was probably meant to be, nearest first; all of them where none is
 /// near.

@@ -9,6 +9,7 @@ use valetkey::{Ceiling, ResourcePath, Secret, SignerSecrets};
 
 use super::ceiling::{self, missing};
 use super::errors::{Findings, Position};
+use super::measure::{SIZE_RULE, parse_size};
 use super::section::{Placed, Section};
 use super::{Audit, Backend, Bucket, Ledger, Settings, Signer, cors, names, place, secret, server};
 
@@ -22,7 +23,7 @@ pub(super) fn read(
     let mut reader = Reader { folder: file.parent().unwrap_or(Path::new("/")), private: Vec::new() };
     reader.keep_private(file.to_owned(), "the configuration", Position(0));
 
-    let server = server::read(document.table("server", &names::SERVER, findings), findings);
+    let server = server::read(document.table("server", &names::SERVER, findings), &mut reader, findings);
     server::read_admin(document.table("admin", &names::ADMIN, findings), findings);
     let ledger = reader.ledger(document.table("ledger", &names::LEDGER, findings), findings);
     let audit = reader.audit(document.table("audit", &names::AUDIT, findings), findings);
@@ -147,7 +148,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 type Backends<'a> = BTreeMap<&'a str, Placed<PathBuf>>;
 
 /// What reading needs to know of the file's surroundings.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     /// The folder that relative paths start from.
     folder: &'a Path,
     /// Files that no bucket may hold, what each is, and where it is named.
@@ -155,12 +156,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn keep_private(&mut self, path: PathBuf, what: impl Into<String>, at: Position) {
+    pub(super) fn keep_private(&mut self, path: PathBuf, what: impl Into<String>, at: Position) {
         self.private.push((path, what.into(), at));
     }
 
     /// A path from the folder of the configuration file.
-    fn path(
+    pub(super) fn path(
         &self,
         section: &mut Section<'_>,
         name: &'static str,
@@ -215,13 +216,27 @@ impl Reader<'_> {
         let key_file = self.path(&mut section, "key_file", findings);
         let beside = Placed { value: path.value.with_extension("key"), at: path.at };
         let key_file = key_file.unwrap_or(beside);
+        const ROTATE_BYTES_MIN: u64 = 64 << 10;
+        let rotate = section.number_or("rotate", SIZE_RULE, findings, parse_size);
+        if let Some(rotate) = rotate.filter(|rotate| rotate.value < ROTATE_BYTES_MIN) {
+            findings.fault(rotate.at, "rotate must be at least 64KiB".to_owned());
+        }
+        let keep = section.number("keep", 1..=u16::MAX.into(), findings);
+        if let (Some(keep), None) = (keep, rotate) {
+            findings.fault(keep.at, "keep is for files that rotate makes; say rotate too".to_owned());
+        }
         section.finish(findings);
         if path.value == key_file.value {
             findings.fault(key_file.at, "the audit log and its key_file are the same file");
         }
         self.keep_private(path.value.clone(), "the audit log", path.at);
         self.keep_private(key_file.value.clone(), "the audit log's key", key_file.at);
-        Audit { path: path.value, key_file: key_file.value }
+        Audit {
+            path: path.value,
+            key_file: key_file.value,
+            rotate_bytes: rotate.map(|rotate| rotate.value),
+            keep: keep.and_then(|keep| u16::try_from(keep.value).ok()),
+        }
     }
 
     fn backends<'a>(&self, sections: Vec<(&'a str, Section<'a>)>, findings: &mut Findings) -> Backends<'a> {

@@ -21,25 +21,33 @@ pub(super) const SECRET_BYTES_MAX: usize = 4096;
 /// Reads the secret in the file at `path`, or says what is wrong with it.
 pub(super) fn from_file(path: &Path) -> Result<Secret, String> {
     let shown = path.display();
-    // Without blocking, a pipe in the secret's place cannot hold up the start.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = rustix::fs::open(path, flags, Mode::empty())
-        .map(File::from)
-        .map_err(|error| format!("read secret file {shown}: {}", std::io::Error::from(error)))?;
-    // What is judged is what was opened, not what stands at the path a moment later.
-    let metadata = file.metadata().map_err(|error| format!("read secret file {shown}: {error}"))?;
-    if !metadata.is_file() {
-        return Err(format!("secret file {shown} is not a regular file"));
-    }
-    let access = Access { mode: metadata.mode() & 0o7777, owner: metadata.uid() };
-    access.check(path, rustix::process::geteuid().as_raw())?;
-
-    let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX + 3));
-    let limit = u64::try_from(SECRET_BYTES_MAX + 3).unwrap_or(u64::MAX);
-    file.take(limit).read_to_end(&mut bytes).map_err(|error| format!("read secret file {shown}: {error}"))?;
+    let bytes = read_private(path, "secret file", SECRET_BYTES_MAX + 2)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| format!("secret file {shown} is not UTF-8 text"))?;
     let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
     secret_of(text, &format!("secret file {shown}"))
+}
+
+/// Reads a file that only we can read, of which one byte more than `bytes_max` is read at most; `what` it is
+/// begins each message.
+pub(super) fn read_private(path: &Path, what: &str, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, String> {
+    let shown = path.display();
+    // Without blocking, a pipe in the file's place cannot hold up the start.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = rustix::fs::open(path, flags, Mode::empty())
+        .map(File::from)
+        .map_err(|error| format!("read {what} {shown}: {}", std::io::Error::from(error)))?;
+    // What is judged is what was opened, not what stands at the path a moment later.
+    let metadata = file.metadata().map_err(|error| format!("read {what} {shown}: {error}"))?;
+    if !metadata.is_file() {
+        return Err(format!("{what} {shown} is not a regular file"));
+    }
+    let access = Access { mode: metadata.mode() & 0o7777, owner: metadata.uid() };
+    access.check(path, what, rustix::process::geteuid().as_raw())?;
+    // Room from the start: a buffer that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(bytes_max + 1));
+    let limit = u64::try_from(bytes_max + 1).unwrap_or(u64::MAX);
+    file.take(limit).read_to_end(&mut bytes).map_err(|error| format!("read {what} {shown}: {error}"))?;
+    Ok(bytes)
 }
 
 /// Reads the secret in the environment's variable `name`, as `environment` gives it.
@@ -79,17 +87,17 @@ struct Access {
 }
 
 impl Access {
-    fn check(self, path: &Path, us: u32) -> Result<(), String> {
+    fn check(self, path: &Path, what: &str, us: u32) -> Result<(), String> {
         let shown = path.display();
         if self.owner != us && self.owner != 0 {
             return Err(format!(
-                "secret file {shown} belongs to user {}, who can replace it; chown it to user {us}",
+                "{what} {shown} belongs to user {}, who can replace it; chown it to user {us}",
                 self.owner
             ));
         }
         if self.mode & 0o077 != 0 {
             return Err(format!(
-                "secret file {shown} is open to other users (mode {:04o}); chmod 600 {shown}",
+                "{what} {shown} is open to other users (mode {:04o}); chmod 600 {shown}",
                 self.mode
             ));
         }
@@ -167,7 +175,8 @@ mod tests {
 
     #[test]
     fn a_secret_belongs_to_us_or_to_root() {
-        let access = |owner| Access { mode: 0o600, owner }.check(Path::new("web.secret"), 1000);
+        let access =
+            |owner| Access { mode: 0o600, owner }.check(Path::new("web.secret"), "secret file", 1000);
         assert!(access(1000).is_ok() && access(0).is_ok());
         assert!(access(1001).unwrap_err().contains("belongs to user 1001"));
     }

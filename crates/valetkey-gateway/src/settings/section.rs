@@ -138,6 +138,16 @@ impl<'a> Section<'a> {
         Some(placed.with(value?))
     }
 
+    /// Yes or no; where it was left out, no.
+    pub(super) fn flag(&mut self, name: &'static str, findings: &mut Findings) -> Placed<bool> {
+        let Some(placed) = self.find(name) else { return Placed { value: false, at: self.at } };
+        let flag = placed.value.as_bool();
+        if flag.is_none() {
+            findings.fault(placed.at, format!("{name} must be true or false, without quotes"));
+        }
+        placed.with(flag.unwrap_or(false))
+    }
+
     /// A whole number in `range`.
     pub(super) fn number(
         &mut self,

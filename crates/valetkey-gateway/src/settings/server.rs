@@ -4,12 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use valetkey::ClientRanges;
+
 use super::errors::Findings;
+use super::read::Reader;
 use super::section::{Placed, Section};
-use super::{Server, ceiling, names};
+use super::{Server, ceiling, names, tls};
 
 /// Reads `[server]`.
-pub(super) fn read(mut section: Section<'_>, findings: &mut Findings) -> Server {
+pub(super) fn read(mut section: Section<'_>, reader: &mut Reader<'_>, findings: &mut Findings) -> Server {
     const WORKERS_MAX: u64 = 1024;
     const CONNECTIONS_MAX: u64 = 1_000_000;
     const DAY: Duration = Duration::from_secs(86_400);
@@ -30,16 +33,23 @@ pub(super) fn read(mut section: Section<'_>, findings: &mut Findings) -> Server 
     let count = |number: Placed<u64>| usize::try_from(number.value).ok().and_then(NonZeroUsize::new);
     let workers = section.number("workers", 1..=WORKERS_MAX, findings).and_then(count);
     let connections_max = section.number("connections_max", 1..=CONNECTIONS_MAX, findings).and_then(count);
+    let trusted_proxies = ceiling::ranges(&mut section, "trusted_proxies", findings);
+    let proxy_protocol = section.flag("proxy_protocol", findings);
+    if proxy_protocol.value && trusted_proxies.is_none() {
+        findings.fault(proxy_protocol.at, "proxy_protocol is believed from trusted_proxies only; say which");
+    }
+    let tls = tls::read(section.table("tls", &names::TLS, findings), reader, findings);
     section.finish(findings);
 
-    if !listen.ip().to_canonical().is_loopback() {
+    if tls.is_none() && !listen.ip().to_canonical().is_loopback() {
         findings.warn(format!(
-            "keys and objects travel unencrypted: {listen} is plain HTTP and not a loopback address; put a TLS \
-             front before it"
+            "keys and objects travel unencrypted: {listen} is plain HTTP and not a loopback address; say \
+             [server.tls] or put a TLS front before it"
         ));
     }
     let public_url = public_url.unwrap_or_else(|| {
-        let url = format!("http://{}", reachable(listen));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", reachable(listen));
         if listen.ip().is_unspecified() {
             findings.warn(format!("public_url is not set, so signed URLs begin with {url}"));
         }
@@ -52,6 +62,9 @@ pub(super) fn read(mut section: Section<'_>, findings: &mut Findings) -> Server 
         lease: lease.unwrap_or(Duration::from_secs(10 * 60)),
         workers,
         connections_max: connections_max.unwrap_or(const { NonZeroUsize::new(10_000).unwrap() }),
+        trusted_proxies: trusted_proxies.unwrap_or_else(|| ClientRanges::of([])),
+        proxy_protocol: proxy_protocol.value,
+        tls,
     }
 }
 

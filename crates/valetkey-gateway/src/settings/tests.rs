@@ -93,6 +93,7 @@ fn everything_has_a_default_but_what_is_served_and_by_whom() {
     assert_eq!(settings.ledger, Ledger::Sqlite { path: bench.path("valetkey-data/ledger.db") });
     assert_eq!(settings.audit.path, bench.path("valetkey-data/audit.jsonl"));
     assert_eq!(settings.audit.key_file, bench.path("valetkey-data/audit.key"));
+    assert_eq!((settings.audit.rotate_bytes, settings.audit.keep), (None, None));
     assert_eq!(settings.warnings.len(), 2, "{:?}", settings.warnings);
 }
 
@@ -100,8 +101,10 @@ fn everything_has_a_default_but_what_is_served_and_by_whom() {
 fn what_was_typed_is_what_is_meant() {
     let settings = taken(
         "[server]\nlisten = \"[::1]:9\"\npublic_url = \"https://files.example.com/\"\nclock_skew = \"1m\"\n\
-         lease = \"1h\"\nworkers = 3\nconnections_max = 50\n\
+         lease = \"1h\"\nworkers = 3\nconnections_max = 50\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n\
+         proxy_protocol = true\n\
          [ledger]\nengine = \"memory\"\n[audit]\npath = \"/var/log/a.log\"\nkey_file = \"/etc/a.key\"\n\
+         rotate = \"100MiB\"\nkeep = 9\n\
          [backends.local]\nroot = \"/srv/objects\"\n\
          [buckets.files]\nbackend = \"local\"\nprefix = \"a/b/\"\ndelivery = \"stream\"\netag = \"blake3\"\n\
          [signers.web]\nsecret_env = \"WEB_SECRET\"\nprevious_secret_file = \"web.secret\"\npolicy = \"avatar\"\n\
@@ -109,13 +112,16 @@ fn what_was_typed_is_what_is_meant() {
          start = 2026-01-01T00:00:00Z\nend = \"2027-01-01T00:00:00Z\"\nmax_lifetime = \"1d12h\"\nmax = \"5MiB\"\n\
          min = 7\nuses = 3\nip = [\"2001:db8::/32\", \"10.1.2.3\"]\n\
          type = [\"text/plain\", \"image/*\"]\ndigest = \"sha-256:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE\"\n\
-         disposition = \"attachment\"\n\
-         [policies.avatar]\nlease = \"5m\"\n",
+         disposition = \"attachment\"\nrequire_tls = true\n\
+         [policies.avatar]\nlease = \"5m\"\nrequire_tls = false\n",
     );
     assert_eq!(settings.server.public_url, "https://files.example.com");
     assert_eq!((settings.server.workers.unwrap().get(), settings.server.connections_max.get()), (3, 50));
+    assert_eq!(settings.server.trusted_proxies.to_string(), "10.0.0.0/8,::1/128");
+    assert!(settings.server.proxy_protocol && settings.server.tls.is_none());
     assert_eq!(settings.ledger, Ledger::Memory);
     assert_eq!(settings.audit.key_file, PathBuf::from("/etc/a.key"));
+    assert_eq!((settings.audit.rotate_bytes, settings.audit.keep), (Some(100 << 20), Some(9)));
     assert_eq!(settings.folder("files").unwrap(), PathBuf::from("/srv/objects/a/b/"));
     assert_eq!(settings.folder("other"), None);
     let signer = &settings.signers["web"];
@@ -135,6 +141,7 @@ fn what_was_typed_is_what_is_meant() {
     );
     assert_eq!(ceiling.digest.unwrap().bytes, [1; 32]);
     assert!(ceiling.disposition.as_ref().unwrap().is_attachment());
+    assert!(ceiling.require_tls && !settings.policies["avatar"].require_tls);
     assert_eq!(settings.policies["avatar"].lease, Some(Duration::from_secs(300)));
     assert_eq!(settings.warnings, ["the ledger is in memory: a restart forgets every use"]);
 }
@@ -210,7 +217,6 @@ fn what_this_version_does_not_enforce_is_refused_and_not_ignored() {
     }
     check(&with("delivery = \"redirect\""), &[(6, "delivery = \"redirect\" is not enforced")]);
     check(&with("etag = \"md5\""), &[(6, "etag = \"md5\" is not enforced")]);
-    check(&with("[server.tls]\ncertificate = \"c\""), &[(6, "tls is not enforced")]);
     check(
         &with("[policies.avatar]\n[policies.avatar.total]\nin = \"1TiB\""),
         &[(7, "total is not enforced")],
@@ -390,6 +396,10 @@ fn what_is_named_exists() {
     check("[ledger]\nengine = \"memory\"\npath = \"x\"\n", &[(3, "path has no meaning")]);
     check("[audit]\npath = \"a\"\nkey_file = \"a\"\n", &[(3, "the same file")]);
     check("[audit]\npath = \"\"\n", &[(2, "path must be a path")]);
+    check("[audit]\nrotate = \"63KiB\"\n", &[(2, "rotate must be at least 64KiB")]);
+    check("[audit]\nrotate = \"often\"\n", &[(2, "rotate \"often\" must be a whole number of bytes")]);
+    check("[audit]\nrotate = \"64KiB\"\nkeep = 0\n", &[(3, "keep must be a whole number from 1 to 65535")]);
+    check("[audit]\nkeep = 3\n", &[(2, "say rotate too")]);
 }
 
 #[test]
@@ -510,6 +520,57 @@ fn the_house_bounds_by_the_signer_its_policy_and_the_keys() {
 #[test]
 fn settings_print_no_secret() {
     assert!(!format!("{:?}", taken(&with_signer(""))).contains(SECRET));
+}
+
+#[test]
+fn a_certificate_and_its_key_must_be_there_and_sound() {
+    let tls = |lines: &str| with(&format!("[server.tls]\n{lines}\n"));
+    let both = "certificate = \"cert.pem\"\nprivate_key = \"web.secret\"";
+    check(&tls(""), &[(6, "[server.tls] has no certificate"), (6, "[server.tls] has no private_key")]);
+    check(
+        &tls("certificate = 5\nprivate_key = \"\""),
+        &[
+            (6, "has no certificate"),
+            (6, "has no private_key"),
+            (7, "certificate must be a text"),
+            (8, "private_key must be a path"),
+        ],
+    );
+    check(
+        &tls(&format!("{both}\nkey = \"x\"")),
+        &[
+            (7, "read certificate"),
+            (8, "has no PEM block PRIVATE KEY"),
+            (9, "unknown name \"key\" in server.tls"),
+        ],
+    );
+    let bench = Bench::new();
+    for (certificate, mode, part) in [
+        ("", 0o600, "has no PEM block CERTIFICATE"),
+        ("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", 0o600, "is no PEM"),
+        ("", 0o640, "is open to other users (mode 0640); chmod 600"),
+    ] {
+        bench.write("cert.pem", certificate, 0o644);
+        bench.write("key.pem", SECRET, mode);
+        let errors = bench.load(&tls(&both.replace("web.secret", "key.pem"))).unwrap_err().to_string();
+        assert!(errors.contains(part) && !errors.contains(SECRET), "{errors}");
+    }
+    let inside = tls("certificate = \"objects/cert.pem\"\nprivate_key = \"objects/key.pem\"");
+    let errors = bench.load(&inside).unwrap_err().to_string();
+    assert!(
+        errors.contains("the private_key of [server.tls]") && errors.contains("lies within bucket files")
+    );
+}
+
+#[test]
+fn who_is_trusted_is_a_list_of_ranges() {
+    let server = |line: &str| format!("[server]\n{line}\n");
+    check(&server("trusted_proxies = \"10.0.0.0/8\""), &[(2, "must be a list of at least one text")]);
+    check(&server("trusted_proxies = [\"10.0.0.1/8\"]"), &[(2, "has bits beyond its length")]);
+    check(&server("trusted_proxies = [\"proxy\"]"), &[(2, "must be an address range")]);
+    check(&server("proxy_protocol = \"yes\""), &[(2, "must be true or false")]);
+    check(&server("proxy_protocol = true"), &[(2, "is believed from trusted_proxies only; say which")]);
+    check_limit("require_tls = 1", "require_tls must be true or false");
 }
 
 const PAGE: &str = include_str!("../../../../docs/CONFIGURATION.md");

@@ -111,7 +111,7 @@ impl Tags {
         let mut list = None;
         for value in values {
             let text = String::from_utf8_lossy(value);
-            if text.trim() == "*" {
+            if text.split(',').any(|item| item.trim() == "*") {
                 return Some(Self::Any);
             }
             // An entity tag may hold a comma, ours never do: a foreign tag split in two matches nothing.

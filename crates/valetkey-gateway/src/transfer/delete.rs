@@ -5,7 +5,7 @@ use valetkey_dialects::RequestHead;
 use valetkey_ledger::Purpose;
 
 use super::condition::{Conditions, State, Verdict};
-use super::upload::refused;
+use super::upload::{absent, refused};
 use crate::backend::disk::{Folder, StoreError};
 use crate::gateway::Snapshot;
 
@@ -34,7 +34,7 @@ pub(crate) async fn plan(
     head: &RequestHead<'_>,
 ) -> Result<Option<Plan>, Denial> {
     let conditions = Conditions::of(head);
-    let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?.clone();
+    let folder = snapshot.folder(&permit.path).ok_or_else(|| absent(permit))?.clone();
     let name = permit.path.name().to_owned();
     let there = {
         let (folder, name) = (folder.clone(), name.clone());

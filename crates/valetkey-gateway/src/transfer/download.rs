@@ -40,9 +40,10 @@ pub(crate) struct FoundObject {
 
 impl FoundObject {
     /// What the ledger is to hold: one client's lease on this version of the object.
-    pub(crate) fn purpose(&self, head: &RequestHead<'_>, client: IpAddr) -> Purpose {
+    pub(crate) fn purpose(&self, head: &RequestHead<'_>, client: Option<IpAddr>) -> Purpose {
         let mut identity = blake3::Hasher::new();
-        identity.update(client.to_canonical().to_string().as_bytes());
+        let client = client.map_or_else(|| "unknown".to_owned(), |client| client.to_canonical().to_string());
+        identity.update(client.as_bytes());
         for agent in head.values("user-agent") {
             identity.update(b"\n").update(agent);
         }

@@ -12,7 +12,7 @@ use valetkey_dialects::RequestHead;
 use valetkey_dialects::listing::{Entry, Listing, Page};
 
 use super::body::Body;
-use crate::backend::disk::{Listed, ListedEntry, Query};
+use crate::backend::disk::{self, Listed, ListedEntry, Query};
 use crate::gateway::Snapshot;
 use crate::respond;
 use crate::settle::Recorder;
@@ -27,7 +27,8 @@ static TURNS: Semaphore = Semaphore::const_new(4);
 /// thousand entries are in memory.
 ///
 /// # Errors
-/// [`Denial::BadRequest`] for parameters without meaning and for a forged continuation token,
+/// [`Denial::BadRequest`] for parameters without meaning, a forged continuation token, and a folder's name that
+/// the store cannot hold,
 /// [`Denial::NotFound`] for a bucket that does not exist, [`Denial::BackendUnavailable`].
 pub(crate) async fn answer(
     snapshot: &Snapshot,
@@ -36,6 +37,9 @@ pub(crate) async fn answer(
     head: &RequestHead<'_>,
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
+    if !disk::is_folder_name(permit.path.name()) {
+        return Err(super::bad_name());
+    }
     let listing = Listing::of(head.query, &permit.path, &permit.prefix)?;
     let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?.clone();
     // Nobody reads the page of a HEAD, which asks whether there could be one.

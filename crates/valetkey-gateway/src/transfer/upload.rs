@@ -76,7 +76,7 @@ pub(crate) async fn plan(
     let headers = UploadHeaders::of(head)?;
     let checksums = checksums(head)?;
     let conditions = Conditions::of(head);
-    let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?.clone();
+    let folder = snapshot.folder(&permit.path).ok_or_else(|| absent(permit))?.clone();
     let name = permit.path.name().to_owned();
     let there = {
         let (folder, name) = (folder.clone(), name.clone());
@@ -266,35 +266,42 @@ impl Receiving {
     }
 }
 
-/// Whether the client keeps sending.
+/// Whether the client keeps sending, by the time that we spent waiting for it: what the disk takes is not the
+/// client's.
 struct Pace {
-    window_end: Instant,
+    waited: Duration,
     bytes: u64,
 }
 
 impl Pace {
     fn new() -> Self {
-        Self { window_end: Instant::now() + WINDOW, bytes: 0 }
+        Self { waited: Duration::ZERO, bytes: 0 }
     }
 
-    /// Waits for `next`. Time in which the disk kept us from waiting is not the client's.
     async fn wait<T>(&mut self, next: impl Future<Output = T>) -> Result<T, Denial> {
         let mut next = std::pin::pin!(next);
-        if Instant::now() >= self.window_end {
-            *self = Self::new();
-        }
         loop {
-            match timeout_at(self.window_end, next.as_mut()).await {
-                Ok(frame) => return Ok(frame),
-                Err(_) if self.bytes >= WINDOW_BYTES_MIN => *self = Self::new(),
-                Err(_) => {
+            let begun = Instant::now();
+            let waited = timeout_at(begun + WINDOW.saturating_sub(self.waited), next.as_mut()).await;
+            self.waited += begun.elapsed();
+            if self.waited >= WINDOW {
+                if self.bytes < WINDOW_BYTES_MIN {
                     let (least, secs) = (WINDOW_BYTES_MIN, WINDOW.as_secs());
                     let text = format!("the body came slower than {least} bytes in {secs} s");
                     return Err(Denial::BadRequest(text));
                 }
+                *self = Self::new();
+            }
+            if let Ok(frame) = waited {
+                return Ok(frame);
             }
         }
     }
+}
+
+/// The answer where nothing is there: only a key that may look is told so.
+pub(crate) fn absent(permit: &Permit) -> Denial {
+    if permit.may_know_absence { Denial::NotFound } else { Denial::OutOfScope }
 }
 
 /// The answer to an upload that the store refuses before or while it is received.
@@ -305,8 +312,7 @@ pub(crate) fn refused(error: StoreError, permit: &Permit) -> Denial {
         StoreError::AlreadyExists => Denial::AlreadyExists,
         StoreError::PreconditionFailed => Denial::PreconditionFailed,
         // A link stands in the way, which is never followed.
-        StoreError::NotFound if permit.may_know_absence => Denial::NotFound,
-        StoreError::NotFound => Denial::OutOfScope,
+        StoreError::NotFound => absent(permit),
         error => unwritable(error),
     }
 }

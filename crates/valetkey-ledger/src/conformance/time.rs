@@ -1,7 +1,7 @@
 //! The highest time seen, and what is forgotten.
 
 use super::*;
-use crate::{Distrust, Status};
+use crate::{AuditHead, Distrust, Status};
 
 const DAY: u64 = 86_400;
 
@@ -99,4 +99,18 @@ pub fn new_ledger_is_fresh_and_may_be_distrusted(ledger: &impl Ledger) {
     check_usage(ledger, "m", 1);
     wait(ledger.publish(hold)).expect("what was begun goes on");
     done(ledger, hold, 1);
+}
+
+/// It replaces the one before, says nothing of the uses, and takes no ledger into use.
+pub fn newest_record_of_the_audit_log_is_kept(ledger: &impl Ledger) {
+    let kept = || wait(ledger.audit_head()).expect("it is answered");
+    assert_eq!(kept(), None);
+    for records in [1, 7, UnixSeconds::MAX.0, 3] {
+        let head = AuditHead { records, hash: [u8::try_from(records % 251).expect("it fits"); 32] };
+        wait(ledger.note_audit_head(head)).expect("it is kept");
+        assert_eq!(kept(), Some(head));
+    }
+    let beyond = AuditHead { records: UnixSeconds::MAX.0 + 1, hash: [0; 32] };
+    check_is!(wait(ledger.note_audit_head(beyond)), Err(LedgerError::OutOfRange { .. }));
+    check_is!(wait(ledger.status()), Ok(Status { fresh: true, .. }));
 }

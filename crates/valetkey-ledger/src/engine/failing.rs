@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::memory::MemoryStore;
 use crate::store::{Fault, Header, HoldRow, HoldState, MeterRow, Store};
-use crate::{HoldId, Meter, UnixSeconds};
+use crate::{AuditHead, HoldId, Meter, UnixSeconds};
 
 /// What commits do.
 #[derive(Clone, Copy)]
@@ -93,5 +93,13 @@ impl Store for FailingStore {
 
     fn holds_in(&mut self, state: HoldState) -> Result<Vec<HoldId>, Fault> {
         self.rows.holds_in(state)
+    }
+
+    fn audit_head(&mut self) -> Result<Option<AuditHead>, Fault> {
+        self.rows.audit_head()
+    }
+
+    fn put_audit_head(&mut self, head: Option<AuditHead>) -> Result<(), Fault> {
+        self.rows.put_audit_head(head)
     }
 }

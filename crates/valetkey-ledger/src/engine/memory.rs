@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::{
-    Answer, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement, Status, UnixSeconds,
-    Unresolved,
+    Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement, Status,
+    UnixSeconds, Unresolved,
 };
 pub(crate) use store::MemoryStore;
 
@@ -77,6 +77,14 @@ impl Ledger for MemoryLedger {
 
     fn distrust_new(&self) -> Answer<()> {
         self.ask(Command::DistrustNew)
+    }
+
+    fn note_audit_head(&self, head: AuditHead) -> Answer<()> {
+        self.ask(|reply| Command::NoteAuditHead(head, reply))
+    }
+
+    fn audit_head(&self) -> Answer<Option<AuditHead>> {
+        self.ask(Command::AuditHead)
     }
 
     fn close(&self) -> Answer<()> {

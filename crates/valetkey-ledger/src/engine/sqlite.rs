@@ -30,8 +30,8 @@ use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::store::{Standing, Store};
 use crate::{
-    Acceptance, Answer, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement, Status,
-    UnixSeconds, Unresolved,
+    Acceptance, Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement,
+    Status, UnixSeconds, Unresolved,
 };
 use file::{LockFile, failed};
 use store::SqliteStore;
@@ -115,6 +115,14 @@ impl Ledger for SqliteLedger {
         self.queue.ask(Command::DistrustNew)
     }
 
+    fn note_audit_head(&self, head: AuditHead) -> Answer<()> {
+        self.queue.ask(|reply| Command::NoteAuditHead(head, reply))
+    }
+
+    fn audit_head(&self) -> Answer<Option<AuditHead>> {
+        self.queue.ask(Command::AuditHead)
+    }
+
     fn close(&self) -> Answer<()> {
         self.queue.ask(Command::Close)
     }
@@ -147,12 +155,25 @@ pub fn accept(path: impl AsRef<Path>, acceptance: Acceptance) -> Result<(), Open
         match acceptance {
             Acceptance::NewLedger => header.standing = Standing::Accepted,
             Acceptance::Clock(now) => header.time_mark = now.min(UnixSeconds::MAX),
+            Acceptance::AuditLog => store.put_audit_head(None)?,
         }
         header.acceptances += 1;
         store.put_header(&header)?;
         store.commit()
     };
     write().map_err(|fault| store::open_error(path, fault))
+}
+
+/// Reads how far the audit log reached, from any process: the gateway may be running.
+///
+/// # Errors
+/// [`OpenError::Missing`] if there is no ledger, and see [`OpenError`].
+pub fn audit_head(path: impl AsRef<Path>) -> Result<Option<AuditHead>, OpenError> {
+    let path = path.as_ref();
+    if !path.try_exists().map_err(failed(path))? {
+        return Err(OpenError::Missing(path.to_owned()));
+    }
+    SqliteStore::open_beside(path)?.audit_head().map_err(|fault| store::open_error(path, fault))
 }
 
 /// The way to the thread that owns the database.

@@ -223,7 +223,12 @@ fn parse_name(raw_name: &str) -> Result<(Parameter, usize), Denial> {
     });
     const { assert!(NARROWINGS_MAX == 8, "a suffix is one digit") };
     parsed.ok_or_else(|| {
-        let shown: String = raw_name.chars().filter(|char| !char.is_control()).take(40).collect();
+        // Where the equals sign was lost, what follows is a value, and that may be the signature.
+        let mut shown: String = raw_name.chars().filter(|char| !char.is_control()).take(15).collect();
+        if shown.chars().count() == 15 {
+            shown.pop();
+            shown.push('…');
+        }
         Denial::MalformedKey(format!("{shown} is no parameter of a key"))
     })
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use valetkey::key::{self, KeyUrl};
 use valetkey::{
-    Action, Ceiling, Claims, ClientRanges, Denial, Disposition, Grant, House, Intent, Limits, MediaRange,
-    Now, Parameters, Permit, ResourcePath, Scopes, Secret, SignerSecrets, Timestamp, Verb, Verbs, admit,
-    bound, mint, narrow,
+    Action, Ceiling, Claims, Client, ClientRanges, Denial, Disposition, Grant, House, Intent, Limits,
+    MediaRange, Now, Parameters, Permit, ResourcePath, Scopes, Secret, SignerSecrets, Timestamp, Verb, Verbs,
+    admit, bound, mint, narrow,
 };
 
 const SECRET: &[u8] = b"a secret for tests";
@@ -132,7 +132,8 @@ proptest! {
         now in 0_i64..160,
     ) {
         let ceiling = Ceiling { allow: ceiling_allow, scopes: Some(Scopes::only(ceiling_path)), ..Ceiling::default() };
-        let intent = Intent { action, path: &at, prefix: "", declared_type, client: "10.1.2.3".parse().unwrap() };
+        let client = Client { address: "10.1.2.3".parse().ok(), is_secure: true };
+        let intent = Intent { action, path: &at, prefix: "", declared_type, client };
         let root = path("/files/");
         let mut query = mint("web", &root, &base, &Secret::new(SECRET)).unwrap();
         if base.path.is_none() {
@@ -251,4 +252,47 @@ fn a_narrowed_url_keeps_what_is_not_ours() {
     let narrowed = narrow(query, Some(&at), &Claims { size_max: Some(5), ..Claims::default() }).unwrap();
     assert!(narrowed.starts_with("x=1&vk-allow=read&"), "{narrowed}");
     assert!(narrowed.contains("&y=2&vk-max.1=5&vk-sig="), "{narrowed}");
+}
+
+/// A key opens over TLS only where its signer or its policy says so, and after the client's address.
+#[test]
+fn tls_is_required_by_the_house() {
+    let strict = Ceiling { require_tls: true, ..Ceiling::default() };
+    let lax = Ceiling::default();
+    let secret = Secret::new(b"0123456789abcdef");
+    let path = ResourcePath::from_text("/files/a").unwrap();
+    let end = Timestamp::from_unix(1_000);
+    let admitted =
+        |signer: &Ceiling, policy: &Ceiling, address: Option<&str>, is_secure, ip: Option<&str>| {
+            let clients = ip.map(|ranges| ClientRanges::parse(ranges).unwrap());
+            let claims = Claims { clients, ..Claims::new(Verbs::only(Verb::Read), end) };
+            let query = mint("web", &path, &claims, &secret).unwrap();
+            let secrets = SignerSecrets { current: secret.clone(), previous: None };
+            let grant: Grant =
+                key::decode(&query, Some(&path)).unwrap().unwrap().verify(Some(&secrets)).unwrap().into();
+            let house = House {
+                signer,
+                policies: vec![Some(policy)],
+                clock_skew: Default::default(),
+                lease: Default::default(),
+                enforced: Parameters::ALL,
+            };
+            let bounded = bound(grant, &house, Now::at(Timestamp::from_unix(999))).unwrap();
+            let client = Client { address: address.map(|address| address.parse().unwrap()), is_secure };
+            admit(
+                bounded,
+                &Intent { action: Action::Delete, path: &path, prefix: "", declared_type: None, client },
+            )
+            .unwrap_err()
+        };
+    let here = Some("10.1.2.3");
+    for (signer, policy) in [(&strict, &lax), (&lax, &strict), (&strict, &strict)] {
+        assert_eq!(admitted(signer, policy, here, false, None), Denial::TlsRequired);
+        assert_eq!(admitted(signer, policy, here, true, None), Denial::NotAllowed("delete"));
+        let elsewhere = Some("192.0.2.0/24");
+        assert_eq!(admitted(signer, policy, here, false, elsewhere), Denial::ClientNotAllowed);
+    }
+    assert_eq!(admitted(&lax, &lax, here, false, None), Denial::NotAllowed("delete"));
+    assert_eq!(admitted(&lax, &lax, None, true, None), Denial::NotAllowed("delete"));
+    assert_eq!(admitted(&lax, &lax, None, true, Some("0.0.0.0/0,::/0")), Denial::ClientNotAllowed);
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use valetkey::key::{self, KeyUrl};
 use valetkey::{
-    Action, Ceiling, Denial, Grant, House, Intent, Now, Parameters, Secret, SignerSecrets, Timestamp, admit,
-    bound,
+    Action, Ceiling, Client, Denial, Grant, House, Intent, Now, Parameters, Secret, SignerSecrets, Timestamp,
+    admit, bound,
 };
 
 #[derive(Deserialize)]
@@ -85,6 +85,7 @@ fn judge(vectors: &Vectors, case: &Case) -> Result<(), Denial> {
         "DELETE" => Action::Delete,
         method => panic!("{method}"),
     };
-    let intent = Intent { action, path: &path, prefix: "", declared_type: None, client: vectors.client };
+    let client = Client { address: Some(vectors.client), is_secure: true };
+    let intent = Intent { action, path: &path, prefix: "", declared_type: None, client };
     admit(bounded, &intent).map(drop)
 }

@@ -1,5 +1,6 @@
 //! What stands in a folder that an object's name could lead to.
 
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
@@ -11,30 +12,33 @@ use super::{Folder, StoreError, contain};
 /// How much of a folder is read at once, in bytes.
 const BUFFER_BYTES: usize = 32 << 10;
 
-/// Hands each file and each folder in the folder at `path`, which is empty or ends in `/`, to `take` with
-/// whether it is a folder, in no order and until `take` says that this is enough.
-///
-/// A folder that is not there, is reached through a link or is none holds nothing.
+/// Opens the folder at `path`, which is empty or ends in `/`. One that is not there, is reached through a link or
+/// is none holds nothing.
+pub(super) fn open(bucket: &Folder, path: &str) -> Result<Option<OwnedFd>, StoreError> {
+    match contain::open_folder(&bucket.descriptor, path.trim_end_matches('/')) {
+        Ok(folder) => Ok(Some(folder)),
+        Err(Errno::ACCESS | Errno::PERM) => {
+            bucket.disk.left_out.tell("a folder that the gateway may not read", path);
+            Ok(None)
+        }
+        Err(errno) => match StoreError::of_reading("open folder", errno) {
+            StoreError::NotFound | StoreError::BadName => Ok(None),
+            error => Err(error),
+        },
+    }
+}
+
+/// Hands each file and each folder in a folder to `take` with whether it is a folder, in no order and until
+/// `take` says that this is enough.
 pub(super) fn read(
     bucket: &Folder,
-    path: &str,
+    (path, folder): (&str, &OwnedFd),
     abandoned: &AtomicBool,
     take: &mut dyn FnMut(&str, bool) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     let left_out = &bucket.disk.left_out;
-    let folder = match contain::open_folder(&bucket.descriptor, path.trim_end_matches('/')) {
-        Ok(folder) => folder,
-        Err(Errno::ACCESS | Errno::PERM) => {
-            left_out.tell("a folder that the gateway may not read", path);
-            return Ok(());
-        }
-        Err(errno) => match StoreError::of_reading("open folder", errno) {
-            StoreError::NotFound | StoreError::BadName => return Ok(()),
-            error => return Err(error),
-        },
-    };
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
-    let mut listed = RawDir::new(&folder, buffer.spare_capacity_mut());
+    let mut listed = RawDir::new(folder, buffer.spare_capacity_mut());
     while let Some(entry) = listed.next() {
         let entry = match entry {
             Ok(entry) => entry,
@@ -44,7 +48,7 @@ pub(super) fn read(
         };
         let kind = match entry.file_type() {
             // Not every file system tells.
-            FileType::Unknown => statat(&folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
+            FileType::Unknown => statat(folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
                 .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
             kind => kind,
         };

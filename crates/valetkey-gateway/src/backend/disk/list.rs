@@ -1,9 +1,9 @@
 //! Listing: the names below a prefix in the order of their bytes, a page at a time.
 //!
-//! A folder of the file system stands in no order, so each page reads the folders that it touches from end to
-//! end and keeps only the names that come next, at most twice as many as the page holds. The first page of a
-//! folder costs what its last page costs, and memory does not grow with the folder. Nothing is kept between
-//! pages: a page tells what stands there when it is asked for, and an object that stands throughout is told
+//! A folder of the file system stands in no order, so a page reads the folders that it touches from end to end
+//! and keeps only the names that come next: memory does not grow with the folder, and its first page costs what
+//! its last page costs. Some names [`ahead`](super::ahead) are kept for the next pages of a folder that does not
+//! change. So a page tells what stands there when it is asked for, and an object that stands throughout is told
 //! once.
 //!
 //! A folder is sorted as its name with the slash, as it stands in the names of the objects in it: `a.txt` comes
@@ -13,7 +13,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use super::names::Name;
+use super::ahead::{NAMES_MAX, Of, State, Window};
+use super::names::is_folder_name;
 use super::nearest::{Found, Kind, Nearest};
 use super::{Folder, StoreError, entries};
 
@@ -146,8 +147,7 @@ impl<'a> Walk<'a> {
         }
         let path = &prefix[..prefix.rfind('/').map_or(0, |slash| slash + 1)];
         // Below a text that is no sound path stands nothing, and no system call is to read it otherwise.
-        let is_sound = |folder: &str| Name::parse(folder).is_ok() && !folder.chars().any(char::is_control);
-        if path.is_empty() || path.strip_suffix('/').is_some_and(is_sound) {
+        if is_folder_name(path) && !path.chars().any(char::is_control) {
             walk.enter(path.to_owned())?;
         }
         Ok(walk)
@@ -209,9 +209,23 @@ impl<'a> Walk<'a> {
         let Some(least) = below(&self.least, path) else { return Ok((Vec::new(), true)) };
         let leaf = prefix.get(path.len()..).unwrap_or("");
         // One more than the page holds, which tells whether there is more.
-        let mut nearest = Nearest::new(entries_max + 1);
+        let most = entries_max + 1;
+        let Some(folder) = entries::open(self.folder, path)? else { return Ok((Vec::new(), true)) };
+        let state = State::of(&folder)?;
+        let of = Of {
+            place: format!("{}{path}", self.folder.prefix),
+            prefix: prefix.clone(),
+            delimiter: delimiter.clone(),
+        };
+        let ahead = &self.folder.disk.ahead;
+        if let Some(state) = state
+            && let Some(next) = ahead.next(&of, state, least, most)
+        {
+            return Ok(next);
+        }
+        let mut nearest = Nearest::new(if state.is_some() { NAMES_MAX } else { most });
         let mut full = path.to_owned();
-        entries::read(self.folder, path, self.abandoned, &mut |name, is_folder| {
+        entries::read(self.folder, (path, &folder), self.abandoned, &mut |name, is_folder| {
             full.truncate(path.len());
             full.push_str(name);
             if is_folder {
@@ -234,7 +248,15 @@ impl<'a> Walk<'a> {
             nearest.take(text, kind);
             Ok(true)
         })?;
-        Ok(nearest.sorted())
+        let (found, whole) = nearest.sorted();
+        if found.len() <= most {
+            return Ok((found, whole));
+        }
+        let next = found[..most].to_vec();
+        if let Some(state) = state.filter(|_| !self.abandoned.load(Ordering::Relaxed)) {
+            ahead.keep(Window { of, state, least: least.to_vec(), found, whole });
+        }
+        Ok((next, false))
     }
 
     /// Whether any object's name begins with a prefix that was found in the folder at `path`. It was found by an
@@ -248,7 +270,8 @@ impl<'a> Walk<'a> {
     /// Whether an object stands in or below the folder at `path`, whose name in it begins with `start`.
     fn any_object(&self, path: &str, start: &str) -> Result<bool, StoreError> {
         let mut found = false;
-        entries::read(self.folder, path, self.abandoned, &mut |name, is_folder| {
+        let Some(folder) = entries::open(self.folder, path)? else { return Ok(false) };
+        entries::read(self.folder, (path, &folder), self.abandoned, &mut |name, is_folder| {
             if is_folder {
                 // A start that ends within a name, or a slash later: it is the text of a prefix.
                 let text = format!("{name}/");

@@ -14,6 +14,7 @@
 //! Every call blocks on the disk and belongs on a blocking thread, but for [`Folder::open_cached`].
 //! Open one [`Disk`] per root in a process: conditions are atomic among the callers of one.
 
+mod ahead;
 mod attributes;
 mod capabilities;
 mod contain;
@@ -47,10 +48,12 @@ pub use delete::Removed;
 pub use error::{OpenError, StoreError};
 pub use list::{Listed, ListedEntry, Query};
 pub use metadata::Metadata;
+pub use names::is_folder_name;
 pub use publish::Publish;
 pub use read::Opened;
 pub use upload::{Finished, Upload};
 
+use ahead::Ahead;
 use entries::LeftOut;
 use names::Name;
 use parents::Announced;
@@ -75,6 +78,7 @@ pub struct Disk {
     turns: Turns,
     announced: Announced,
     left_out: LeftOut,
+    ahead: Ahead,
 }
 
 impl Disk {
@@ -101,6 +105,7 @@ impl Disk {
             turns: Turns::default(),
             announced: Announced::default(),
             left_out: LeftOut::default(),
+            ahead: Ahead::default(),
         }))
     }
 

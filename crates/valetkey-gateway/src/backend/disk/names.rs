@@ -16,6 +16,11 @@ const SEGMENT_BYTES_MAX: usize = 255;
 /// relative to its bucket always fits into one system call.
 pub(super) const NAME_BYTES_MAX: usize = 1024;
 
+/// Whether a folder may have this name, which ends in `/`; the bucket's own is empty.
+pub fn is_folder_name(text: &str) -> bool {
+    text.is_empty() || text.strip_suffix('/').is_some_and(|name| Name::parse(name).is_ok())
+}
+
 /// A relative path of one or more plain segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name<'a>(&'a str);

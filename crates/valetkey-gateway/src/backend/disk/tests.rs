@@ -4,6 +4,7 @@ mod conflicts;
 mod containment;
 mod durability;
 mod full_disk;
+mod listing;
 mod objects;
 mod races;
 mod start;

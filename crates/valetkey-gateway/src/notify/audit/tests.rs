@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod files;
+
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,10 +10,9 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use super::*;
-use crate::notify::chain::{ChainKey, NO_LINE};
-use crate::notify::journal::End;
+use crate::notify::chain::ChainKey;
 use crate::notify::journal::tests::Disk;
-use crate::notify::verify;
+use crate::notify::verify::verify;
 
 fn clock() -> Timestamp {
     Timestamp::from_unix(1_795_305_600)
@@ -33,8 +34,12 @@ impl Log {
         self.0.path().join("data/audit.key")
     }
 
+    fn settings(&self) -> settings::Audit {
+        settings::Audit { path: self.path(), key_file: self.key_file(), rotate_bytes: None, keep: None }
+    }
+
     fn open(&self) -> Result<Opened, AuditError> {
-        Audit::open(&self.path(), &self.key_file(), clock)
+        Audit::open(&self.settings(), None, clock)
     }
 
     /// Opens the log, writes so many records and closes it.
@@ -56,7 +61,7 @@ impl Log {
 
     fn verify(&self) -> u64 {
         let key = ChainKey::load(&self.key_file()).unwrap().unwrap();
-        verify(self.text().as_bytes(), &key).unwrap().lines
+        verify(self.text().as_bytes(), &key).unwrap().0
     }
 
     fn append(&self, bytes: impl AsRef<[u8]>) {
@@ -89,12 +94,11 @@ fn until(reached: impl Fn() -> bool) {
 }
 
 fn on_disk(disk: &Disk) -> Audit {
-    let end = End { bytes: 0, hash: NO_LINE };
-    Audit::start(Journal::new(disk.clone(), ChainKey::from_bytes([7; 32]), end), clock).unwrap()
+    Audit::start(Journal::new(disk.clone(), ChainKey::from_bytes([7; 32]), 0, Head::NONE), clock).unwrap()
 }
 
 fn verified(disk: &Disk) -> u64 {
-    verify(disk.durable().as_bytes(), &ChainKey::from_bytes([7; 32])).unwrap().lines
+    verify(disk.durable().as_bytes(), &ChainKey::from_bytes([7; 32])).unwrap().0
 }
 
 #[test]
@@ -265,7 +269,8 @@ fn what_is_not_a_file_is_refused() {
     assert!(matches!(log.open().unwrap_err(), AuditError::Io { doing: "open", .. }));
 
     let log = Log::new();
-    let error = Audit::open(Path::new("/dev/null"), &log.0.path().join("key"), clock).unwrap_err();
+    let settings = settings::Audit { path: "/dev/null".into(), ..log.settings() };
+    let error = Audit::open(&settings, None, clock).unwrap_err();
     assert!(matches!(error, AuditError::NotAFile { .. }), "{error}");
 }
 

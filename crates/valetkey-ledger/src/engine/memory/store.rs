@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::store::{Fault, Header, HoldRow, HoldState, MeterRow, Store};
-use crate::{HoldId, Meter, UnixSeconds};
+use crate::{AuditHead, HoldId, Meter, UnixSeconds};
 
 /// It has no faults, so there is never anything to roll back.
 #[derive(Clone)]
@@ -11,12 +11,19 @@ pub(crate) struct MemoryStore {
     header: Header,
     meters: HashMap<Meter, MeterRow>,
     holds: HashMap<HoldId, HoldRow>,
+    audit_head: Option<AuditHead>,
     has_writes: bool,
 }
 
 impl MemoryStore {
     pub(crate) fn new(ledger: u64) -> Self {
-        Self { header: Header::new(ledger), meters: HashMap::new(), holds: HashMap::new(), has_writes: false }
+        Self {
+            header: Header::new(ledger),
+            meters: HashMap::new(),
+            holds: HashMap::new(),
+            audit_head: None,
+            has_writes: false,
+        }
     }
 }
 
@@ -96,5 +103,15 @@ impl Store for MemoryStore {
 
     fn holds_in(&mut self, state: HoldState) -> Result<Vec<HoldId>, Fault> {
         Ok(self.holds.iter().filter(|(_, row)| row.state == state).map(|(id, _)| *id).collect())
+    }
+
+    fn audit_head(&mut self) -> Result<Option<AuditHead>, Fault> {
+        Ok(self.audit_head)
+    }
+
+    fn put_audit_head(&mut self, head: Option<AuditHead>) -> Result<(), Fault> {
+        self.has_writes = true;
+        self.audit_head = head;
+        Ok(())
     }
 }

@@ -50,6 +50,17 @@ CREATE TABLE hold_charges (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// A table of its own and not columns of the ledger's, so that a file of an earlier release needs no other change.
+const AUDIT_HEAD: &str = "
+CREATE TABLE IF NOT EXISTS audit_head (
+    -- The newest durable record of the audit log: a log that does not hold it was cut.
+    one     INTEGER PRIMARY KEY CHECK (one = 1),
+    records INTEGER NOT NULL,  -- how many the log had, this one included
+    hash    TEXT    NOT NULL,  -- what the next record carries as previous
+    seal    INTEGER NOT NULL
+) STRICT;
+";
+
 /// Refuses what is no ledger, or too new a one, before anything is written. Says whether the file is still empty.
 pub(super) fn is_empty(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
     let number = |sql| connection.query_row(sql, (), |row| row.get::<_, i64>(0));
@@ -71,6 +82,11 @@ pub(super) fn make(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(TABLES)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", VERSION)
+}
+
+/// Makes the tables that files of an earlier release lack.
+pub(super) fn complete(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(AUDIT_HEAD)
 }
 
 /// Reads the whole file and refuses it unless every page, key and constraint is in order.

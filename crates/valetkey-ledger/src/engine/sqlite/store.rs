@@ -11,7 +11,7 @@ use super::file::failed;
 use super::schema::{self, shows_damage, unreadable};
 use super::seal::Seal;
 use crate::store::{Charged, Fault, Header, HoldRow, HoldState, MeterRow, Standing, Store};
-use crate::{Action, HoldId, Meter, OpenError, UnixSeconds};
+use crate::{Action, AuditHead, HoldId, Meter, OpenError, UnixSeconds};
 
 /// How long to wait for another process, which writes an acceptance or copies the file.
 const OTHERS_WAIT: Duration = Duration::from_secs(5);
@@ -32,8 +32,10 @@ impl SqliteStore {
         if is_empty {
             let ledger = getrandom::u64().map_err(OpenError::Random)?;
             store.make(&Header::new(ledger)).map_err(|fault| open_error(path, fault))?;
+            store.complete(path)?;
         } else {
             schema::check(&store.connection, path)?;
+            store.complete(path)?;
             store.check_seals().map_err(|fault| open_error(path, fault))?;
         }
         Ok(store)
@@ -45,6 +47,7 @@ impl SqliteStore {
             (_, true) => Err(OpenError::Missing(path.to_owned())),
             (store, false) => {
                 store.set("synchronous", "full", path)?;
+                store.complete(path)?;
                 Ok(store)
             }
         }
@@ -72,6 +75,10 @@ impl SqliteStore {
             .map_err(|error| unreadable(path, error))
     }
 
+    fn complete(&self, path: &Path) -> Result<(), OpenError> {
+        schema::complete(&self.connection).map_err(|error| unreadable(path, error))
+    }
+
     fn make(&mut self, header: &Header) -> Result<(), Fault> {
         self.begin()?;
         schema::make(&self.connection).map_err(fault)?;
@@ -81,6 +88,7 @@ impl SqliteStore {
 
     fn check_seals(&mut self) -> Result<(), Fault> {
         self.header()?;
+        self.audit_head()?;
         let mut statement = self
             .connection
             .prepare("SELECT uses, keep_until, made, seal, name FROM meters")
@@ -281,6 +289,28 @@ impl Store for SqliteStore {
             .and_then(Iterator::collect)
             .map_err(fault)
     }
+
+    fn audit_head(&mut self) -> Result<Option<AuditHead>, Fault> {
+        let found = self.read("SELECT records, hash, seal FROM audit_head", (), |row| {
+            let head = AuditHead { records: unsigned(row, 0)?, hash: parsed(row, 1, hash)? };
+            Ok((head, row.get::<_, i64>(2)?))
+        })?;
+        match found {
+            Some((head, seal)) if seal != audit_head_seal(&head) => {
+                Err(damaged("seal of the audit log's head does not fit it"))
+            }
+            found => Ok(found.map(|(head, _)| head)),
+        }
+    }
+
+    fn put_audit_head(&mut self, head: Option<AuditHead>) -> Result<(), Fault> {
+        let Some(head) = head else {
+            return self.write("DELETE FROM audit_head", ()).map(drop);
+        };
+        let sql = "INSERT INTO audit_head (one, records, hash, seal) VALUES (1, ?1, ?2, ?3) \
+             ON CONFLICT (one) DO UPDATE SET records = ?1, hash = ?2, seal = ?3";
+        self.write(sql, (signed(head.records)?, hash_text(&head), audit_head_seal(&head))).map(drop)
+    }
 }
 
 /// What a fault means to whoever opens the file.
@@ -356,6 +386,22 @@ fn header_seal(header: &Header) -> i64 {
         .number(header.meters_made)
         .number(header.acceptances)
         .to_integer()
+}
+
+fn audit_head_seal(head: &AuditHead) -> i64 {
+    Seal::new().number(head.records).text(&hash_text(head)).to_integer()
+}
+
+fn hash_text(head: &AuditHead) -> String {
+    head.hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn hash(text: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    for (at, byte) in hash.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    (text.len() == 64).then_some(hash)
 }
 
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

@@ -88,3 +88,35 @@ fn acceptance_makes_no_ledger() {
     fs::write(&path, "").unwrap();
     assert!(matches!(accept(&path, Acceptance::NewLedger), Err(OpenError::Missing(_))));
 }
+
+#[test]
+fn head_of_the_audit_log_survives_and_is_forgotten_by_acceptance() {
+    let (_folder, path) = folder();
+    let head = AuditHead { records: 7, hash: [171; 32] };
+    let ledger = open(&path);
+    wait(ledger.note_audit_head(head)).unwrap();
+    assert_eq!(audit_head(&path).unwrap(), Some(head), "another process reads it while it is open");
+    assert_eq!(wait(open(&killed(&path).1).audit_head()).unwrap(), Some(head));
+    drop(ledger);
+    accept(&path, Acceptance::AuditLog).unwrap();
+    assert_eq!(wait(open(&path).audit_head()).unwrap(), None);
+    assert!(matches!(audit_head(path.with_file_name("other")), Err(OpenError::Missing(_))));
+}
+
+#[test]
+fn ledger_of_an_earlier_release_gets_what_it_lacks() {
+    let (_folder, path) = folder();
+    hold(&open(&path), "m", upload_of("files/a"));
+    Connection::open(&path).unwrap().execute_batch("DROP TABLE audit_head").unwrap();
+    let ledger = open(&path);
+    assert_eq!(wait(ledger.audit_head()).unwrap(), None);
+    wait(ledger.note_audit_head(AuditHead { records: 1, hash: [0; 32] })).unwrap();
+}
+
+#[test]
+fn head_that_was_changed_by_hand_is_damage() {
+    let (_folder, path) = folder();
+    wait(open(&path).note_audit_head(AuditHead { records: 7, hash: [171; 32] })).unwrap();
+    Connection::open(&path).unwrap().execute_batch("UPDATE audit_head SET records = 6").unwrap();
+    assert!(matches!(SqliteLedger::open(&path), Err(OpenError::Damaged { .. })));
+}
