@@ -233,7 +233,8 @@ fn download_that_is_not_taken_is_ended() {
         };
         records.iter().filter(cut).count() == 2
     };
-    let outcome = wait_until(Duration::from_secs(60), "both downloads end", ended);
+    // The kernels may squeeze a little more into full buffers now and then, each time for another 30 seconds.
+    let outcome = wait_until(Duration::from_secs(150), "both downloads end", ended);
     for client in &mut clients {
         client.kill().unwrap();
         client.wait().unwrap();
