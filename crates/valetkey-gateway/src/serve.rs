@@ -22,7 +22,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use valetkey::Timestamp;
@@ -56,6 +56,7 @@ const TICK: Duration = Duration::from_secs(2);
 pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
     start::raise_descriptor_limit();
     let runtime = start::runtime()?;
+    let signals = runtime.block_on(async { Signals::listen() })?;
     let listeners = listener::bind(settings.server.listen, start::workers(&settings))?;
     let address = listener::address(&listeners)?;
     let mut disks = Disks::default();
@@ -71,7 +72,8 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
     }
     let reload = reload::start(Arc::clone(&gateway), disks, watch)?;
     let noting = runtime.spawn(note_audit_head(Arc::clone(&gateway)));
-    runtime.block_on(until_told_to_stop(&gateway, reload, || ready(address)))?;
+    ready(address);
+    runtime.block_on(until_told_to_stop(&gateway, signals, reload));
     tracing::info!("stopping: running transfers may end");
     gateway.draining.store(true, Ordering::Relaxed);
     // Workers that are gone need not be told.
@@ -86,24 +88,34 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
     Ok(())
 }
 
-/// `ready` is called once signals are waited for, so that none ends the gateway unheard.
-async fn until_told_to_stop(
-    gateway: &Gateway,
-    reload: Sender<()>,
-    ready: impl FnOnce(),
-) -> Result<(), StartError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signal)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signal)?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
-    ready();
+/// The signals that mean something, waited for from before the first connection on, so that none ends the
+/// gateway unheard.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, StartError> {
+        let listen = |kind| signal(kind).map_err(StartError::Signal);
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn until_told_to_stop(gateway: &Gateway, mut signals: Signals, reload: Sender<()>) {
     let mut tick = tokio::time::interval(TICK);
     let mut mark = gateway.clock.now().highest;
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
             // The reloader lives as long as its sender.
-            _ = hangup.recv() => drop(reload.send(())),
+            _ = signals.hangup.recv() => drop(reload.send(())),
             _ = tick.tick() => mark = observe(gateway, mark).await,
         }
     }

@@ -13,7 +13,7 @@ use crate::content::decode_32_bytes;
 
 /// The signature of one level of a key.
 ///
-/// It has no equality but [`Signature::matches`], and prints as a placeholder: whoever reads it holds the
+/// It is compared in constant time only, and prints as a placeholder: whoever reads it holds the
 /// key.
 #[derive(Clone)]
 pub struct Signature([u8; 32]);
