@@ -75,7 +75,12 @@ impl UploadHeaders {
                     }
                 }
                 "cache-control" | "content-language" => {
-                    headers.append(name, &text(name, value, VALUE_BYTES_MAX)?);
+                    // Together they must fit beside the object's file.
+                    let stored_bytes = headers.append(name, &text(name, value, VALUE_BYTES_MAX)?);
+                    if stored_bytes > VALUE_BYTES_MAX {
+                        let text = format!("the headers {name} exceed {VALUE_BYTES_MAX} bytes together");
+                        return Err(Denial::BadRequest(text));
+                    }
                 }
                 "content-encoding" => check_encoding(value)?,
                 // A part that was stored as the whole would destroy what is there.
@@ -102,11 +107,17 @@ impl UploadHeaders {
         Ok(headers)
     }
 
-    /// Repeated headers are one, their values separated by commas.
-    fn append(&mut self, name: &str, value: &str) {
+    /// Repeated headers are one, their values separated by commas; returns how long the value is by now.
+    fn append(&mut self, name: &str, value: &str) -> usize {
         match self.others.iter_mut().find(|(known, _)| known == name) {
-            Some((_, values)) => *values = format!("{values}, {value}"),
-            None => self.others.push((name.to_string(), value.to_string())),
+            Some((_, values)) => {
+                *values = format!("{values}, {value}");
+                values.len()
+            }
+            None => {
+                self.others.push((name.to_string(), value.to_string()));
+                value.len()
+            }
         }
     }
 }
@@ -171,6 +182,15 @@ mod tests {
         assert_eq!(read(&[("x-amz-meta-k", b"\xff")]), Err("bad_request"));
         let twice = read(&[("x-amz-meta-k", b"a"), ("x-amz-meta-k", b"b")]).unwrap();
         assert_eq!(twice.others, [("x-amz-meta-k".to_string(), "a, b".to_string())]);
+    }
+
+    #[test]
+    fn repeated_headers_are_bounded_together() {
+        let half = [b'v'; 126];
+        let pair: [(&str, &[u8]); 2] = [("cache-control", &half), ("cache-control", &half)];
+        assert!(read(&pair).is_ok());
+        let over = [b'v'; 128];
+        assert_eq!(read(&[("cache-control", &half), ("cache-control", &over)]), Err("bad_request"));
     }
 
     #[test]
