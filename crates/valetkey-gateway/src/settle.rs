@@ -390,3 +390,45 @@ impl Drop for Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use valetkey::Timestamp;
+    use valetkey_ledger::{Charge, HoldRequest, MemoryLedger, Meter, Purpose, UnixSeconds};
+
+    /// How many uses are held or spent after `end` did what it does with a hold of one upload.
+    fn uses_after(end: impl AsyncFnOnce(Hold)) -> u64 {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::open().unwrap());
+            let clock = Arc::new(Clock::starting_at(Timestamp::from_unix(0)));
+            let meter = Meter::new("one");
+            let charge = Charge { meter: meter.clone(), uses_max: Some(1), keep_until: UnixSeconds::MAX };
+            let request = HoldRequest {
+                charges: vec![charge],
+                purpose: Purpose::Upload { object: "/files/a".into() },
+                now: seconds(clock.now().clock),
+            };
+            let id = ledger.hold(request).await.unwrap();
+            end(Hold { ledger: Arc::clone(&ledger), clock, id: Some(id), published: false }).await;
+            ledger.usage(meter).await.unwrap()
+        })
+    }
+
+    #[test]
+    fn a_dropped_hold_is_given_back_until_its_object_may_be_seen() {
+        assert_eq!(uses_after(async |hold| drop(hold)), 0);
+        assert_eq!(uses_after(async |hold| hold.settle(5)), 1);
+        let published = async |mut hold: Hold| {
+            hold.publish().await.unwrap();
+            drop(hold);
+        };
+        assert_eq!(uses_after(published), 1);
+        let released = async |mut hold: Hold| {
+            hold.publish().await.unwrap();
+            hold.release();
+        };
+        assert_eq!(uses_after(released), 0);
+    }
+}

@@ -296,3 +296,24 @@ fn tls_is_required_by_the_house() {
     assert_eq!(admitted(&lax, &lax, None, true, None), Denial::NotAllowed("delete"));
     assert_eq!(admitted(&lax, &lax, None, true, Some("0.0.0.0/0,::/0")), Denial::ClientNotAllowed);
 }
+
+#[test]
+fn the_count_of_an_id_is_kept_as_long_as_another_key_of_it_can_live() {
+    let at = path("/files/a");
+    let kept_until = |id: Option<&str>, max_lifetime: Option<Duration>| {
+        let claims = Claims {
+            id: id.map(Into::into),
+            limits: Limits { uses: Some(1), ..Limits::default() },
+            ..Claims::new(Verbs::only(Verb::Read), Timestamp::from_unix(100))
+        };
+        let query = mint("web", &at, &claims, &Secret::new(SECRET)).unwrap();
+        let client = Client { address: "10.1.2.3".parse().ok(), is_secure: true };
+        let intent = Intent { action: Action::Read, path: &at, prefix: "", declared_type: None, client };
+        let ceiling = Ceiling { max_lifetime, ..Ceiling::default() };
+        judge(&query, &intent, &ceiling, 50).unwrap().charges[0].end.unix()
+    };
+    let week = Some(Duration::from_secs(1000));
+    assert_eq!(kept_until(Some("k1"), week), 1050);
+    assert_eq!(kept_until(Some("k1"), None), 100);
+    assert_eq!(kept_until(None, week), 100);
+}
