@@ -277,7 +277,7 @@ fn slow_heads_are_dropped_and_others_served() {
     for _ in 0..20 {
         let begun = Instant::now();
         accepted(&gateway.get(&url), 200);
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
     // The head's limit is some seconds; a minute is more than it may be.
     let begun = Instant::now();

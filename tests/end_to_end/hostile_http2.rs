@@ -32,7 +32,7 @@ fn flood_ends_the_connection(flood: &[u8]) {
     let _closed_early = connection.send(flood);
     let begun = Instant::now();
     accepted(&gateway.get(Key::new("/files/a", "read").url()), 200);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     connection.set_patience(Duration::from_secs(20)).unwrap();
     while let Ok(frame) = read_frame(&mut connection) {
         if frame.kind == GOAWAY {
