@@ -144,7 +144,7 @@ fn each_object_and_each_version_of_it_is_a_use() {
     let gateway = Gateway::new();
     gateway.plant("/files/u/a", "aaaa");
     gateway.plant("/files/u/b", "bbbb");
-    let key = |name: &str| counted(name, "read", 3).set("path", "/files/u/");
+    let key = |name: &str| counted(name, "read", 3).set("path", "/files/u/").set("id", "versions");
     accepted(&gateway.send(&ranged(&key("/files/u/a"), "0-0")), 206);
     accepted(&gateway.send(&ranged(&key("/files/u/b"), "0-0")), 206);
     let writer = Key::new("/files/u/a", "write");
