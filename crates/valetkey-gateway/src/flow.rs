@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 use valetkey::{Action, Client, Denial};
 use valetkey_dialects::RequestHead;
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Snapshot};
 use crate::serve::forwarded;
 use crate::serve::outbox::Outbox;
 use crate::settle::Recorder;
@@ -44,15 +44,16 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (parts, mut body) = request.into_parts();
+    let snapshot = gateway.snapshot();
     let request_id = gateway.request_ids.next();
     let answer = match respond::without_a_key(gateway, &parts) {
         Some(answer) => answer,
         None => {
-            let trusted = &gateway.snapshot().settings.server.trusted_proxies;
+            let trusted = &snapshot.settings.server.trusted_proxies;
             let client = forwarded::client(connection.client, &parts.headers, trusted);
             let connection = Connection { client, outbox: connection.outbox.clone() };
             let recorder = Recorder::begin(gateway, client.address, &request_id);
-            match run(gateway, &connection, &parts, &mut body, &recorder).await {
+            match run(gateway, &snapshot, &connection, &parts, &mut body, &recorder).await {
                 Ok(answer) => answer,
                 Err(denial) => {
                     recorder.refused(&denial);
@@ -61,12 +62,13 @@ pub(crate) async fn answer(
             }
         }
     };
-    let answer = cors::shared(&gateway.snapshot().settings, &parts, answer);
+    let answer = cors::shared(&snapshot.settings, &parts, answer);
     respond::named(answer, &request_id)
 }
 
 async fn run(
     gateway: &Arc<Gateway>,
+    snapshot: &Snapshot,
     connection: &Connection,
     parts: &Parts,
     body: &mut Incoming,
@@ -78,18 +80,18 @@ async fn run(
     request::check(parts, &head)?;
     request::check_own_space(head.path)?;
     admit::records_keep_up(gateway).await;
-    let (snapshot, now) = (gateway.snapshot(), gateway.clock.now());
+    let now = gateway.clock.now();
 
-    let identified = identify::identify(&snapshot, &head)?;
+    let identified = identify::identify(snapshot, &head)?;
     recorder.speaks_for(identified.grant.bearer());
-    let bounded = bound::bound(&snapshot, identified, now)?;
+    let bounded = bound::bound(snapshot, identified, now)?;
     let permit = admit::admit(bounded, parts, body, connection.client, recorder)?;
     admit::audit_is_sound(gateway, &permit)?;
 
     match permit.action {
-        Action::Stat => download::stat(&snapshot, permit, &head, recorder, now).await,
+        Action::Stat => download::stat(snapshot, permit, &head, recorder, now).await,
         Action::Read => {
-            let found = match download::find(&snapshot, &permit, &head, now).await? {
+            let found = match download::find(snapshot, &permit, &head, now).await? {
                 download::Found::Object(found) => found,
                 download::Found::Nothing(answer) => return Ok(recorder.answered(answer)),
             };
@@ -97,18 +99,18 @@ async fn run(
             Ok(download::send(held, *found, connection, recorder))
         }
         Action::Upload { .. } => {
-            let plan = upload::plan(&snapshot, &permit, &head).await?;
+            let plan = upload::plan(snapshot, &permit, &head).await?;
             let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
             let received = upload::receive(&held, plan, body, recorder).await?;
             settle::upload(gateway, held, received, recorder).await
         }
         Action::Delete => {
-            let Some(plan) = delete::plan(&snapshot, &permit, &head).await? else {
+            let Some(plan) = delete::plan(snapshot, &permit, &head).await? else {
                 return Ok(recorder.answered(respond::status(StatusCode::NO_CONTENT)));
             };
             let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
             settle::delete(gateway, held, plan, recorder).await
         }
-        Action::List => list::answer(&snapshot, &permit, parts, &head, recorder).await,
+        Action::List => list::answer(snapshot, &permit, parts, &head, recorder).await,
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! A small body is one piece of memory. An object is offered in pieces of at most 1 MiB: on plain HTTP/1.1 as
 //! ranges of its file, which the connection's [`Wire`](crate::serve::wire::Wire) sends without copying them;
-//! elsewhere read into memory, 64 KiB at a time. Neither ever waits for the disk on the event loop: what the
-//! page cache does not hold is fetched on the blocking pool first.
+//! elsewhere read into memory, 64 KiB at a time. What the page cache does not hold is fetched on the blocking
+//! pool first, so that the event loop does not wait for the disk; of a range only its two ends are looked at, so
+//! a hole that the kernel cut into the middle of it can still make the loop wait.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
