@@ -10,7 +10,7 @@ use hyper::body::Body as _;
 use hyper::body::Incoming;
 use valetkey::{Action, Client, Denial, Intent, Permit};
 use valetkey_dialects::Call;
-use valetkey_ledger::{Charge, HoldRequest, LedgerError, Meter, Purpose, UnixSeconds};
+use valetkey_ledger::{Charge, HoldRequest, LedgerError, Limits, Meter, Purpose, Resource, UnixSeconds};
 
 use crate::bound::BoundedRequest;
 use crate::gateway::Gateway;
@@ -110,14 +110,15 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
     }
     let now = gateway.clock.now();
     let charges = permit.charges.iter().map(|charge| Charge {
-        meter: Meter::new(charge.name.as_str()),
-        uses_max: charge.uses_max,
-        keep_until: seconds(charge.end),
+        meter: Meter::new(charge.meter.as_str()),
+        limits: limits(charge.limits),
+        keep_until: charge.end.map_or(UnixSeconds::MAX, seconds),
     });
+    let are_quotas: Vec<bool> = permit.charges.iter().map(|charge| charge.end.is_none()).collect();
     let request = HoldRequest { charges: charges.collect(), purpose, now: seconds(now.clock) };
     match gateway.ledger.hold(request).await {
         Ok(id) => Ok(Held { permit, hold: Hold::of(gateway, id) }),
-        Err(LedgerError::Exhausted { .. }) => Err(Denial::UsesExhausted),
+        Err(LedgerError::Exhausted { level, resource, .. }) => Err(exhausted(&are_quotas, level, resource)),
         Err(LedgerError::Forgotten { .. }) => Err(Denial::Expired(permit.end)),
         Err(LedgerError::NotAccepted(distrust)) => {
             tracing::error!(%distrust, "a key with limits is refused: see valetkey check --help on --accept");
@@ -128,6 +129,24 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
             Err(Denial::LedgerUnavailable)
         }
     }
+}
+
+/// What a client is told of a meter that has not enough left.
+fn exhausted(are_quotas: &[bool], level: usize, resource: Resource) -> Denial {
+    let is_quota = are_quotas.get(level).copied().unwrap_or_default();
+    match resource {
+        Resource::Parallel => Denial::TooManyAtOnce,
+        _ if is_quota => Denial::OverQuota,
+        Resource::Uses => Denial::UsesExhausted,
+        Resource::In | Resource::Out => Denial::BytesExhausted,
+        Resource::Files => Denial::FilesExhausted,
+    }
+}
+
+/// The limits as the ledger counts them; a rate is none of its.
+fn limits(limits: valetkey::Limits) -> Limits {
+    let valetkey::Limits { uses, in_bytes, out_bytes, files, rate_bytes: _, parallel } = limits;
+    Limits { uses, in_bytes, out_bytes, files, parallel }
 }
 
 /// The ledger counts seconds from the epoch on; what lies before it is its beginning.

@@ -309,9 +309,11 @@ impl Recorder {
     pub(crate) fn witness(&self, purpose: Purpose) -> Purpose {
         let words = |path| Witness { path, receipt: self.0.receipt.borrow().clone() }.into_words();
         match purpose {
-            Purpose::Upload { object } => Purpose::Upload { object: words(object) },
+            Purpose::Upload { object, file, declared_bytes, copied_bytes } => {
+                Purpose::Upload { object: words(object), file, declared_bytes, copied_bytes }
+            }
             Purpose::Delete { object } => Purpose::Delete { object: words(object) },
-            download @ Purpose::Download(_) => download,
+            other @ (Purpose::Download(_) | Purpose::Answer { .. }) => other,
         }
     }
 
@@ -395,7 +397,7 @@ impl Drop for Record {
 mod tests {
     use super::*;
     use valetkey::Timestamp;
-    use valetkey_ledger::{Charge, HoldRequest, MemoryLedger, Meter, Purpose, UnixSeconds};
+    use valetkey_ledger::{Charge, HoldRequest, Limits, MemoryLedger, Meter, Purpose, UnixSeconds};
 
     /// How many uses are held or spent after `end` did what it does with a hold of one upload.
     fn uses_after(end: impl AsyncFnOnce(Hold)) -> u64 {
@@ -404,15 +406,24 @@ mod tests {
             let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::open().unwrap());
             let clock = Arc::new(Clock::starting_at(Timestamp::from_unix(0)));
             let meter = Meter::new("one");
-            let charge = Charge { meter: meter.clone(), uses_max: Some(1), keep_until: UnixSeconds::MAX };
+            let charge = Charge {
+                meter: meter.clone(),
+                limits: Limits { uses: Some(1), ..Limits::default() },
+                keep_until: UnixSeconds::MAX,
+            };
             let request = HoldRequest {
                 charges: vec![charge],
-                purpose: Purpose::Upload { object: "/files/a".into() },
+                purpose: Purpose::Upload {
+                    object: "/files/a".into(),
+                    file: "a".to_owned(),
+                    declared_bytes: None,
+                    copied_bytes: 0,
+                },
                 now: seconds(clock.now().clock),
             };
             let id = ledger.hold(request).await.unwrap();
             end(Hold { ledger: Arc::clone(&ledger), clock, id: Some(id), published: false }).await;
-            ledger.usage(meter).await.unwrap()
+            ledger.usage(meter).await.unwrap().uses
         })
     }
 

@@ -12,13 +12,14 @@ use crate::state::{Decided, Machine};
 use crate::store::{Fault, Store};
 use crate::{
     Answer, AuditHead, HoldId, HoldRequest, LedgerError, Meter, Settlement, Status, UnixSeconds, Unresolved,
+    Usage,
 };
 
 pub(crate) enum Command {
     Hold(Option<HoldRequest>, Reply<HoldId>),
     Publish(HoldId, Reply<()>),
     Settle(Settle, Option<Reply<()>>),
-    Usage(Meter, Reply<u64>),
+    Usage(Meter, Reply<Usage>),
     Unresolved(Reply<Vec<Unresolved>>),
     Status(Reply<Status>),
     Observe(UnixSeconds, Reply<UnixSeconds>),

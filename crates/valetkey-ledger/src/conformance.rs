@@ -19,7 +19,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use crate::{
-    Charge, HoldId, HoldRequest, LeaseRequest, Ledger, LedgerError, Meter, Purpose, Settlement, UnixSeconds,
+    Charge, HoldId, HoldRequest, LeaseRequest, Ledger, LedgerError, Limits, Meter, Purpose, Settlement,
+    UnixSeconds,
 };
 
 /// Makes a test of every rule. The expression opens an empty ledger: it is evaluated once a test, and gives the ledger
@@ -104,11 +105,24 @@ pub fn wait<T>(answer: impl Future<Output = T>) -> T {
 }
 
 fn charge(meter: &str, uses_max: impl Into<Option<u64>>) -> Charge {
-    Charge { meter: Meter::new(meter), uses_max: uses_max.into(), keep_until: END }
+    Charge {
+        meter: Meter::new(meter),
+        limits: Limits { uses: uses_max.into(), ..Limits::default() },
+        keep_until: END,
+    }
 }
 
 fn upload(charges: Vec<Charge>) -> HoldRequest {
-    HoldRequest { charges, purpose: Purpose::Upload { object: "files/a".to_owned() }, now: NOW }
+    HoldRequest {
+        charges,
+        purpose: Purpose::Upload {
+            object: "files/a".to_owned(),
+            file: "a".to_owned(),
+            declared_bytes: None,
+            copied_bytes: 0,
+        },
+        now: NOW,
+    }
 }
 
 fn hold_upload(ledger: &impl Ledger, meter: &str, uses_max: u64) -> Result<HoldId, LedgerError> {
@@ -161,14 +175,14 @@ fn done(ledger: &impl Ledger, hold: HoldId, bytes: u64) {
 
 #[track_caller]
 fn check_usage(ledger: &impl Ledger, meter: &str, expected: u64) {
-    let uses = wait(ledger.usage(Meter::new(meter))).expect("usage is answered");
+    let uses = wait(ledger.usage(Meter::new(meter))).expect("usage is answered").uses;
     assert_eq!(uses, expected, "uses of {meter}");
 }
 
 #[track_caller]
 fn check_exhausted<T: std::fmt::Debug>(result: Result<T, LedgerError>, level: usize, limit: u64) {
     match result {
-        Err(LedgerError::Exhausted { level: found_level, limit: found_limit }) => {
+        Err(LedgerError::Exhausted { level: found_level, limit: found_limit, .. }) => {
             assert_eq!((found_level, found_limit), (level, limit));
         }
         other => panic!("not exhausted: {other:?}"),

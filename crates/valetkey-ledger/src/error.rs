@@ -7,16 +7,18 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::{HoldId, UnixSeconds};
+use crate::{HoldId, Resource, UnixSeconds};
 
 /// Why the ledger did not do what it was asked. Unless a variant says otherwise, nothing was changed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// A level has no use left; nothing was charged at any level.
-    #[error("limit of {limit} uses reached at level {level}")]
+    /// A meter has not that much left; nothing was charged to any.
+    #[error("limit of {limit} {resource:?} reached at level {level}")]
     Exhausted {
         /// Which charge, counted from 0.
         level: usize,
+        /// Of what.
+        resource: Resource,
         /// Its limit.
         limit: u64,
     },

@@ -23,17 +23,33 @@ pub struct HoldRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// An upload, under the name that the object will have.
+    ///
+    /// It charges one use, the name, and its bytes under [`Resource::In`](crate::Resource::In): those it declares at
+    /// once, the others as they come ([`Ledger::grow`](crate::Ledger::grow)).
     Upload {
         /// The object, in the words in which the gateway will want it back after a crash.
         object: String,
+        /// The name that counts under [`Resource::Files`](crate::Resource::Files).
+        file: String,
+        /// How many bytes it will have, if that is known.
+        declared_bytes: Option<u64>,
+        /// How many bytes of other objects it copies here, which count under
+        /// [`Resource::Out`](crate::Resource::Out).
+        copied_bytes: u64,
     },
-    /// A delete.
+    /// A delete. It charges one use.
     Delete {
         /// The object, in the words in which the gateway will want it back after a crash.
         object: String,
     },
-    /// A download, which rides on a lease if one has room for it.
+    /// A download, which rides on a lease if one has room for it. It charges its bytes, and a use unless it rides.
     Download(LeaseRequest),
+    /// An answer that takes no use, as a listing is: it charges its bytes under
+    /// [`Resource::Out`](crate::Resource::Out).
+    Answer {
+        /// How many bytes it has.
+        bytes: u64,
+    },
 }
 
 /// A download, as its lease sees it.

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use crate::{Action, HoldId, HoldRequest, LedgerError, Meter, Settlement, UnixSeconds};
+use crate::{Action, HoldId, HoldRequest, LedgerError, Meter, Settlement, UnixSeconds, Usage};
 
 /// What a ledger answers. The command is given when the method is called, not when the answer is polled.
 ///
@@ -38,11 +38,11 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`LedgerError::UnknownHold`] if it has ended already, and every fault.
     fn settle(&self, hold: HoldId, settlement: Settlement, now: UnixSeconds) -> Answer<()>;
 
-    /// How many uses of a meter are held or spent.
+    /// How much is held or spent under a meter.
     ///
     /// # Errors
     /// Every fault.
-    fn usage(&self, meter: Meter) -> Answer<u64>;
+    fn usage(&self, meter: Meter) -> Answer<Usage>;
 
     /// The holds that an earlier life left publishing. Whoever asks looks what became of each, and settles it.
     ///

@@ -1,14 +1,14 @@
-//! Meters: the names that uses are counted under, and what a request charges to them.
+//! Meters: the names that uses and bytes are counted under, and what a request charges to them.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::UnixSeconds;
 
-/// The name that uses are counted under: the injective text of one level of a key.
+/// The name that something is counted under: the injective text of one level of a key, or of a quota over many.
 ///
-/// Opaque here. Two levels share a count exactly if their texts are equal, so whoever makes the text must see to it
-/// that different levels never share one.
+/// Opaque here. Two share a count exactly if their texts are equal, so whoever makes the text must see to it that
+/// different ones never share one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Meter(Arc<str>);
 
@@ -30,17 +30,65 @@ impl fmt::Display for Meter {
     }
 }
 
-/// What one request charges to one meter: one use, if the limit still has room for it.
-///
-/// A further resource is a further field here, a column beside `uses` in the engine, and no further method.
+/// What is counted under a meter. A further one is a variant here, a field of [`Limits`] and [`Usage`], and no
+/// further method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Transfers in all.
+    Uses,
+    /// Bytes uploaded in all.
+    In,
+    /// Bytes downloaded in all.
+    Out,
+    /// Different names uploaded to.
+    Files,
+    /// Transfers at once. The only one that a restart forgets, since it ends them all.
+    Parallel,
+}
+
+/// How much of each resource there is in all, each at most 2^63−1. `None` counts without a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// [`Resource::Uses`].
+    pub uses: Option<u64>,
+    /// [`Resource::In`].
+    pub in_bytes: Option<u64>,
+    /// [`Resource::Out`].
+    pub out_bytes: Option<u64>,
+    /// [`Resource::Files`].
+    pub files: Option<u64>,
+    /// [`Resource::Parallel`].
+    pub parallel: Option<u64>,
+}
+
+/// How much of each resource is held or spent under a meter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// [`Resource::Uses`].
+    pub uses: u64,
+    /// [`Resource::In`].
+    pub in_bytes: u64,
+    /// [`Resource::Out`].
+    pub out_bytes: u64,
+    /// [`Resource::Files`].
+    pub files: u64,
+    /// [`Resource::Parallel`].
+    pub parallel: u64,
+    /// When something was last charged; `None` where nothing ever was.
+    pub last_seen: Option<UnixSeconds>,
+}
+
+/// What one request charges to one meter, if the limits still have room for it. How much it charges is said by the
+/// purpose of its hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     /// Where it is counted.
     pub meter: Meter,
-    /// How many uses this key allows at this level, in all; at most 2^63−1. A meter may be shared by several keys:
-    /// each compares the common count with its own limit. `None` counts without a limit.
-    pub uses_max: Option<u64>,
+    /// How much this key allows at this level, in all. A meter may be shared by several keys: each compares the
+    /// common count with its own limits.
+    pub limits: Limits,
     /// The end of the key at this level, as far as its holder can ever have it moved, and without what deeper levels
-    /// narrow. The meter is kept at least until then: the latest one that was charged to it decides.
+    /// narrow; [`UnixSeconds::MAX`] for what is counted for ever. The meter is kept at least until then: the latest
+    /// one that was charged to it decides.
     pub keep_until: UnixSeconds,
 }

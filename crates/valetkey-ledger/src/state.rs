@@ -16,8 +16,8 @@ use crate::hold::LeaseRequest;
 use crate::lease::{Ended, LeaseKey, Leases, Opening};
 use crate::store::{Charged, Fault, Header, HoldRow, HoldState, MeterRow, Standing, Store};
 use crate::{
-    Action, AuditHead, Charge, Distrust, HoldId, HoldRequest, LedgerError, Meter, Purpose, Settlement,
-    Status, UnixSeconds, Unresolved,
+    Action, AuditHead, Charge, Distrust, HoldId, HoldRequest, LedgerError, Meter, Purpose, Resource,
+    Settlement, Status, UnixSeconds, Unresolved, Usage,
 };
 
 /// How far the clock may lie behind the highest time seen, inclusive.
@@ -86,9 +86,10 @@ impl<S: Store> Machine<S> {
         self.sequence += 1;
         let id = HoldId { ledger: self.header.ledger, life: self.life, sequence: self.sequence };
         match purpose {
-            Purpose::Upload { object } => self.hold_durably(id, &charges, Action::Upload, object),
+            Purpose::Upload { object, .. } => self.hold_durably(id, &charges, Action::Upload, object),
             Purpose::Delete { object } => self.hold_durably(id, &charges, Action::Delete, object),
             Purpose::Download(lease) => self.hold_download(id, &charges, lease),
+            Purpose::Answer { .. } => Ok(Ok(id)),
         }
     }
 
@@ -123,8 +124,11 @@ impl<S: Store> Machine<S> {
         Ok(Ok(()))
     }
 
-    pub(crate) fn usage(&mut self, meter: &Meter) -> Decided<u64> {
-        Ok(Ok(self.store.meter(meter)?.map_or(0, |row| row.uses)))
+    pub(crate) fn usage(&mut self, meter: &Meter) -> Decided<Usage> {
+        Ok(Ok(self
+            .store
+            .meter(meter)?
+            .map_or_else(Usage::default, |row| Usage { uses: row.uses, ..Usage::default() })))
     }
 
     pub(crate) fn unresolved(&mut self) -> Decided<Vec<Unresolved>> {
@@ -254,10 +258,10 @@ impl<S: Store> Machine<S> {
                 }
             };
             let row = &mut rows[place].1;
-            if let Some(limit) = charge.uses_max
+            if let Some(limit) = charge.limits.uses
                 && row.uses >= limit
             {
-                return Ok(Err(LedgerError::Exhausted { level, limit }));
+                return Ok(Err(LedgerError::Exhausted { level, resource: Resource::Uses, limit }));
             }
             row.uses += 1;
             row.keep_until = row.keep_until.max(charge.keep_until);
@@ -367,7 +371,7 @@ fn in_range(charges: &[Charge], now: UnixSeconds) -> Result<(), LedgerError> {
     }
     check("time", now.0)?;
     for charge in charges {
-        check("limit", charge.uses_max.unwrap_or(0))?;
+        check("limit", charge.limits.uses.unwrap_or(0))?;
         check("end", charge.keep_until.0)?;
     }
     Ok(())

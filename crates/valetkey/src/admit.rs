@@ -37,12 +37,7 @@ pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
         declared_bytes.map_or(Ok(()), |size| check_declared(&grant, size))?;
         grant.types.check_declared(intent.declared_type)?;
     }
-    let counted = grant.levels.iter().any(|level| level.limits.are_counted());
-    let charges = |level: &crate::GrantLevel| Charge {
-        name: level.name.clone(),
-        uses_max: level.limits.uses,
-        end: level.end,
-    };
+    let charges = charges(&grant);
     Ok(Permit {
         action: intent.action,
         path: intent.path.clone(),
@@ -53,13 +48,32 @@ pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
             .any(|verb| grant.allow.contains(verb)),
         size: grant.size,
         end: grant.end,
-        charges: if counted { grant.levels.iter().map(charges).collect() } else { Vec::new() },
+        charges,
         lease,
         bearer: bearer(&grant),
         types: grant.types,
         digests: grant.digests,
         disposition: grant.disposition,
     })
+}
+
+/// All levels and quotas of a grant if any of them limits anything.
+fn charges(grant: &Grant) -> Vec<Charge> {
+    let levels = grant.levels.iter().map(|level| Charge {
+        meter: level.name.clone(),
+        limits: level.limits,
+        end: Some(level.end),
+    });
+    let quotas = grant.quotas.iter().map(|quota| Charge {
+        meter: quota.name.clone(),
+        limits: quota.limits,
+        end: None,
+    });
+    let charges: Vec<_> = levels.chain(quotas).collect();
+    match charges.iter().any(|charge| charge.limits.are_counted()) {
+        true => charges,
+        false => Vec::new(),
+    }
 }
 
 impl Grant {

@@ -8,7 +8,7 @@ use core::time::Duration;
 use crate::client::ClientRanges;
 use crate::content::{Digest, Disposition};
 use crate::denial::Denial;
-use crate::grant::Grant;
+use crate::grant::{Grant, MeterName, Quota, QuotaOwner};
 use crate::key::parameter::Parameters;
 use crate::limits::Limits;
 use crate::media::MediaRange;
@@ -36,6 +36,12 @@ pub struct Ceiling {
     pub size_min: Option<u64>,
     /// The counted limits of each key.
     pub limits: Limits,
+    /// The limits over all keys together; `uses` is none.
+    pub total: Limits,
+    /// The limits over all keys of a signer that name one subject; `uses` is none.
+    pub per_subject: Limits,
+    /// How long after it was issued a key may be renewed to.
+    pub max_renew: Option<Duration>,
     /// From which addresses.
     pub clients: Option<ClientRanges>,
     /// What an upload must be.
@@ -55,8 +61,8 @@ pub struct Ceiling {
 pub struct House<'a> {
     /// The ceiling of the grant's signer.
     pub signer: &'a Ceiling,
-    /// The policies that the key and its signer name, `None` for one that does not exist.
-    pub policies: Vec<Option<&'a Ceiling>>,
+    /// The policies that the key and its signer name, each once, `None` for one that does not exist.
+    pub policies: Vec<Option<(&'a str, &'a Ceiling)>>,
     /// How far an application's clock may be ahead of ours.
     pub clock_skew: Duration,
     /// How long a lease lasts where no policy says.
@@ -91,17 +97,21 @@ pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, D
     check_window(&grant, house.clock_skew, now)?;
     // A policy may set a lease of its own; of two the shorter counts.
     let (mut lease, mut said) = (house.lease, false);
-    let ceilings = core::iter::once(Some(house.signer)).chain(house.policies.iter().copied());
-    for ceiling in ceilings.clone() {
-        ceiling.ok_or(Denial::PolicyMissing)?;
+    for policy in &house.policies {
+        policy.ok_or(Denial::PolicyMissing)?;
     }
-    for ceiling in ceilings.flatten() {
+    let policies =
+        house.policies.iter().flatten().map(|(name, ceiling)| (QuotaOwner::Policy(name), *ceiling));
+    let signer = grant.signer.clone();
+    let ceilings = core::iter::once((QuotaOwner::Signer(&signer), house.signer)).chain(policies);
+    for (_, ceiling) in ceilings.clone() {
         if ceiling.max_lifetime.is_some_and(|max| grant.end > now.clock.plus(max)) {
             return Err(Denial::LifetimeTooLong);
         }
     }
-    for ceiling in core::iter::once(house.signer).chain(house.policies.iter().copied().flatten()) {
+    for (owner, ceiling) in ceilings {
         restrict(&mut grant, ceiling);
+        add_quotas(&mut grant, owner, ceiling);
         if let Some(theirs) = ceiling.lease {
             lease = if said { lease.min(theirs) } else { theirs };
             said = true;
@@ -117,6 +127,18 @@ pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, D
     // A ceiling may have a window of its own.
     check_window(&grant, house.clock_skew, now)?;
     Ok(Bounded { grant, lease })
+}
+
+/// Adds what is counted over many keys.
+fn add_quotas(grant: &mut Grant, owner: QuotaOwner<'_>, ceiling: &Ceiling) {
+    if ceiling.total != Limits::default() {
+        let name = MeterName::of_total(owner);
+        grant.quotas.push(Quota { name, limits: ceiling.total });
+    }
+    if ceiling.per_subject != Limits::default() {
+        let name = MeterName::of_subject(owner, &grant.signer, grant.subject.as_deref());
+        grant.quotas.push(Quota { name, limits: ceiling.per_subject });
+    }
 }
 
 fn check_window(grant: &Grant, clock_skew: Duration, now: Now) -> Result<(), Denial> {

@@ -63,6 +63,14 @@ pub enum Denial {
     DigestMismatch(&'static str),
     #[error("the key has no use left")]
     UsesExhausted,
+    #[error("the key has not that many bytes left")]
+    BytesExhausted,
+    #[error("the key opens no further name for an upload")]
+    FilesExhausted,
+    #[error("the quota that this key shares with others has no room for this")]
+    OverQuota,
+    #[error("too many transfers of this key or its quota run at once; wait for one to end")]
+    TooManyAtOnce,
     #[error("there is no room left for this upload")]
     QuotaExceeded,
     #[error("an object with this name exists, and the request may only create")]
@@ -108,7 +116,10 @@ impl Denial {
             Self::TypeUndeclared | Self::TypeNotAllowed(_) | Self::TypeBelied(_) => "type_not_allowed",
             Self::DigestMismatch(_) => "digest_mismatch",
             Self::UsesExhausted => "uses_exhausted",
-            Self::QuotaExceeded => "quota_exceeded",
+            Self::BytesExhausted => "bytes_exhausted",
+            Self::FilesExhausted => "files_exhausted",
+            Self::TooManyAtOnce => "rate_limited",
+            Self::QuotaExceeded | Self::OverQuota => "quota_exceeded",
             Self::AlreadyExists => "already_exists",
             Self::PreconditionFailed => "precondition_failed",
             Self::NameConflict => "name_conflict",
@@ -137,19 +148,22 @@ impl Denial {
             | Self::OutOfScope
             | Self::ClientNotAllowed
             | Self::TlsRequired
-            | Self::UsesExhausted => 403,
+            | Self::UsesExhausted
+            | Self::BytesExhausted
+            | Self::FilesExhausted => 403,
             Self::NotFound => 404,
             Self::NameConflict => 409,
             Self::AlreadyExists | Self::PreconditionFailed => 412,
             Self::TooLarge { .. } | Self::RunsOver { .. } => 413,
             Self::TypeUndeclared | Self::TypeNotAllowed(_) | Self::TypeBelied(_) => 415,
+            Self::TooManyAtOnce => 429,
             Self::LimitNotSupported(_) | Self::CallNotSupported(_) => 501,
             Self::BackendUnavailable
             | Self::ChangeUnconfirmed
             | Self::LedgerUnavailable
             | Self::LedgerDistrusted
             | Self::ChangeUnrecorded => 503,
-            Self::QuotaExceeded => 507,
+            Self::QuotaExceeded | Self::OverQuota => 507,
         }
     }
 }

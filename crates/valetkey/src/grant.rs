@@ -66,6 +66,8 @@ pub struct Grant {
     pub(crate) id: Option<String>,
     /// The base first; never empty.
     pub(crate) levels: Vec<GrantLevel>,
+    /// What the house counts over many keys, this one among them. No key says it.
+    pub(crate) quotas: Vec<Quota>,
     pub(crate) named: Parameters,
 }
 
@@ -73,7 +75,7 @@ pub struct Grant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantLevel {
     /// Under which name it is counted.
-    pub name: LevelName,
+    pub name: MeterName,
     /// What stands for its signature in records.
     pub fingerprint: Fingerprint,
     /// Its own limits.
@@ -83,14 +85,68 @@ pub struct GrantLevel {
     pub end: Timestamp,
 }
 
-/// The name of a level, a tuple: the signer, then for each level down to this one whether it is named by its
-/// `id` or by its fingerprint (`fp`), and the value.
+/// What a policy or a signer allows over many keys together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Under which name it is counted.
+    pub name: MeterName,
+    /// How much, in all.
+    pub limits: Limits,
+}
+
+/// The name under which something is counted, a tuple.
+///
+/// A level of a key: the signer, then for each level down to this one whether it is named by its `id` or by its
+/// fingerprint (`fp`), and the value. A quota of the house: the empty text, which is no signer's name, then
+/// `policy` or `signer` and its name, then, where it is counted for each subject, `subject`, the signer and the
+/// subject if the key names one.
 ///
 /// It is written as a JSON array, in which no value can pass for another tuple.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct LevelName(String);
+pub struct MeterName(String);
 
-impl LevelName {
+/// Whose quota it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotaOwner<'a> {
+    /// A stored access policy.
+    Policy(&'a str),
+    /// A signer.
+    Signer(&'a str),
+}
+
+impl MeterName {
+    /// The name of a quota over all keys of its owner.
+    pub fn of_total(owner: QuotaOwner<'_>) -> Self {
+        let (kind, name) = match owner {
+            QuotaOwner::Policy(name) => ("policy", name),
+            QuotaOwner::Signer(name) => ("signer", name),
+        };
+        // Names have no character that JSON would escape.
+        Self(["[\"\",\"", kind, "\",\"", name, "\"]"].concat())
+    }
+
+    /// The name of a quota over the owner's keys of one signer that name one subject, or none.
+    pub fn of_subject(owner: QuotaOwner<'_>, signer: &str, subject: Option<&str>) -> Self {
+        let mut name = Self::of_total(owner).0;
+        name.truncate(name.len() - 1);
+        name.push_str(",\"subject\",\"");
+        name.push_str(signer);
+        name.push('"');
+        if let Some(subject) = subject {
+            name.push_str(",\"");
+            // A subject has no control characters, so these two are all that JSON would escape.
+            for char in subject.chars() {
+                if matches!(char, '"' | '\\') {
+                    name.push('\\');
+                }
+                name.push(char);
+            }
+            name.push('"');
+        }
+        name.push(']');
+        Self(name)
+    }
+
     /// The name of a base level, or of a level below `parent`.
     fn of(signer: &str, parent: Option<&Self>, level: &Level<'_>) -> Self {
         // Names, ids and fingerprints have no character that JSON would escape.
@@ -108,7 +164,7 @@ impl LevelName {
     }
 }
 
-impl fmt::Display for LevelName {
+impl fmt::Display for MeterName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -216,7 +272,7 @@ impl From<Key<'_>> for Grant {
         let mut names: Vec<GrantLevel> = Vec::with_capacity(levels.len());
         for level in &levels {
             let parent = names.last();
-            let name = LevelName::of(&signer, parent.map(|parent| &parent.name), level);
+            let name = MeterName::of(&signer, parent.map(|parent| &parent.name), level);
             let end = stricter(parent.map(|parent| parent.end), level.claims.end);
             let end = end.expect("a decoded key has an end");
             names.push(GrantLevel { name, fingerprint: level.fingerprint, limits: level.claims.limits, end });
@@ -241,6 +297,7 @@ impl From<Key<'_>> for Grant {
             subject: base.subject,
             id: base.id,
             levels: names,
+            quotas: Vec::new(),
             named,
         };
         for claims in levels {

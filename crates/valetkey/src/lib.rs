@@ -62,7 +62,7 @@ pub use bound::{Bounded, Ceiling, House, bound};
 pub use client::{Client, ClientRanges};
 pub use content::{Digest, DigestAlgorithm, Disposition};
 pub use denial::Denial;
-pub use grant::{Dialect, Grant, GrantLevel, LevelName};
+pub use grant::{Dialect, Grant, GrantLevel, MeterName, Quota, QuotaOwner};
 pub use intent::{Action, Intent};
 pub use key::claims::{Claims, ClaimsError};
 pub use key::mint::mint;

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::content::{Digest, Disposition};
-use crate::grant::{Dialect, LevelName};
+use crate::grant::{Dialect, MeterName};
 use crate::intent::Action;
+use crate::limits::Limits;
 use crate::media::MediaTypes;
 use crate::name::ResourcePath;
 use crate::signature::Fingerprint;
@@ -39,7 +40,8 @@ pub struct Permit {
     pub disposition: Option<Disposition>,
     /// The first second at which the key opens nothing new.
     pub end: Timestamp,
-    /// What is charged for it, the base level first; empty where nothing is counted.
+    /// What is charged for it: each level of the key, the base first, then the quotas; empty where nothing is
+    /// counted.
     pub charges: Vec<Charge>,
     /// How long a download's lease lasts after its last request.
     pub lease: Duration,
@@ -47,15 +49,15 @@ pub struct Permit {
     pub bearer: Bearer,
 }
 
-/// What one level of a key is charged with.
+/// What is charged for a request: a level of its key, or a quota of the house.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     /// Under which name.
-    pub name: LevelName,
-    /// How many uses there are in all, if that is limited at this level.
-    pub uses_max: Option<u64>,
-    /// Until when the count matters: the level's own end.
-    pub end: Timestamp,
+    pub meter: MeterName,
+    /// How much there is in all.
+    pub limits: Limits,
+    /// Until when the count matters: the level's own end; `None` for a quota, which is counted for ever.
+    pub end: Option<Timestamp>,
 }
 
 /// Who vouches for a request, for records.

@@ -57,7 +57,7 @@ pub(super) fn read(section: &mut Section<'_>, buckets: &BTreeSet<&str>, findings
         disposition: section
             .parsed("disposition", rule, findings, Disposition::parse)
             .map(|disposition| disposition.value),
-        lease: None,
+        ..Ceiling::default()
     }
 }
 

@@ -246,10 +246,15 @@ impl Settings {
     pub fn house(&self, grant: &Grant) -> House<'_> {
         let signer = self.signers.get(grant.signer()).expect("the signer's secret verified the key");
         // The key's own policy comes last, so that its lease goes before the signer's.
-        let named = [signer.policy.as_deref(), grant.policy()];
+        let own = grant.policy().filter(|own| signer.policy.as_deref() != Some(own));
+        let named = [signer.policy.as_deref(), own];
         House {
             signer: &signer.ceiling,
-            policies: named.into_iter().flatten().map(|name| self.policies.get(name)).collect(),
+            policies: named
+                .into_iter()
+                .flatten()
+                .map(|name| self.policies.get_key_value(name).map(|(name, ceiling)| (name.as_str(), ceiling)))
+                .collect(),
             clock_skew: self.server.clock_skew,
             lease: self.server.lease,
             enforced: ENFORCED,

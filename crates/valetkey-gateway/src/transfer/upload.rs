@@ -59,7 +59,12 @@ pub(crate) struct Received {
 impl Plan {
     /// What the ledger is to hold.
     pub(crate) fn purpose(&self) -> Purpose {
-        Purpose::Upload { object: self.path.clone() }
+        Purpose::Upload {
+            object: self.path.clone(),
+            file: self.path.clone(),
+            declared_bytes: self.declared_bytes,
+            copied_bytes: 0,
+        }
     }
 }
 

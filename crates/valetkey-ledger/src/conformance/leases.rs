@@ -23,7 +23,7 @@ pub fn ride_ends_at_a_quarter_more_than_the_size(ledger: &impl Ledger) {
         over.lease.ask_bytes = room - size_bytes + 1;
         let mut fitting = whole.clone();
         fitting.lease.ask_bytes = room - size_bytes;
-        let before = wait(ledger.usage(Meter::new("m"))).expect("usage is answered");
+        let before = wait(ledger.usage(Meter::new("m"))).expect("usage is answered").uses;
 
         let hold = whole.hold(ledger).expect("a use is left");
         done(ledger, hold, size_bytes);

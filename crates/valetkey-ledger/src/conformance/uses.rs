@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::*;
+use crate::Usage;
 
 /// The last use is given, the one after it refused, and a refusal takes nothing.
 pub fn each_use_is_counted_and_the_one_after_the_last_refused(ledger: &impl Ledger) {
@@ -94,7 +95,7 @@ pub fn hold_ends_once(ledger: &impl Ledger) {
                 settle(ledger, hold, first).expect("an open hold ends");
             }
             let used = ["uploads", "m"]
-                .map(|meter| wait(ledger.usage(Meter::new(meter))).expect("usage is answered"));
+                .map(|meter| wait(ledger.usage(Meter::new(meter))).expect("usage is answered").uses);
             for hold in [upload, download] {
                 check_is!(settle(ledger, hold, second), Err(LedgerError::UnknownHold(id)) if *id == hold);
             }
@@ -130,12 +131,12 @@ pub fn hold_that_nobody_learned_of_is_released(ledger: &impl Ledger) {
         let (charges, purpose) = (vec![charge("n", 1)], Purpose::Download(lease));
         let answer = ledger.hold(HoldRequest { charges, purpose, now: NOW });
         // By now it is decided, and its answer lies unread.
-        check_is!(wait(ledger.usage(Meter::new("n"))), Ok(0 | 1));
+        check_is!(wait(ledger.usage(Meter::new("n"))), Ok(Usage { uses: 0 | 1, .. }));
         drop(answer);
     }
     // Whatever is released by the engine itself comes with a later batch than the hold.
     let freed =
-        |meter| (0..10_000).any(|_| wait(ledger.usage(Meter::new(meter))).is_ok_and(|uses| uses == 0));
+        |meter| (0..10_000).any(|_| wait(ledger.usage(Meter::new(meter))).is_ok_and(|usage| usage.uses == 0));
     assert!(freed("m"), "uploads are released");
     assert!(freed("n"), "downloads are released");
     hold_upload(ledger, "m", 1).expect("the use came back");

@@ -59,7 +59,7 @@ impl Ledger for MemoryLedger {
         self.ask(|reply| Command::Settle(Settle { hold, settlement, now }, Some(reply)))
     }
 
-    fn usage(&self, meter: Meter) -> Answer<u64> {
+    fn usage(&self, meter: Meter) -> Answer<crate::Usage> {
         self.ask(|reply| Command::Usage(meter, reply))
     }
 

@@ -95,7 +95,7 @@ impl Ledger for SqliteLedger {
         self.queue.ask(|reply| Command::Settle(Settle { hold, settlement, now }, Some(reply)))
     }
 
-    fn usage(&self, meter: Meter) -> Answer<u64> {
+    fn usage(&self, meter: Meter) -> Answer<crate::Usage> {
         self.queue.ask(|reply| Command::Usage(meter, reply))
     }
 

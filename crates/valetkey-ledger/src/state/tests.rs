@@ -114,11 +114,16 @@ impl History {
     fn request(&self, limits: &[u64], ask: &Ask) -> HoldRequest {
         let level = |(level, limit): (usize, &u64)| Charge {
             meter: Meter::new(model::METERS[level]),
-            uses_max: Some(*limit),
+            limits: crate::Limits { uses: Some(*limit), ..crate::Limits::default() },
             keep_until: UnixSeconds::MAX,
         };
         let purpose = match *ask {
-            Ask::Upload => Purpose::Upload { object: "o".to_owned() },
+            Ask::Upload => Purpose::Upload {
+                object: "o".to_owned(),
+                file: "a".to_owned(),
+                declared_bytes: None,
+                copied_bytes: 0,
+            },
             Ask::Download { client, size, ask, lease_secs } => Purpose::Download(LeaseRequest {
                 object: "o".to_owned(),
                 version: size.to_string(),
@@ -133,7 +138,7 @@ impl History {
 
     fn check(&mut self, model: &Model) {
         for (level, meter) in model::METERS.into_iter().enumerate() {
-            let uses = self.machine.usage(&Meter::new(meter)).unwrap().unwrap();
+            let uses = self.machine.usage(&Meter::new(meter)).unwrap().unwrap().uses;
             assert_eq!(uses, model.uses(level), "uses of {meter}");
         }
     }

@@ -272,7 +272,7 @@ fn tls_is_required_by_the_house() {
                 key::decode(&query, Some(&path)).unwrap().unwrap().verify(Some(&secrets)).unwrap().into();
             let house = House {
                 signer,
-                policies: vec![Some(policy)],
+                policies: vec![Some(("policy", policy))],
                 clock_skew: Default::default(),
                 lease: Default::default(),
                 enforced: Parameters::ALL,
@@ -310,7 +310,7 @@ fn the_count_of_an_id_is_kept_as_long_as_another_key_of_it_can_live() {
         let client = Client { address: "10.1.2.3".parse().ok(), is_secure: true };
         let intent = Intent { action: Action::Read, path: &at, prefix: "", declared_type: None, client };
         let ceiling = Ceiling { max_lifetime, ..Ceiling::default() };
-        judge(&query, &intent, &ceiling, 50).unwrap().charges[0].end.unix()
+        judge(&query, &intent, &ceiling, 50).unwrap().charges[0].end.unwrap().unix()
     };
     let week = Some(Duration::from_secs(1000));
     assert_eq!(kept_until(Some("k1"), week), 1050);

@@ -72,7 +72,11 @@ fn judge(vectors: &Vectors, case: &Case) -> Result<(), Denial> {
     let unlimited = Ceiling::default();
     let house = House {
         signer: &unlimited,
-        policies: grant.policy().map(|name| (name == "avatar").then_some(&unlimited)).into_iter().collect(),
+        policies: grant
+            .policy()
+            .map(|name| (name == "avatar").then_some(("avatar", &unlimited)))
+            .into_iter()
+            .collect(),
         clock_skew: Duration::from_secs(30),
         lease: Duration::from_secs(600),
         enforced: Parameters::ALL,

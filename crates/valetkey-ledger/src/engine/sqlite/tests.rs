@@ -13,7 +13,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::conformance::wait;
-use crate::{Charge, LeaseRequest, Purpose};
+use crate::{Charge, LeaseRequest, Limits, Purpose};
 
 mod conformance {
     use crate::SqliteLedger;
@@ -38,7 +38,11 @@ fn open(path: &Path) -> SqliteLedger {
 }
 
 fn charge(meter: &str, uses_max: u64) -> Charge {
-    Charge { meter: Meter::new(meter), uses_max: Some(uses_max), keep_until: END }
+    Charge {
+        meter: Meter::new(meter),
+        limits: Limits { uses: Some(uses_max), ..Limits::default() },
+        keep_until: END,
+    }
 }
 
 fn request(meter: &str, purpose: Purpose, now: UnixSeconds) -> HoldRequest {
@@ -46,7 +50,7 @@ fn request(meter: &str, purpose: Purpose, now: UnixSeconds) -> HoldRequest {
 }
 
 fn upload_of(object: &str) -> Purpose {
-    Purpose::Upload { object: object.to_owned() }
+    Purpose::Upload { object: object.to_owned(), file: "a".to_owned(), declared_bytes: None, copied_bytes: 0 }
 }
 
 fn download_by(client: &str) -> Purpose {
@@ -66,7 +70,7 @@ fn hold(ledger: &SqliteLedger, meter: &str, purpose: Purpose) -> HoldId {
 
 #[track_caller]
 fn check_usage(ledger: &SqliteLedger, meter: &str, expected: u64) {
-    assert_eq!(wait(ledger.usage(Meter::new(meter))).unwrap(), expected, "uses of {meter}");
+    assert_eq!(wait(ledger.usage(Meter::new(meter))).unwrap().uses, expected, "uses of {meter}");
 }
 
 /// The files as a process killed at this moment would leave them.

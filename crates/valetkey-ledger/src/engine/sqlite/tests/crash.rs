@@ -174,7 +174,7 @@ fn killed_process_loses_no_hold_that_was_answered() {
         let ledger = open(Path::new(&path));
         loop {
             hold(&ledger, "m", download_by("client"));
-            let uses = wait(ledger.usage(Meter::new("m"))).unwrap();
+            let uses = wait(ledger.usage(Meter::new("m"))).unwrap().uses;
             writeln!(std::io::stdout(), "{READY}{uses}").unwrap();
         }
     }
@@ -197,7 +197,7 @@ fn killed_process_loses_no_hold_that_was_answered() {
         child.kill().unwrap();
         answered = told.last().unwrap_or(answered);
         child.wait().unwrap();
-        let uses = wait(open(&path).usage(Meter::new("m"))).unwrap();
+        let uses = wait(open(&path).usage(Meter::new("m"))).unwrap().uses;
         assert!((answered..=answered + 1).contains(&uses), "{uses} uses, {answered} answered");
     }
 }

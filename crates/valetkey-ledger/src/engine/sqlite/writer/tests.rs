@@ -9,7 +9,9 @@ use super::*;
 use crate::command::Reply;
 use crate::conformance::wait;
 use crate::engine::failing::{FailingStore, Mode};
-use crate::{Answer, Charge, HoldId, HoldRequest, LeaseRequest, Meter, Purpose, Settlement, UnixSeconds};
+use crate::{
+    Answer, Charge, HoldId, HoldRequest, LeaseRequest, Limits, Meter, Purpose, Settlement, UnixSeconds,
+};
 
 const NOW: UnixSeconds = UnixSeconds(1_700_000_000);
 
@@ -42,7 +44,11 @@ impl Bench {
     }
 
     fn hold(&self, purpose: Purpose) -> Answer<HoldId> {
-        let charge = Charge { meter: Meter::new("m"), uses_max: Some(9), keep_until: NOW.plus(3600) };
+        let charge = Charge {
+            meter: Meter::new("m"),
+            limits: Limits { uses: Some(9), ..Limits::default() },
+            keep_until: NOW.plus(3600),
+        };
         self.ask(|reply| Command::Hold(Some(HoldRequest { charges: vec![charge], purpose, now: NOW }), reply))
     }
 
@@ -61,12 +67,17 @@ impl Bench {
     fn check_usage(&mut self, expected: u64) {
         let usage = self.ask(|reply| Command::Usage(Meter::new("m"), reply));
         self.serve();
-        assert_eq!(wait(usage).unwrap(), expected);
+        assert_eq!(wait(usage).unwrap().uses, expected);
     }
 }
 
 fn upload() -> Purpose {
-    Purpose::Upload { object: "files/a".to_owned() }
+    Purpose::Upload {
+        object: "files/a".to_owned(),
+        file: "a".to_owned(),
+        declared_bytes: None,
+        copied_bytes: 0,
+    }
 }
 
 fn download(ask_bytes: u64) -> Purpose {
@@ -161,7 +172,7 @@ fn batch_is_bounded() {
     bench.writer.serve(batch);
     bench.serve();
     for answer in answers {
-        assert_eq!(wait(answer).unwrap(), 0);
+        assert_eq!(wait(answer).unwrap().uses, 0);
     }
 }
 
