@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::{
-    Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement, Status,
-    UnixSeconds, Unresolved,
+    Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage, MeterQuery, OpenError,
+    Settlement, Status, UnixSeconds, Unresolved,
 };
 pub(crate) use store::MemoryStore;
 
@@ -51,6 +51,10 @@ impl Ledger for MemoryLedger {
         answer
     }
 
+    fn grow(&self, hold: HoldId, bytes: u64) -> Answer<u64> {
+        self.ask(|reply| Command::Grow(hold, bytes, reply))
+    }
+
     fn publish(&self, hold: HoldId) -> Answer<()> {
         self.ask(|reply| Command::Publish(hold, reply))
     }
@@ -61,6 +65,10 @@ impl Ledger for MemoryLedger {
 
     fn usage(&self, meter: Meter) -> Answer<crate::Usage> {
         self.ask(|reply| Command::Usage(meter, reply))
+    }
+
+    fn meters(&self, query: MeterQuery) -> Answer<MeterPage> {
+        self.ask(|reply| Command::Meters(query, reply))
     }
 
     fn unresolved(&self) -> Answer<Vec<Unresolved>> {
