@@ -3,7 +3,7 @@
 //! Several generations of headers say it. All of them are read into the same list, and each entry must hold.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use base64::Engine as _;
@@ -62,6 +62,18 @@ impl ChecksumAlgorithm {
         }
     }
 
+    /// The element in which S3's documents tell its value.
+    pub(crate) const fn s3_element(self) -> Option<&'static str> {
+        match self {
+            Self::Sha1 => Some("ChecksumSHA1"),
+            Self::Sha256 => Some("ChecksumSHA256"),
+            Self::Crc32 => Some("ChecksumCRC32"),
+            Self::Crc32c => Some("ChecksumCRC32C"),
+            Self::Crc64Nvme => Some("ChecksumCRC64NVME"),
+            Self::Md5 | Self::Sha512 => None,
+        }
+    }
+
     /// The function that S3 calls `name`, in lower case.
     fn of_s3(name: &str) -> Option<Self> {
         [Self::Sha1, Self::Sha256, Self::Crc32, Self::Crc32c, Self::Crc64Nvme]
@@ -92,6 +104,23 @@ pub struct Checksum {
     pub value: Vec<u8>,
     /// Whether S3's own header says it, which S3 answers with again.
     pub by_s3_header: bool,
+}
+
+impl Checksum {
+    /// Reads the element `name` of one of S3's documents; `None` where it is none of a checksum, and an error
+    /// where `text` is no output of its function.
+    pub(crate) fn of_s3_element(name: &str, text: &str) -> Option<Result<Self, ()>> {
+        use ChecksumAlgorithm::{Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
+        let all = [Sha1, Sha256, Crc32, Crc32c, Crc64Nvme];
+        let algorithm = all.into_iter().find(|algorithm| algorithm.s3_element() == Some(name))?;
+        let value = BASE64.decode(text).ok().filter(|value| value.len() == algorithm.value_bytes());
+        Some(value.map(|value| Self { algorithm, value, by_s3_header: true }).ok_or(()))
+    }
+
+    /// The value as S3 writes it.
+    pub(crate) fn base64(&self) -> String {
+        base64::engine::general_purpose::STANDARD.encode(&self.value)
+    }
 }
 
 /// Reads what the headers of an upload say that its bytes hash to.
@@ -241,8 +270,6 @@ fn decode_hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::String;
-
     use super::*;
     use ChecksumAlgorithm::*;
 

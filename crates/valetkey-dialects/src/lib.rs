@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+pub mod aws;
 mod detect;
 mod head;
 mod integrity;
@@ -16,6 +17,7 @@ pub mod native;
 mod presented;
 mod query;
 mod taken;
+mod xml;
 
 pub use detect::present;
 pub use head::RequestHead;
