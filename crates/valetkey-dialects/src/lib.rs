@@ -10,6 +10,7 @@ extern crate alloc;
 
 pub mod aws;
 mod detect;
+pub mod form;
 mod head;
 mod integrity;
 pub mod listing;
