@@ -5,4 +5,5 @@
 //! request asks is decided by `valetkey` alone.
 
 pub mod operation;
+pub mod policy;
 pub mod reply;

@@ -116,12 +116,14 @@ pub struct Refusal {
     pub denial: Denial,
     /// The same for S3's clients.
     pub code: Code,
+    /// What a person reads instead of the denial's own text.
+    pub detail: Option<String>,
 }
 
 impl From<Denial> for Refusal {
     fn from(denial: Denial) -> Self {
         let code = code(&denial);
-        Self { denial, code }
+        Self { denial, code, detail: None }
     }
 }
 
@@ -134,17 +136,32 @@ impl From<NameError> for Refusal {
 impl Refusal {
     /// A request that is itself unsound.
     pub(crate) fn bad_request(code: Code, text: impl ToString) -> Self {
-        Self { denial: Denial::BadRequest(text.to_string()), code }
+        Self { code, ..Self::from(Denial::BadRequest(text.to_string())) }
     }
 
     /// A value without meaning.
     pub(crate) fn invalid_argument(denial: Denial) -> Self {
-        Self { code: Code::InvalidArgument, denial }
+        Self { code: Code::InvalidArgument, ..Self::from(denial) }
     }
 
     /// An upload that does not exist, or belongs to another key.
     pub fn no_such_upload() -> Self {
-        Self { denial: Denial::NotFound, code: Code::NoSuchUpload }
+        Self { code: Code::NoSuchUpload, ..Self::from(Denial::NotFound) }
+    }
+
+    /// A bucket that does not exist.
+    pub fn no_such_bucket() -> Self {
+        Self { code: Code::NoSuchBucket, ..Self::from(Denial::NotFound) }
+    }
+
+    /// A signer that does not exist.
+    pub fn invalid_access_key_id() -> Self {
+        Self { code: Code::InvalidAccessKeyId, ..Self::from(Denial::BadSignature) }
+    }
+
+    /// The same refusal, with words of its own.
+    pub(crate) fn saying(self, detail: String) -> Self {
+        Self { detail: Some(detail), ..self }
     }
 
     /// A completion that names a part which was never uploaded, or another version of it.
@@ -180,6 +197,9 @@ impl Refusal {
 
     /// What a person reads. Where S3 has one text for a case that clients look for, it is that one.
     pub fn message(&self) -> String {
+        if let Some(detail) = &self.detail {
+            return detail.clone();
+        }
         match (&self.denial, self.code) {
             (Denial::Expired(_), _) => "Request has expired".to_string(),
             (Denial::NotYetValid(_), _) => "Request is not valid yet".to_string(),
@@ -294,12 +314,8 @@ mod tests {
         for (refusal, name, status) in [
             (Refusal::no_such_upload(), "NoSuchUpload", 404),
             (Refusal::invalid_part(3), "InvalidPart", 400),
-            (Refusal { denial: Denial::NotFound, code: Code::NoSuchBucket }, "NoSuchBucket", 404),
-            (
-                Refusal { denial: Denial::BadSignature, code: Code::InvalidAccessKeyId },
-                "InvalidAccessKeyId",
-                403,
-            ),
+            (Refusal::no_such_bucket(), "NoSuchBucket", 404),
+            (Refusal::invalid_access_key_id(), "InvalidAccessKeyId", 403),
         ] {
             assert_eq!((refusal.code.name(), refusal.status()), (name, status));
         }

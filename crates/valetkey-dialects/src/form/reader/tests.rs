@@ -52,7 +52,10 @@ fn file(content: &str) -> String {
 
 const LAST: &str = "--AaB03x--\r\n";
 
-fn check(body: &str, expected: Result<(&[(&str, &str)], &str), ()>) {
+/// Fields and a file.
+type Said<'a> = (&'a [(&'a str, &'a str)], &'a str);
+
+fn check(body: &str, expected: Result<Said<'_>, ()>) {
     let found = read(body.as_bytes());
     let found = found
         .as_ref()
