@@ -4,6 +4,9 @@
 //! An operation knows nothing of signatures, a signature nothing of operations: whether a key permits what a
 //! request asks is decided by `valetkey` alone.
 
+mod form;
 pub mod operation;
 pub mod policy;
 pub mod reply;
+
+pub use form::{PostForm, PostSuccess};

@@ -10,7 +10,7 @@ mod split;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use valetkey::Denial;
+use valetkey::{Denial, ResourcePath};
 
 pub use reader::{FormEvent, FormReader};
 
@@ -82,6 +82,16 @@ impl Form {
 
 fn two_credentials() -> Denial {
     Denial::BadRequest("the form carries two credentials; send exactly one key".to_string())
+}
+
+/// The object of this name in the bucket.
+pub(crate) fn object(bucket: &ResourcePath, key: &str) -> Result<ResourcePath, Denial> {
+    let path = ResourcePath::from_text(&["/", bucket.bucket(), "/", key].concat())?;
+    if path.is_object() {
+        Ok(path)
+    } else {
+        Err(Denial::BadRequest("the form's key names a folder and not an object".to_string()))
+    }
 }
 
 /// A form that is not in its form.

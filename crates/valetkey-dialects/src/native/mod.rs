@@ -1,11 +1,13 @@
 //! The native dialect: an adapter, since the key format itself is the crate `valetkey`.
 
+mod form;
 mod headers;
 
 use valetkey::{Denial, ResourcePath, key};
 
 use crate::presented::Presented;
 
+pub use form::NativeForm;
 pub(crate) use headers::FAMILIES;
 pub use headers::{UploadHeaders, check_headers};
 

@@ -20,6 +20,7 @@ pub use buckets::ListBuckets;
 pub use complete::{CompletedPart, CompletedParts};
 pub use copy::{ByteRange, CopySource, MetadataDirective};
 pub use delete::Delete;
+pub(crate) use not_offered::refuse_headers;
 pub use part::{PartNumber, UploadId};
 pub use parts::ListParts;
 pub use uploads::ListMultipartUploads;

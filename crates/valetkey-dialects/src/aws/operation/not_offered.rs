@@ -80,10 +80,16 @@ pub(super) fn check(parameters: Parameters<'_>, head: &RequestHead<'_>) -> Resul
     if parameters.value("versionId")?.is_some_and(|version| version != "null") {
         return Err(Denial::CallNotSupported("a version of an object"));
     }
-    for (name, value) in head.headers {
+    refuse_headers(head.headers.iter().copied())
+}
+
+/// Refuses headers, or fields of a form that stand for them, that ask for what is not offered. Names are in lower
+/// case.
+pub(crate) fn refuse_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<(), Denial> {
+    for (name, value) in headers {
         let value = value.trim_ascii();
         let family = HEADERS.iter().find(|(known, _)| name.starts_with(known)).map(|(_, what)| *what);
-        let valued = HARMLESS.iter().find(|(known, ..)| known == name).and_then(|(_, harmless, what)| {
+        let valued = HARMLESS.iter().find(|(known, ..)| *known == name).and_then(|(_, harmless, what)| {
             (!harmless.iter().any(|harmless| harmless.as_bytes() == value)).then_some(*what)
         });
         if let Some(what) = family.or(valued) {

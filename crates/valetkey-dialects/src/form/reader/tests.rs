@@ -178,9 +178,8 @@ proptest! {
         let ends = cuts.iter().copied().chain([body.len()]);
         let pieces = starts.zip(ends).map(|(start, end)| &body.as_bytes()[start..end]);
         let read = read_pieces(pieces);
-        if content.contains("\r\n--AaB03x_") {
-            prop_assert_eq!(read, Err("bad_request"));
-        } else if !format!("\r\n{content}\r\n").contains("\r\n--AaB03x") {
+        prop_assert_eq!(&read, &read_pieces([body.as_bytes()].into_iter()));
+        if !format!("\r\n{content}\r\n").contains("\r\n--AaB03x") {
             let (form, file) = read.unwrap();
             prop_assert_eq!(form.fields().collect::<Vec<_>>(), vec![("key", value.as_str())]);
             prop_assert_eq!(file, content.into_bytes());
