@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+pub mod aws;
 mod detect;
 mod head;
 mod integrity;
@@ -16,10 +17,12 @@ pub mod native;
 mod presented;
 mod query;
 mod taken;
+mod upload_headers;
 
 pub use detect::present;
 pub use head::RequestHead;
 pub use integrity::{Checksum, ChecksumAlgorithm, checksums};
-pub use presented::Presented;
+pub use presented::{Presented, Verified};
 pub use query::{Call, Survey};
 pub use taken::is_header_taken;
+pub use upload_headers::UploadHeaders;
