@@ -120,6 +120,7 @@ impl Survey {
 pub(crate) struct CredentialNames {
     pub(crate) native: bool,
     pub(crate) aws: bool,
+    pub(crate) aws_outdated: bool,
     pub(crate) gcs: bool,
     pub(crate) azure: bool,
 }
@@ -133,8 +134,10 @@ pub(crate) fn credential_names(query: &str) -> CredentialNames {
             continue;
         }
         let name = decode_query_component(raw_name).unwrap_or_default();
-        names.aws |=
-            name.eq_ignore_ascii_case("x-amz-algorithm") || name.eq_ignore_ascii_case("x-amz-signature");
+        names.aws |= ["x-amz-algorithm", "x-amz-credential", "x-amz-signature"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known));
+        names.aws_outdated |= name == "AWSAccessKeyId";
         names.gcs |=
             name.eq_ignore_ascii_case("x-goog-algorithm") || name.eq_ignore_ascii_case("x-goog-signature");
         has_sig |= name == "sig";

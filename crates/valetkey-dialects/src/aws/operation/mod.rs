@@ -97,7 +97,7 @@ enum Target {
 }
 
 impl Operation {
-    /// Finds what `method` and `head` ask for. `path` is the request's own, `None` for `/`.
+    /// Finds what `head` asks for. `path` is the request's own, `None` for `/`.
     ///
     /// An object's name may end in `/`, since S3's clients put, ask for and delete such markers.
     ///
@@ -105,12 +105,13 @@ impl Operation {
     /// [`Code::NotImplemented`] for a call, a parameter or a header that S3 knows and that is not offered,
     /// [`Code::InvalidArgument`] for a value without meaning, [`Code::InvalidRequest`] for parameters or
     /// headers that contradict each other, [`Code::NoSuchUpload`] for what is no upload's ID.
-    pub fn of(method: &str, path: Option<&ResourcePath>, head: &RequestHead<'_>) -> Result<Self, Refusal> {
+    pub fn of(head: &RequestHead<'_>, path: Option<&ResourcePath>) -> Result<Self, Refusal> {
         let target = match path {
             None => Target::Service,
             Some(path) if path.name().is_empty() => Target::Bucket,
             Some(_) => Target::Object,
         };
+        let method = head.method;
         let parameters = Parameters::of(head.query, Plus::IsPlus);
         not_offered::check(parameters, head)?;
         let selector = selector(parameters)?;

@@ -15,9 +15,9 @@ pub(crate) fn with_headers(
     headers: &[(&str, &str)],
 ) -> Result<Operation, Refusal> {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
-    let head = RequestHead { path, query, headers: &headers };
+    let head = RequestHead { method, path, query, headers: &headers };
     let parsed = (path != "/").then(|| ResourcePath::from_url(path).unwrap());
-    Operation::of(method, parsed.as_ref(), &head)
+    Operation::of(&head, parsed.as_ref())
 }
 
 /// The name of the operation, or the code of the refusal.
