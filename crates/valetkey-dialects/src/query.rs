@@ -193,6 +193,12 @@ impl<'a> Parameters<'a> {
         pairs(self.query).filter_map(move |(name, _)| self.decode(name))
     }
 
+    /// Every name that can be decoded with its value, where that can be decoded too.
+    pub(crate) fn pairs(self) -> impl Iterator<Item = (Cow<'a, str>, Option<Cow<'a, str>>)> {
+        pairs(self.query)
+            .filter_map(move |(name, value)| self.decode(name).map(|name| (name, self.decode(value))))
+    }
+
     fn decode(self, raw: &'a str) -> Option<Cow<'a, str>> {
         match self.plus {
             Plus::IsSpace => decode_query_component(raw),

@@ -14,6 +14,7 @@ use crate::key::parameter::{Parameter, Parameters};
 use crate::media::MediaTypes;
 use crate::scope::Scopes;
 use crate::signature::Fingerprint;
+use crate::size::SizeRange;
 use crate::time::Timestamp;
 use crate::verb::Verbs;
 
@@ -90,6 +91,13 @@ impl ForeignClaims {
         let read = if value.is_empty() { None } else { self.claims.read(parameter, value) };
         read.ok_or_else(|| Denial::MalformedKey(format!("{shown} must be {}", claims::rule(parameter))))?;
         self.claims.check_order(0).map_err(|error| Denial::MalformedKey(format!("{error}")))
+    }
+
+    /// Bounds the size of an upload by what the dialect says in its own way too.
+    pub fn restrict_size(&mut self, size: SizeRange) {
+        let both = self.claims.size().intersect(size);
+        self.claims.size_min = (both.min_bytes > 0).then_some(both.min_bytes);
+        self.claims.size_max = both.max_bytes;
     }
 
     /// What they say.

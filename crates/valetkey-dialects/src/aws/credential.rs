@@ -10,6 +10,7 @@ use valetkey::{Denial, Timestamp};
 
 use super::query::{Query, shown};
 use super::signature::{ALGORITHM, CredentialScope, Signature};
+use crate::form::Form;
 use crate::head::RequestHead;
 
 /// A week, the longest that [S3 takes](https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html).
@@ -104,19 +105,7 @@ struct Claimed<'a> {
 
 impl Claimed<'_> {
     fn read(self, way: Way) -> Result<Credential, Denial> {
-        let (signer, scope) = self.credential.split_once('/').unwrap_or_default();
-        if signer.is_empty() || signer.len() > SIGNER_BYTES_MAX || signer.chars().any(char::is_control) {
-            return Err(Denial::MalformedKey(
-                "the credential must be ACCESS-KEY-ID/YYYYMMDD/REGION/s3/aws4_request".to_owned(),
-            ));
-        }
-        let (scope, issued) = CredentialScope::parse(scope, self.time).ok_or_else(|| {
-            Denial::MalformedKey(format!(
-                "the date {:?} must be YYYYMMDDTHHMMSSZ, and the credential's scope its \
-                 YYYYMMDD/REGION/s3/aws4_request",
-                shown(self.time)
-            ))
-        })?;
+        let (signer, scope, issued) = scope(self.credential, self.time)?;
         Ok(Credential {
             signer: signer.to_owned(),
             scope,
@@ -125,6 +114,52 @@ impl Claimed<'_> {
             signed_headers: signed_headers(self.signed_headers)?,
             signature: Signature::parse(self.signature.as_bytes()),
         })
+    }
+}
+
+/// The signer, the scope and the time that the texts of a credential name.
+fn scope<'a>(credential: &'a str, time: &str) -> Result<(&'a str, CredentialScope, Timestamp), Denial> {
+    let (signer, scope) = credential.split_once('/').unwrap_or_default();
+    if signer.is_empty() || signer.len() > SIGNER_BYTES_MAX || signer.chars().any(char::is_control) {
+        return Err(Denial::MalformedKey(
+            "the credential must be ACCESS-KEY-ID/YYYYMMDD/REGION/s3/aws4_request".to_owned(),
+        ));
+    }
+    let (scope, issued) = CredentialScope::parse(scope, time).ok_or_else(|| {
+        Denial::MalformedKey(format!(
+            "the date {:?} must be YYYYMMDDTHHMMSSZ, and the credential's scope its \
+             YYYYMMDD/REGION/s3/aws4_request",
+            shown(time)
+        ))
+    })?;
+    Ok((signer, scope, issued))
+}
+
+/// The credential in the fields of a form, which is sound in form. It signs the policy and no header.
+#[derive(Clone, Debug)]
+pub(super) struct FormCredential {
+    /// The access key id.
+    pub(super) signer: String,
+    pub(super) scope: CredentialScope,
+    /// When it was signed.
+    pub(super) issued: Timestamp,
+    /// As in [`Credential`].
+    pub(super) signature: Option<Signature>,
+}
+
+impl FormCredential {
+    /// Reads the credential in a form.
+    ///
+    /// # Errors
+    /// [`Denial::MalformedKey`]; [`Denial::CallNotSupported`] for a signature of version 4A.
+    pub(super) fn of(form: &Form) -> Result<Self, Denial> {
+        let required = |name| {
+            form.value(name).ok_or_else(|| Denial::MalformedKey(format!("the field {name} is missing")))
+        };
+        check_algorithm(required("x-amz-algorithm")?)?;
+        let (signer, scope, issued) = scope(required("x-amz-credential")?, required("x-amz-date")?)?;
+        let signature = Signature::parse(required("x-amz-signature")?.as_bytes());
+        Ok(Self { signer: signer.to_owned(), scope, issued, signature })
     }
 }
 

@@ -4,11 +4,16 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use valetkey::{Denial, ResourcePath};
+use valetkey::{
+    Denial, Dialect, Fingerprint, Foreign, ForeignClaims, Grant, ResourcePath, Scopes, SignerSecrets,
+};
+use valetkey::{Validity, Verb, Verbs};
 
+use super::credential::FormCredential;
 use super::operation::refuse_headers;
 use super::policy::PostPolicy;
 use super::reply::{Code, Refusal};
+use super::signature;
 use crate::form::{Form, object};
 
 /// What stands for the file's own name in the field `key`.
@@ -33,13 +38,21 @@ const HEADERS: [&str; 8] = [
 /// Beginnings of the names of others.
 const HEADER_PREFIXES: [&str; 2] = ["x-amz-checksum-", "x-amz-meta-"];
 
-/// What a form that was signed for S3 asks for. Whether its policy allows that is decided only after its
-/// signature was checked.
-#[derive(Clone, Debug)]
+/// What a form that was signed for S3 asks for, sound in form and vouched for by nobody yet.
+#[derive(Debug)]
 pub struct PostForm<'a> {
     form: &'a Form,
     path: ResourcePath,
     policy: PostPolicy,
+    limits: ForeignClaims,
+    credential: FormCredential,
+}
+
+/// A form whose signature holds and whose policy allows it, the size of its file aside: that is the grant's matter.
+#[derive(Debug)]
+pub struct VerifiedForm<'a> {
+    form: &'a Form,
+    path: ResourcePath,
 }
 
 /// How a form wants its upload answered.
@@ -71,7 +84,13 @@ impl<'a> PostForm<'a> {
             return Err(Denial::BadName(valetkey::NameError::TooLong).into());
         }
         let key = key.replace(FILENAME, form.filename.as_deref().unwrap_or_default());
-        let read = Self { form, path: object(bucket, &key)?, policy };
+        let mut limits = ForeignClaims::default();
+        for (name, text) in policy.limits() {
+            limits.read(&alloc::format!("x-vk-{name}"), name, text)?;
+        }
+        limits.restrict_size(policy.size());
+        let path = object(bucket, &key)?;
+        let read = Self { form, path, policy, limits, credential: FormCredential::of(form)? };
         for (name, value) in form.fields() {
             let lower = name.to_ascii_lowercase();
             let header = if lower == "acl" { "x-amz-acl" } else { &lower };
@@ -83,22 +102,41 @@ impl<'a> PostForm<'a> {
         Ok(read)
     }
 
+    /// The signer that the credential names.
+    pub fn signer(&self) -> &str {
+        &self.credential.signer
+    }
+
+    /// Checks the signature under the secrets of the signer that the credential names, `None` where there is no
+    /// such signer, and then whether the policy allows this form.
+    ///
+    /// The grant is for this one object, until the policy expires, within the sizes and the limits that it says.
+    ///
+    /// # Errors
+    /// [`Denial::BadSignature`], alike for a wrong signature and an unknown signer; as [`PostPolicy::check`].
+    pub fn verify(self, secrets: Option<&SignerSecrets>) -> Result<(Grant, VerifiedForm<'a>), Refusal> {
+        let Self { form, path, policy, limits, credential } = self;
+        // What is signed is the text of the field itself.
+        let text = form.value("policy").unwrap_or_default();
+        signature::verify(secrets, &credential.scope, text, credential.signature.as_ref())?;
+        policy.check(form, path.bucket(), path.name())?;
+        let foreign = Foreign {
+            dialect: Dialect::Aws,
+            fingerprint: Fingerprint::of_signed_text(&credential.signer, Dialect::Aws, text),
+            signer: credential.signer,
+            allow: Verbs::only(Verb::Write),
+            scopes: Scopes::only(path.clone()),
+            validity: Validity::Until { issued: credential.issued, end: policy.expiration() },
+            claims: limits,
+        };
+        Ok((Grant::from(foreign), VerifiedForm { form, path }))
+    }
+}
+
+impl VerifiedForm<'_> {
     /// The object that the file becomes.
     pub fn path(&self) -> &ResourcePath {
         &self.path
-    }
-
-    /// What its signer allows.
-    pub fn policy(&self) -> &PostPolicy {
-        &self.policy
-    }
-
-    /// Decides whether the policy allows this form, the file's size aside.
-    ///
-    /// # Errors
-    /// As [`PostPolicy::check`].
-    pub fn check(&self) -> Result<(), Refusal> {
-        self.policy.check(self.form, self.path.bucket(), self.path.name())
     }
 
     /// What a plain upload would say in its headers, names in lower case. All of it is signed, since the policy
@@ -136,114 +174,4 @@ impl<'a> PostForm<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-
-    use super::*;
-    use crate::form::tests::form;
-
-    /// A form with a policy that takes any key below `u1/` and any field of these.
-    fn with_policy(fields: &[(&str, &str)]) -> Form {
-        let names = fields.iter().filter(|(name, _)| *name != "key");
-        let named: String =
-            names.map(|(name, _)| alloc::format!(r#",["starts-with","${name}",""]"#)).collect();
-        let policy = alloc::format!(
-            r#"{{"expiration":"2026-11-22T00:00:00Z","conditions":[{{"bucket":"files"}},
-               ["starts-with","$key","u1/"]{named}]}}"#
-        );
-        let policy = STANDARD.encode(policy);
-        form(&[fields, &[("policy", policy.as_str())]].concat())
-    }
-
-    fn bucket() -> ResourcePath {
-        ResourcePath::from_url("/files").unwrap()
-    }
-
-    fn check(key: &str, filename: Option<&str>, expected: Result<&str, &str>) {
-        let mut form = with_policy(&[("key", key)]);
-        form.filename = filename.map(ToString::to_string);
-        let bucket = bucket();
-        let read = PostForm::of(&form, &bucket).and_then(|read| read.check().map(|()| read));
-        let found = read.as_ref().map(|read| read.path().as_str()).map_err(|refusal| refusal.code.name());
-        assert_eq!(found, expected, "{key} {filename:?}");
-    }
-
-    #[test]
-    fn a_key_is_judged_with_its_file_name() {
-        check("u1/a", None, Ok("/files/u1/a"));
-        check("u1/${filename}", Some("a b.jpg"), Ok("/files/u1/a b.jpg"));
-        check("u1/${filename}-${filename}", Some("a"), Ok("/files/u1/a-a"));
-        check("${filename}", Some("u1/a"), Ok("/files/u1/a"));
-        check("${filename}", Some("u2/a"), Err("AccessDenied"));
-        check("u1/${filename}", Some("../u2/a"), Err("InvalidRequest"));
-        check("u1/${filename}", Some(".."), Err("InvalidRequest"));
-        check("u1/${filename}", Some(""), Err("InvalidRequest"));
-        check("u1/${filename}", None, Err("InvalidRequest"));
-        check("u1/${filename}", Some("a\u{85}"), Err("InvalidRequest"));
-        check("u10/a", None, Err("AccessDenied"));
-        check(&"u".repeat(1025), None, Err("KeyTooLongError"));
-        check(&FILENAME.repeat(1000), Some(&"a".repeat(8000)), Err("KeyTooLongError"));
-    }
-
-    #[test]
-    fn a_form_has_a_policy_and_a_key() {
-        let bucket = bucket();
-        let code = |form: &Form| PostForm::of(form, &bucket).map(|_| ()).map_err(|refusal| refusal.code);
-        assert_eq!(code(&form(&[("key", "a")])), Err(Code::AccessDenied));
-        assert_eq!(code(&with_policy(&[])), Err(Code::InvalidArgument));
-        assert_eq!(code(&form(&[("policy", "x")])), Err(Code::InvalidPolicyDocument));
-    }
-
-    #[test]
-    fn fields_are_the_headers_of_the_upload() {
-        let form = with_policy(&[
-            ("key", "u1/a"),
-            ("Content-Type", "image/png"),
-            ("acl", "private"),
-            ("x-amz-meta-Colour", "red"),
-            ("success_action_status", "201"),
-            ("x-amz-date", "20260101T000000Z"),
-            ("x-ignore-a", "b"),
-            ("x-amz-copy-source", "files/b"),
-            ("content-length", "5"),
-        ]);
-        let bucket = bucket();
-        let read = PostForm::of(&form, &bucket).unwrap();
-        let expected = [("content-type", "image/png"), ("x-amz-meta-colour", "red")];
-        assert_eq!(read.headers(), expected.map(|(name, value)| (name.to_string(), value.to_string())));
-        for field in [("acl", "public-read"), ("tagging", "<Tagging/>"), ("x-amz-storage-class", "GLACIER")] {
-            let form = with_policy(&[("key", "u1/a"), field]);
-            let refused = PostForm::of(&form, &bucket).map(|_| ()).map_err(|refusal| refusal.code);
-            assert_eq!(refused, Err(Code::NotImplemented), "{field:?}");
-        }
-    }
-
-    #[test]
-    fn a_form_says_how_it_is_answered() {
-        let success = |fields: &[(&str, &str)]| {
-            let form = with_policy(&[&[("key", "u1/a")], fields].concat());
-            PostForm::of(&form, &bucket()).unwrap().success()
-        };
-        let redirect = "success_action_redirect";
-        for (fields, expected) in [
-            (&[][..], PostSuccess::NoContent),
-            (&[("success_action_status", "200")], PostSuccess::Ok),
-            (&[("success_action_status", "201")], PostSuccess::Created),
-            (&[("success_action_status", "204")], PostSuccess::NoContent),
-            (&[("success_action_status", "500")], PostSuccess::NoContent),
-            (&[(redirect, "https://app/x?y=1#z")], PostSuccess::Redirect("https://app/x?y=1#z".into())),
-            (
-                &[("redirect", "http://app"), ("success_action_status", "201")],
-                PostSuccess::Redirect("http://app".into()),
-            ),
-            (&[(redirect, "javascript:alert(1)")], PostSuccess::NoContent),
-            (&[(redirect, "/x")], PostSuccess::NoContent),
-            (&[(redirect, "https://")], PostSuccess::NoContent),
-            (&[(redirect, "https:///x")], PostSuccess::NoContent),
-            (&[(redirect, "https://app/\r\nx: y")], PostSuccess::NoContent),
-        ] {
-            assert_eq!(success(fields), expected, "{fields:?}");
-        }
-    }
-}
+mod tests;

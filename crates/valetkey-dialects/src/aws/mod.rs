@@ -24,7 +24,7 @@ mod sign;
 mod signature;
 
 pub use chunked::{ChunkSigner, Decoder};
-pub use form::{PostForm, PostSuccess};
+pub use form::{PostForm, PostSuccess, VerifiedForm};
 pub use payload::{Framing, Payload};
 pub use presented::{Presented, SignedRequest};
 pub(crate) use presented::{in_header, in_query};

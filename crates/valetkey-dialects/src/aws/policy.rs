@@ -257,3 +257,5 @@ fn denied(denial: Denial, why: String) -> Refusal {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::EXAMPLE;

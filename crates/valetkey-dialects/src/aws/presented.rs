@@ -14,7 +14,7 @@ use super::grant::{Asked, permitted};
 use super::headers::{self, SignedValue};
 use super::payload::{Payload, payload};
 use super::query::Query;
-use super::signature::SigningKey;
+use super::signature;
 use crate::head::RequestHead;
 use crate::integrity::{Checksum, ChecksumAlgorithm};
 use crate::upload_headers::{Cover, UploadHeaders};
@@ -122,22 +122,14 @@ impl Presented {
     /// [`Denial::CallNotSupported`] where it is signed for more than is done here.
     pub fn verify(self, secrets: Option<&SignerSecrets>) -> Result<(Grant, SignedRequest), Denial> {
         let Self { credential, string_to_sign, permitted, limits, mut request, beyond } = self;
-        let decoy = secrets.is_none().then(SignerSecrets::decoy);
-        let all = secrets.or(decoy.as_ref()).into_iter();
-        let mut all = all.flat_map(|secrets| [Some(&secrets.current), secrets.previous.as_ref()]).flatten();
-        let key = all.find_map(|secret| {
-            let key = SigningKey::derive(secret, &credential.scope);
-            let expected = key.sign(&string_to_sign);
-            let holds = credential.signature.as_ref().is_some_and(|signature| expected.matches(signature));
-            holds.then_some(key)
-        });
-        let (Some(key), Some(_), Some(signature)) = (key, secrets, credential.signature) else {
-            return Err(Denial::BadSignature);
-        };
+        let signature = credential.signature.as_ref();
+        let key = signature::verify(secrets, &credential.scope, &string_to_sign, signature)?;
         if let Some(beyond) = beyond {
             return Err(beyond);
         }
-        if matches!(&request.payload, Payload::Chunked(framing) if framing.is_signed) {
+        if let Some(signature) = credential.signature
+            && matches!(&request.payload, Payload::Chunked(framing) if framing.is_signed)
+        {
             request.chunk_signer = Some(ChunkSigner::new(key, credential.scope, signature));
         }
         let (allow, scopes, validity) = permitted;

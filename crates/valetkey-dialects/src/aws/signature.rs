@@ -8,7 +8,7 @@ use core::fmt;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
-use valetkey::{Secret, Timestamp};
+use valetkey::{Denial, Secret, SignerSecrets, Timestamp};
 use zeroize::Zeroizing;
 
 pub(super) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -99,6 +99,28 @@ impl SigningKey {
     pub(super) fn sign(&self, text: &str) -> Signature {
         Signature(hmac(&self.0, text.as_bytes()))
     }
+}
+
+/// Finds the secret under which `signature` is that of `text`; `None` for secrets of a signer that does not exist,
+/// and for a signature that is none.
+///
+/// # Errors
+/// [`Denial::BadSignature`], alike and at the same cost for a wrong signature and an unknown signer.
+pub(super) fn verify(
+    secrets: Option<&SignerSecrets>,
+    scope: &CredentialScope,
+    text: &str,
+    signature: Option<&Signature>,
+) -> Result<SigningKey, Denial> {
+    let decoy = secrets.is_none().then(SignerSecrets::decoy);
+    let all = secrets.or(decoy.as_ref()).into_iter();
+    let mut all = all.flat_map(|secrets| [Some(&secrets.current), secrets.previous.as_ref()]).flatten();
+    let key = all.find_map(|secret| {
+        let key = SigningKey::derive(secret, scope);
+        let expected = key.sign(text);
+        signature.is_some_and(|signature| expected.matches(signature)).then_some(key)
+    });
+    key.filter(|_| secrets.is_some()).ok_or(Denial::BadSignature)
 }
 
 impl fmt::Debug for SigningKey {

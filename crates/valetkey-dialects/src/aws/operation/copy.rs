@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use valetkey::{Denial, ResourcePath, decode_component};
 
-use super::header;
+use super::{header, values};
 use crate::aws::reply::{Code, Refusal};
 use crate::head::RequestHead;
 use crate::query::bad_value;
@@ -36,13 +36,13 @@ pub struct CopySource {
 
 /// Whether the request is one for a copy.
 pub(super) fn is_asked_for(head: &RequestHead<'_>) -> bool {
-    head.values(SOURCE).next().is_some()
+    values(head, SOURCE).next().is_some()
 }
 
 impl CopySource {
     pub(super) fn of(head: &RequestHead<'_>) -> Result<Self, Refusal> {
         let text = header(head, SOURCE)?.unwrap_or_default();
-        let path = source_path(text)?;
+        let path = source_path(&text)?;
         let mut conditions = Vec::new();
         for (name, plain) in CONDITIONS {
             if let Some(value) = header(head, name)? {
@@ -82,7 +82,7 @@ pub enum MetadataDirective {
 
 impl MetadataDirective {
     pub(super) fn of(head: &RequestHead<'_>) -> Result<Self, Refusal> {
-        match header(head, DIRECTIVE)? {
+        match header(head, DIRECTIVE)?.as_deref() {
             None | Some("COPY") => Ok(Self::Copy),
             Some("REPLACE") => Ok(Self::Replace),
             Some(other) => {
@@ -116,7 +116,7 @@ impl ByteRange {
         range.map(Some).ok_or_else(|| {
             Refusal::bad_request(
                 Code::InvalidArgument,
-                bad_value(RANGE, text, "write bytes=FIRST-LAST with both ends"),
+                bad_value(RANGE, &text, "write bytes=FIRST-LAST with both ends"),
             )
         })
     }

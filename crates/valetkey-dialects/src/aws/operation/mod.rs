@@ -13,6 +13,8 @@ mod part;
 mod parts;
 mod uploads;
 
+use alloc::borrow::Cow;
+
 use valetkey::{Denial, ResourcePath, Verb};
 
 pub use attributes::ObjectAttributes;
@@ -285,14 +287,26 @@ fn selector(parameters: Parameters<'_>) -> Result<Option<Selector>, Refusal> {
     }
 }
 
+/// The values of the header `name`. Whoever signs a URL may put what a header would say into its query, in any
+/// case.
+fn values<'a>(head: &RequestHead<'a>, name: &str) -> impl Iterator<Item = Option<Cow<'a, str>>> {
+    let parameters = Parameters::of(head.query, Plus::IsPlus);
+    let in_query = parameters.pairs().filter(move |(known, _)| known.eq_ignore_ascii_case(name));
+    let in_header = head.values(name).map(|value| core::str::from_utf8(value).ok().map(Cow::Borrowed));
+    in_header.chain(in_query.map(|(_, value)| value))
+}
+
 /// The one value of the header `name`, as text.
-fn header<'a>(head: &RequestHead<'a>, name: &str) -> Result<Option<&'a str>, Refusal> {
-    let mut values = head.values(name);
+fn header<'a>(head: &RequestHead<'a>, name: &str) -> Result<Option<Cow<'a, str>>, Refusal> {
+    let mut values = values(head, name);
     let Some(value) = values.next() else { return Ok(None) };
-    let text = core::str::from_utf8(value).ok().filter(|_| values.next().is_none());
-    text.map(|text| Some(text.trim_matches([' ', '\t']))).ok_or_else(|| {
+    let text = value.filter(|_| values.next().is_none()).ok_or_else(|| {
         Refusal::bad_request(Code::InvalidArgument, alloc::format!("{name} is given twice or is no text"))
-    })
+    })?;
+    Ok(Some(match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches([' ', '\t'])),
+        Cow::Owned(text) => Cow::Owned(text.trim_matches([' ', '\t']).into()),
+    }))
 }
 
 #[cfg(test)]

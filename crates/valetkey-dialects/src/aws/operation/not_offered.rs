@@ -80,6 +80,10 @@ pub(super) fn check(parameters: Parameters<'_>, head: &RequestHead<'_>) -> Resul
     if parameters.value("versionId")?.is_some_and(|version| version != "null") {
         return Err(Denial::CallNotSupported("a version of an object"));
     }
+    for (name, value) in parameters.pairs() {
+        let name = name.to_ascii_lowercase();
+        refuse_headers(core::iter::once((name.as_str(), value.as_deref().unwrap_or("\0").as_bytes())))?;
+    }
     refuse_headers(head.headers.iter().copied())
 }
 

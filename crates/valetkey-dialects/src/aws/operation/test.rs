@@ -155,8 +155,25 @@ fn headers_that_ask_for_what_is_not_offered_are_refused() {
     ] {
         assert_eq!(code(name, value), None, "{name}");
     }
+    for query in ["X-Amz-Acl=public-read", "x-amz-acl=%ff", "x-amz-server-side-encryption=AES256"] {
+        check("PUT", "/files/a", query, "NotImplemented");
+    }
+    check("PUT", "/files/a", "x-amz-acl=private", "PutObject");
     let copied = with_headers("GET", "/files/a", "", &[("x-amz-copy-source", "/files/b")]);
     assert_eq!(copied.map_err(|refusal| refusal.code), Err(Code::InvalidRequest));
+}
+
+#[test]
+fn what_a_signed_url_says_in_its_query_counts_as_a_header() {
+    let source = "X-Amz-Copy-Source=files%2Fb%2520c";
+    let Ok(Operation::CopyObject { source: copied, .. }) = operation("PUT", "/files/a", source) else {
+        panic!("a copy is no upload of nothing")
+    };
+    assert_eq!(copied.path.as_str(), "/files/b c");
+    check("GET", "/files/a", source, "InvalidRequest");
+    let twice = with_headers("PUT", "/files/a", source, &[("x-amz-copy-source", "files/b")]);
+    assert_eq!(twice.map_err(|refusal| refusal.code), Err(Code::InvalidArgument));
+    check("GET", "/files/a", "attributes&x-amz-object-attributes=ETag", "GetObjectAttributes");
 }
 
 #[test]

@@ -2,7 +2,7 @@ use super::*;
 use crate::form::tests::form;
 
 /// The example of [AWS's documentation](https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-post-example.html).
-const EXAMPLE: &str = r#"{ "expiration": "2015-12-30T12:00:00.000Z",
+pub(crate) const EXAMPLE: &str = r#"{ "expiration": "2015-12-30T12:00:00.000Z",
   "conditions": [
     {"bucket": "sigv4examplebucket"},
     ["starts-with", "$key", "user/user1/"],
