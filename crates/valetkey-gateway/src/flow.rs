@@ -75,8 +75,12 @@ async fn run(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let headers = request::headers(parts);
-    let head =
-        RequestHead { path: parts.uri.path(), query: parts.uri.query().unwrap_or(""), headers: &headers };
+    let head = RequestHead {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or(""),
+        headers: &headers,
+    };
     request::check(parts, &head)?;
     request::check_own_space(head.path)?;
     admit::records_keep_up(gateway).await;

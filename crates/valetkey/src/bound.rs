@@ -8,6 +8,7 @@ use core::time::Duration;
 use crate::client::ClientRanges;
 use crate::content::{Digest, Disposition};
 use crate::denial::Denial;
+use crate::foreign::REQUEST_WINDOW;
 use crate::grant::{Grant, MeterName, Quota, QuotaOwner};
 use crate::key::parameter::Parameters;
 use crate::limits::Limits;
@@ -105,8 +106,12 @@ pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, D
     let signer = grant.signer.clone();
     let ceilings = core::iter::once((QuotaOwner::Signer(&signer), house.signer)).chain(policies);
     for (_, ceiling) in ceilings.clone() {
-        if ceiling.max_lifetime.is_some_and(|max| grant.end > now.clock.plus(max)) {
-            return Err(Denial::LifetimeTooLong);
+        let Some(max) = ceiling.max_lifetime else { continue };
+        match grant.issued {
+            // Nobody chose the end of a request that is signed anew each time, so it is cut.
+            Some(issued) if grant.is_of_request => grant.end = grant.end.min(issued.plus(max)),
+            _ if grant.end > now.clock.plus(max) => return Err(Denial::LifetimeTooLong),
+            _ => {}
         }
     }
     for (owner, ceiling) in ceilings {
@@ -142,11 +147,17 @@ fn add_quotas(grant: &mut Grant, owner: QuotaOwner<'_>, ceiling: &Ceiling) {
 }
 
 fn check_window(grant: &Grant, clock_skew: Duration, now: Now) -> Result<(), Denial> {
-    let latest = now.clock.plus(clock_skew);
-    for not_before in [grant.start, grant.issued].into_iter().flatten() {
-        if not_before > latest {
-            return Err(Denial::NotYetValid(not_before));
-        }
+    let latest = |skew| now.clock.plus(skew);
+    if let Some(start) = grant.start
+        && start > latest(clock_skew)
+    {
+        return Err(Denial::NotYetValid(start));
+    }
+    let issue_skew = if grant.is_of_request { clock_skew.max(REQUEST_WINDOW) } else { clock_skew };
+    if let Some(issued) = grant.issued
+        && issued > latest(issue_skew)
+    {
+        return Err(Denial::NotYetValid(issued));
     }
     if now.highest >= grant.end { Err(Denial::Expired(grant.end)) } else { Ok(()) }
 }

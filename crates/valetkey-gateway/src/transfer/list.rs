@@ -55,7 +55,7 @@ pub(crate) async fn answer(
     let abandoned = Arc::clone(&waiting.abandoned);
     let listed = super::blocking(move || folder.list(&query, &abandoned)).await?;
     let page = page(listed.map_err(|error| super::fault(&error))?);
-    Ok(recorder.listed(respond::listing(listing.document(&page), parts)))
+    Ok(recorder.listed(respond::listing(listing.document(&page, &permit.bearer.signer), parts)))
 }
 
 fn page(listed: Listed) -> Page {

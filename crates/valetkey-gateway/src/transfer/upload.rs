@@ -10,8 +10,7 @@ use hyper::body::{Body as _, Frame, Incoming};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use valetkey::{Action, Denial, Permit};
-use valetkey_dialects::native::UploadHeaders;
-use valetkey_dialects::{Checksum, RequestHead, checksums};
+use valetkey_dialects::{Checksum, RequestHead, UploadHeaders, checksums};
 use valetkey_ledger::Purpose;
 
 use super::body::as_u64;
