@@ -19,5 +19,7 @@ mod gateway;
 mod identify;
 mod request;
 mod respond;
+mod revocation;
+mod running;
 mod settle;
 mod transfer;
