@@ -89,7 +89,7 @@ pub(crate) fn send(
     let status = found.answer.status();
     let transfer = Transfer::new(Settling::new(held.hold, recorder.clone(), status, found.bytes));
     let (file, outbox) = (found.opened.file, connection.outbox.clone());
-    let body = ObjectBody::new(file, found.offset, found.bytes, transfer, outbox);
+    let body = ObjectBody::new(file, found.offset, found.bytes, transfer, outbox, held.throttle);
     found.answer.map(|_| Body::Object(Box::new(body)))
 }
 
