@@ -17,6 +17,7 @@ mod cors;
 mod flow;
 mod gateway;
 mod identify;
+mod left;
 mod request;
 mod respond;
 mod revocation;

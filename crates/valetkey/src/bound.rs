@@ -58,6 +58,10 @@ pub struct Ceiling {
     pub disposition: Option<Disposition>,
     /// How long a download's lease lasts after its last request.
     pub lease: Option<Duration>,
+    /// Whether answers say what is left of the counted limits.
+    pub tell: bool,
+    /// Whether it bounds nothing, and only what it would refuse is to be known: see [`rehearse`].
+    pub dry_run: bool,
 }
 
 /// All that the house says about one grant.
@@ -104,12 +108,28 @@ impl Bounded {
     }
 }
 
-/// Bounds `grant` by its signer and policies.
+/// Bounds `grant` by its signer and policies, but for those of a dry run.
 ///
 /// # Errors
 /// In this order: [`Denial::LimitNotSupported`], [`Denial::NotYetValid`], [`Denial::Expired`],
 /// [`Denial::PolicyMissing`], [`Denial::LifetimeTooLong`].
-pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, Denial> {
+pub fn bound(grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, Denial> {
+    bound_by(grant, house, now, |ceiling| !ceiling.dry_run)
+}
+
+/// Bounds a copy of `grant` by all its policies, those of a dry run too: what would it be, if they were in
+/// force? `None` where none is of a dry run.
+pub fn rehearse(grant: &Grant, house: &House<'_>, now: Now) -> Option<Result<Bounded, Denial>> {
+    let rehearsed = house.policies.iter().flatten().any(|(_, ceiling)| ceiling.dry_run);
+    rehearsed.then(|| bound_by(grant.clone(), house, now, |_| true))
+}
+
+fn bound_by(
+    mut grant: Grant,
+    house: &House<'_>,
+    now: Now,
+    binds: impl Fn(&Ceiling) -> bool,
+) -> Result<Bounded, Denial> {
     if let Some(parameter) = grant.named.first_beyond(house.enforced) {
         return Err(Denial::LimitNotSupported(parameter));
     }
@@ -119,8 +139,8 @@ pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, D
     for policy in &house.policies {
         policy.ok_or(Denial::PolicyMissing)?;
     }
-    let policies =
-        house.policies.iter().flatten().map(|(name, ceiling)| (QuotaOwner::Policy(name), *ceiling));
+    let policies = house.policies.iter().flatten().filter(|(_, ceiling)| binds(ceiling));
+    let policies = policies.map(|(name, ceiling)| (QuotaOwner::Policy(name), *ceiling));
     let signer = grant.signer.clone();
     let ceilings = core::iter::once((QuotaOwner::Signer(&signer), house.signer)).chain(policies);
     for (_, ceiling) in ceilings.clone() {
@@ -198,6 +218,7 @@ fn restrict(grant: &mut Grant, ceiling: &Ceiling) {
     grant.types.restrict(ceiling.types.clone());
     grant.digests.extend(ceiling.digest);
     grant.require_tls |= ceiling.require_tls;
+    grant.tell |= ceiling.tell;
     // The house's limits are charged at the base, so that no narrowing renews them.
     let base = grant.levels.first_mut().expect("a grant has a level");
     base.limits = base.limits.stricter(ceiling.limits);

@@ -148,6 +148,7 @@ impl From<Foreign> for Grant {
             id: claims.id,
             levels: vec![level],
             quotas: vec![],
+            tell: false,
             named,
         }
     }

@@ -46,7 +46,7 @@ impl Dialect {
 /// What a verified key permits, before the house has bounded it.
 ///
 /// It can only be made from a key whose signature held.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Grant {
     pub(crate) dialect: Dialect,
     pub(crate) signer: String,
@@ -66,6 +66,8 @@ pub struct Grant {
     pub(crate) digests: Vec<Digest>,
     /// No key says it; the house may.
     pub(crate) require_tls: bool,
+    /// Whether answers say what is left. No key says it; the house may.
+    pub(crate) tell: bool,
     pub(crate) disposition: Option<Disposition>,
     pub(crate) policy: Option<String>,
     pub(crate) subject: Option<String>,
@@ -317,6 +319,7 @@ impl From<Key<'_>> for Grant {
             types: MediaTypes::of(base.types),
             digests: base.digest.into_iter().collect(),
             require_tls: false,
+            tell: false,
             disposition: base.disposition,
             policy: base.policy,
             subject: base.subject,

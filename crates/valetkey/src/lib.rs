@@ -60,7 +60,7 @@ mod time;
 mod verb;
 
 pub use admit::admit;
-pub use bound::{Bounded, Ceiling, House, bound};
+pub use bound::{Bounded, Ceiling, House, bound, rehearse};
 pub use client::{Client, ClientRanges};
 pub use content::{Digest, DigestAlgorithm, Disposition};
 pub use denial::Denial;
@@ -76,7 +76,7 @@ pub use limits::Limits;
 pub use media::{MediaRange, MediaType, MediaTypes};
 pub use name::{NameError, ResourcePath};
 pub use percent::{decode_component, decode_query_component, encode_component};
-pub use permit::{Bearer, Charge, Permit};
+pub use permit::{Bearer, Charge, Permit, Rate};
 pub use scope::Scopes;
 pub use secret::{Secret, SignerSecrets};
 pub use signature::{Fingerprint, Signature};

@@ -13,10 +13,10 @@ use clap::Args;
 use serde::Serialize;
 use valetkey::key::{self, Key, KeyUrl};
 use valetkey::{
-    Denial, Grant, MediaRange, Now, ResourcePath, Timestamp, Verb, bound, decode_query_component,
+    Denial, Grant, Limits, MediaRange, Now, ResourcePath, Timestamp, Verb, bound, decode_query_component,
 };
 
-use super::explain::uses_text;
+use super::explain::{plural, uses_text};
 use super::{Options, Streams, Verdict, write_json};
 use crate::settings::measure::{Size, Span};
 use crate::settings::{Settings, Signer};
@@ -72,7 +72,19 @@ pub struct Report {
     /// The smallest upload, in bytes.
     pub min: Option<u64>,
     /// How many transfers in all.
-    pub uses: Option<Uses>,
+    pub uses: Option<InAll>,
+    /// How many bytes it may upload in all.
+    #[serde(rename = "in")]
+    pub in_bytes: Option<InAll>,
+    /// How many bytes it may download in all.
+    #[serde(rename = "out")]
+    pub out_bytes: Option<InAll>,
+    /// To how many different names it may upload.
+    pub files: Option<InAll>,
+    /// How many bytes its transfers move in a second.
+    pub rate: Option<u64>,
+    /// How many transfers at once.
+    pub parallel: Option<u64>,
     /// Sets of address ranges, comma-separated; the client lies in each of them.
     pub ip: Vec<String>,
     /// Lists of media types, comma-separated; an upload's lies in each of them.
@@ -86,9 +98,9 @@ pub struct Report {
     pub levels: Vec<BTreeMap<String, String>>,
 }
 
-/// A limit on how often.
+/// A limit on how much there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Uses {
+pub struct InAll {
     /// In all.
     pub limit: u64,
 }
@@ -184,6 +196,7 @@ fn clients(key: &Key, signer: Option<&Signer>, settings: &Settings) -> Vec<Strin
         key.claims().next().and_then(|base| base.policy.as_ref()),
     ];
     let policies = named.into_iter().flatten().filter_map(|name| settings.policies.get(name));
+    let policies = policies.filter(|ceiling| !ceiling.dry_run);
     let ceilings = signer.map(|signer| &signer.ceiling).into_iter().chain(policies);
     let mut sets: Vec<String> = Vec::new();
     for set in own.chain(ceilings.filter_map(|ceiling| ceiling.clients.as_ref())) {
@@ -245,7 +258,14 @@ impl Report {
         let (id, subject, policy, issued) = (said("id"), said("subject"), said("policy"), said("issued"));
         let (start, end, disposition) = (said("start"), said("end"), said("disposition"));
         let (max, min) = (number("max"), number("min"));
-        let uses = number("uses").map(|limit| Uses { limit });
+        let limits = Limits {
+            uses: number("uses"),
+            in_bytes: number("in"),
+            out_bytes: number("out"),
+            files: number("files"),
+            rate_bytes: number("rate"),
+            parallel: number("parallel"),
+        };
         let of_levels = |name| self.levels.iter().filter_map(|level| level.get(name).cloned()).collect();
         let (ip, types, digest) = (of_levels("ip"), of_levels("type"), of_levels("digest"));
         *self = Self {
@@ -260,13 +280,22 @@ impl Report {
             end,
             max,
             min,
-            uses,
             ip,
             types,
             digest,
             disposition,
             ..std::mem::take(self)
         };
+        self.limit(limits);
+    }
+
+    /// Takes over the limits that need a memory.
+    fn limit(&mut self, limits: Limits) {
+        let in_all = |limit: Option<u64>| limit.map(|limit| InAll { limit });
+        let Limits { uses, in_bytes, out_bytes, files, rate_bytes, parallel } = limits;
+        (self.uses, self.files) = (in_all(uses), in_all(files));
+        (self.in_bytes, self.out_bytes) = (in_all(in_bytes), in_all(out_bytes));
+        (self.rate, self.parallel) = (rate_bytes, parallel);
     }
 
     /// Takes over what a verified key permits.
@@ -278,8 +307,8 @@ impl Report {
         self.end = Some(grant.end().to_string());
         self.max = grant.size().max_bytes;
         self.min = Some(grant.size().min_bytes).filter(|bytes| *bytes > 0);
-        let uses = grant.levels().iter().filter_map(|level| level.limits.uses).min();
-        self.uses = uses.map(|limit| Uses { limit });
+        let levels = grant.levels().iter();
+        self.limit(levels.fold(Limits::default(), |strictest, level| strictest.stricter(level.limits)));
         let list =
             |ranges: &Vec<MediaRange>| ranges.iter().map(MediaRange::as_str).collect::<Vec<_>>().join(",");
         self.types = grant.types().lists().iter().map(list).collect();
@@ -324,10 +353,15 @@ impl Report {
             ("at most", self.max.map(|bytes| format!("{} ({bytes} bytes) an upload", Size(bytes)))),
             ("at least", self.min.map(|bytes| format!("{} ({bytes} bytes) an upload", Size(bytes)))),
             ("uses", self.uses.map(|uses| format!("{} in all", uses_text(uses.limit)))),
+            ("uploads", self.in_bytes.map(|bytes| format!("{} in all", Size(bytes.limit)))),
+            ("uploads to", self.files.map(|files| format!("{} in all", plural(files.limit, "name")))),
+            ("downloads", self.out_bytes.map(|bytes| format!("{} in all", Size(bytes.limit)))),
+            ("moves", self.rate.map(|bytes| format!("{} in a second", Size(bytes)))),
+            ("at once", self.parallel.map(|transfers| plural(transfers, "transfer"))),
             ("clients", (!self.ip.is_empty()).then(|| self.ip.join(" and "))),
             ("types", (!self.types.is_empty()).then(|| self.types.join(" and "))),
             ("digest", (!self.digest.is_empty()).then(|| self.digest.join(" and "))),
-            ("downloads", self.disposition.clone()),
+            ("downloads as", self.disposition.clone()),
             ("narrowed", (narrowings > 0).then(|| self.narrowings())),
         ]
         .into_iter()

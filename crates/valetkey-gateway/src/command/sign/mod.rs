@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ValueEnum as _;
 use serde::Serialize;
-use valetkey::{Claims, Grant, Parameter, Scopes, Timestamp, Verb, key, mint};
+use valetkey::{Ceiling, Claims, Grant, Parameter, Scopes, Timestamp, Verb, key, mint};
 
 pub use self::arguments::{DialectName, LimitArgs, SignArgs};
 pub(super) use self::arguments::{read_duration, read_path, read_verbs};
@@ -91,8 +91,15 @@ pub fn sign(
     }
     let claims = claims_of(args, now, end, fresh_id.clone());
     check_scope(args, settings)?;
+    let mut warnings = warnings(args, &ceilings);
     for named in &ceilings {
-        named.check(args, end, now)?;
+        match named.check(args, end, now) {
+            // What bounds nothing yet refuses nothing.
+            Err(Refusal(excess)) if named.ceiling.dry_run => {
+                warnings.push(format!("{excess}; {} is a dry run, so the key is signed", named.owner));
+            }
+            checked => checked?,
+        }
     }
     let query = mint(name, &args.path, &claims, &signer.secrets.current)
         .map_err(|error| Refusal(error.to_string()))?;
@@ -109,7 +116,7 @@ pub fn sign(
         id: claims.id.clone().unwrap_or(fresh_id),
         fingerprint,
         end: end.to_string(),
-        warnings: warnings(args, &ceilings),
+        warnings,
     })
 }
 
@@ -160,6 +167,9 @@ fn ceilings<'a>(
 /// A quarter of an hour from now, or as long as the ceilings let a key last.
 fn default_end(ceilings: &[Named<'_>], now: Timestamp) -> Timestamp {
     ceilings.iter().fold(now.plus(LIFETIME), |end, Named { ceiling, .. }| {
+        if ceiling.dry_run {
+            return end;
+        }
         let longest = ceiling.max_lifetime.map_or(end, |max| now.plus(max));
         end.min(longest).min(ceiling.end.unwrap_or(end))
     })
@@ -200,18 +210,12 @@ fn check_scope(args: &SignArgs, settings: &Settings) -> Result<(), Refusal> {
 fn warnings(args: &SignArgs, ceilings: &[Named<'_>]) -> Vec<String> {
     let mut warnings = Vec::new();
     let uploads = [Verb::Create, Verb::Write].into_iter().any(|verb| args.allow.contains(verb));
-    let capped = args.limits.max.is_some() || ceilings.iter().any(|named| named.ceiling.size_max.is_some());
+    let caps = |ceiling: &Ceiling| !ceiling.dry_run && ceiling.size_max.is_some();
+    let capped = args.limits.max.is_some() || ceilings.iter().any(|named| caps(named.ceiling));
     if uploads && !capped {
         warnings.push("this key uploads without a largest size; say --max".to_owned());
     }
-    let named = [
-        (Parameter::In, args.limits.in_bytes.is_some()),
-        (Parameter::Out, args.limits.out_bytes.is_some()),
-        (Parameter::Files, args.limits.files.is_some()),
-        (Parameter::Rate, args.limits.rate.is_some()),
-        (Parameter::Parallel, args.limits.parallel.is_some()),
-        (Parameter::Renew, args.renew.is_some()),
-    ];
+    let named = [(Parameter::Renew, args.renew.is_some())];
     for (parameter, _) in named.into_iter().filter(|(parameter, set)| *set && !ENFORCED.contains(*parameter))
     {
         warnings.push(format!(
