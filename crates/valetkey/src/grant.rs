@@ -262,6 +262,16 @@ impl Grant {
         &self.digests
     }
 
+    /// From which addresses; the client lies in each of them.
+    pub fn clients(&self) -> &[ClientRanges] {
+        &self.clients
+    }
+
+    /// When it was signed, as far as it says.
+    pub fn issued(&self) -> Option<Timestamp> {
+        self.issued
+    }
+
     /// The counted levels, the base first.
     pub fn levels(&self) -> &[GrantLevel] {
         &self.levels

@@ -29,9 +29,9 @@
 //! # The flow
 //!
 //! A key that came with a request is [decoded](key::decode), [verified](key::Presented::verify) into a
-//! [`Grant`] (a [`Foreign`] credential by its own dialect), [bounded](bound) by what the house says about its signer and policy, and
-//! [admitted](admit) for one intent as a [`Permit`]. Each step takes the last step's value, and there is
-//! no other way to make one.
+//! [`Grant`] (or its own dialect verifies it, as a [`Foreign`] credential), [bounded](bound) by what the
+//! house says about its signer and policy, and [admitted](admit) for one intent as a [`Permit`]. Each step
+//! takes the last step's value, and there is no other way to make one.
 
 #![no_std]
 

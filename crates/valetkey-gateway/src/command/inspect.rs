@@ -13,11 +13,12 @@ use clap::Args;
 use serde::Serialize;
 use valetkey::key::{self, Key, KeyUrl};
 use valetkey::{
-    Denial, Grant, Limits, MediaRange, Now, ResourcePath, Timestamp, Verb, bound, decode_query_component,
+    Denial, Dialect, Grant, Limits, MediaRange, Now, ResourcePath, Timestamp, Verb, bound,
+    decode_query_component,
 };
 
 use super::explain::{plural, uses_text};
-use super::{Options, Streams, Verdict, write_json};
+use super::{Options, Streams, Verdict, presigned, write_json};
 use crate::settings::measure::{Size, Span};
 use crate::settings::{Settings, Signer};
 
@@ -170,6 +171,9 @@ fn look(url: &str, settings: Option<&Settings>, now: Timestamp, report: &mut Rep
         return Err(Denial::BadName(error));
     }
     let path = path.ok();
+    if let Some(path) = path.as_ref().filter(|_| presigned::is_presigned(url.query)) {
+        return look_presigned(&url, path, settings, now, report);
+    }
     let presented = key::decode(url.query, path.as_ref())?.ok_or(Denial::NoKey)?;
     report.dialect = Some("native");
     report.signer = Some(presented.signer().to_owned());
@@ -186,6 +190,35 @@ fn look(url: &str, settings: Option<&Settings>, now: Timestamp, report: &mut Rep
     let bounded = bound(grant, &house, Now::at(now))?;
     report.permit(bounded.grant());
     check_use(bounded.grant(), path.as_ref(), url.query)
+}
+
+/// As [`look`], for a URL that was presigned as AWS's tools do.
+fn look_presigned(
+    url: &KeyUrl<'_>,
+    path: &ResourcePath,
+    settings: Option<&Settings>,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<(), Denial> {
+    report.dialect = Some(Dialect::Aws.name());
+    let (signer, verified) = presigned::look(url, path, settings)?;
+    report.signer = Some(signer);
+    report.path = Some(path.to_string());
+    let (Some(settings), Some(verified)) = (settings, verified) else { return Ok(()) };
+    report.verified = true;
+    let grant = verified.grant;
+    report.id = grant.id().map(str::to_owned);
+    report.subject = grant.subject().map(str::to_owned);
+    report.policy = grant.policy().map(str::to_owned);
+    report.issued = grant.issued().map(|time| time.to_string());
+    report.permit(&grant);
+    let house = settings.house(&grant);
+    let bounded = bound(grant, &house, Now::at(now))?;
+    report.permit(bounded.grant());
+    report.ip = bounded.grant().clients().iter().map(ToString::to_string).collect();
+    report.ip.dedup();
+    check_use(bounded.grant(), Some(path), url.query)?;
+    Err(Denial::CallNotSupported("the aws dialect"))
 }
 
 /// All sets of address ranges in which the client must lie.

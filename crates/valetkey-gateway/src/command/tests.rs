@@ -323,13 +323,61 @@ fn a_window_that_opens_nothing_is_refused() {
 
 #[test]
 fn other_dialects_are_not_offered() {
-    for dialect in ["aws", "azure", "gcs"] {
+    for dialect in ["azure", "gcs"] {
         refuses(
             &["/files/a", "--allow", "read", "--dialect", dialect],
             &format!("dialect {dialect} is not offered"),
         );
     }
     is_wrong_usage(&["sign", "/files/a", "--allow", "read", "--dialect", "jwt"]);
+}
+
+#[test]
+fn aws_urls_are_signed_for_one_method_and_looked_at_again() {
+    let allow = "allow = [\"create\", \"delete\", \"list\", \"read\", \"write\"]";
+    let bench = Bench::new(&CONFIGURATION.replace("allow = [\"create\", \"list\", \"read\"]", allow));
+    for (path, allow, verbs) in [
+        ("/files/a b", "read", "read,stat"),
+        ("/files/a", "stat", "stat"),
+        ("/files/a", "write", "create,write"),
+        ("/files/a", "create", "create"),
+        ("/files/a", "delete", "delete"),
+        ("/files/", "list", "list"),
+    ] {
+        let limits = ["--max", "5KiB", "--uses", "2", "--subject", "u 42", "--ip", "10.0.0.0/8"];
+        let words = [&[path, "--allow", allow, "--dialect", "aws"][..], &limits].concat();
+        let (url, notes) = bench.signed(&words);
+        assert_eq!(notes.contains("If-None-Match: *"), allow == "create", "{notes}");
+        let json = bench.typed(&["inspect", &url, "--json"]);
+        let signature = url.rsplit("X-Amz-Signature=").next().unwrap();
+        assert!(signature.len() == 64 && !json.out.contains(signature), "the key is told");
+        let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!((&json["dialect"], &json["verified"]), (&"aws".into(), &true.into()), "{json}");
+        // Nothing serves them yet.
+        assert_eq!(json["reason"], "not_supported", "{json}");
+        let allowed: Vec<_> = json["allow"].as_array().unwrap().iter().filter_map(|it| it.as_str()).collect();
+        assert_eq!(allowed.join(","), verbs);
+        assert_eq!(
+            (&json["max"], &json["uses"]["limit"], &json["subject"]),
+            (&5120.into(), &2.into(), &"u 42".into())
+        );
+        assert_eq!(json["ip"], serde_json::json!(["10.0.0.0/8"]));
+        let edited = url.replace("x-vk-max=5120", "x-vk-max=5121");
+        let json = bench.typed(&["inspect", &edited, "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!((&json["reason"], &json["verified"]), (&"bad_signature".into(), &false.into()));
+    }
+}
+
+#[test]
+fn what_an_aws_url_cannot_say_is_refused() {
+    let aws = |words: &[&str], part| refuses(&[words, &["--dialect", "aws"]].concat(), part);
+    aws(&["/files/a", "--allow", "create,read"], "must be one verb");
+    aws(&["/files/a", "--allow", "list"], "is not a bucket");
+    aws(&["/files/", "--allow", "read"], "is for --allow list only");
+    aws(&["/files/a", "--allow", "read", "--scope", "/files/"], "--scope is for native keys");
+    aws(&["/files/a", "--allow", "read", "--renew", "2026-12-01T00:00:00Z"], "--renew is for native keys");
+    aws(&["/files/a", "--allow", "create", "--max", "1", "--min", "2"], "vk-min exceeds vk-max");
 }
 
 #[test]

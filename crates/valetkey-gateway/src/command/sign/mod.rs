@@ -13,6 +13,7 @@ use valetkey::{Ceiling, Claims, Grant, Parameter, Scopes, Timestamp, Verb, key, 
 pub use self::arguments::{DialectName, LimitArgs, SignArgs};
 pub(super) use self::arguments::{read_duration, read_path, read_verbs};
 use self::excess::Named;
+use super::presigned::{Presign, Purpose};
 use super::{Options, Streams, Verdict, write_json};
 use crate::settings::{ENFORCED, Settings, Signer, missing};
 
@@ -74,10 +75,12 @@ pub fn sign(
     now: Timestamp,
     fresh_id: String,
 ) -> Result<Signed, Refusal> {
-    if args.dialect != DialectName::Native {
+    if !matches!(args.dialect, DialectName::Native | DialectName::Aws) {
         let name =
             args.dialect.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
-        return Err(Refusal(format!("dialect {name} is not offered by this version; it signs native keys")));
+        return Err(Refusal(format!(
+            "dialect {name} is not offered by this version; it signs native and aws keys"
+        )));
     }
     let (name, signer) = choose_signer(args.signer.as_deref(), settings)?;
     let ceilings = ceilings(name, signer, args.policy.as_deref(), settings)?;
@@ -101,15 +104,21 @@ pub fn sign(
             checked => checked?,
         }
     }
-    let query = mint(name, &args.path, &claims, &signer.secrets.current)
-        .map_err(|error| Refusal(error.to_string()))?;
-    // The key as its holder will present it: what is printed has been verified.
-    let fingerprint = key::decode(&query, Some(&args.path))
-        .ok()
-        .flatten()
-        .and_then(|presented| presented.verify(Some(&signer.secrets)).ok())
-        .map(|key| Grant::from(key).fingerprint().to_string())
-        .ok_or_else(|| Refusal("the key does not verify under its own signer".to_owned()))?;
+    let (query, fingerprint) = match args.dialect {
+        DialectName::Aws => {
+            let presigning = Presign {
+                origin: &settings.server.public_url,
+                path: &args.path,
+                signer: name,
+                secrets: &signer.secrets,
+                purpose: presigned_purpose(args, &mut warnings)?,
+                now,
+                end,
+            };
+            presigning.sign(&claims).map_err(Refusal)?
+        }
+        DialectName::Native | DialectName::Azure | DialectName::Gcs => native(args, name, signer, &claims)?,
+    };
     Ok(Signed {
         url: format!("{}{}?{query}", settings.server.public_url, args.path.encoded()),
         signer: name.to_owned(),
@@ -118,6 +127,43 @@ pub fn sign(
         end: end.to_string(),
         warnings,
     })
+}
+
+/// A native key and its fingerprint.
+fn native(
+    args: &SignArgs,
+    name: &str,
+    signer: &Signer,
+    claims: &Claims,
+) -> Result<(String, String), Refusal> {
+    let query = mint(name, &args.path, claims, &signer.secrets.current)
+        .map_err(|error| Refusal(error.to_string()))?;
+    // The key as its holder will present it: what is printed has been verified.
+    let fingerprint = key::decode(&query, Some(&args.path))
+        .ok()
+        .flatten()
+        .and_then(|presented| presented.verify(Some(&signer.secrets)).ok())
+        .map(|key| Grant::from(key).fingerprint().to_string())
+        .ok_or_else(|| Refusal("the key does not verify under its own signer".to_owned()))?;
+    Ok((query, fingerprint))
+}
+
+/// The request that a presigned URL is for; refuses what only a native key can say.
+fn presigned_purpose(args: &SignArgs, warnings: &mut Vec<String>) -> Result<Purpose, Refusal> {
+    let scope = args.limits.scope.as_ref().filter(|scope| **scope != args.path);
+    let native_only = [("--scope", scope.is_some()), ("--renew", args.renew.is_some())];
+    if let Some((option, _)) = native_only.into_iter().find(|(_, set)| *set) {
+        return Err(Refusal(format!(
+            "{option} is for native keys; a presigned URL opens its own path until its end"
+        )));
+    }
+    let purpose = Purpose::of(args.allow, &args.path).map_err(Refusal)?;
+    if purpose.only_creates {
+        warnings.push("the upload must send the header If-None-Match: *, which is signed".to_owned());
+    }
+    warnings
+        .push("this version does not serve aws keys yet and answers 501 not_supported to them".to_owned());
+    Ok(purpose)
 }
 
 /// A random name for a key: 128 bits, always 32 characters, so that none begins with another.
