@@ -5,6 +5,7 @@
 mod acceptance;
 mod crash;
 mod damage;
+mod versions;
 
 use std::fs;
 use std::path::{Path, PathBuf};
