@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod acceptance;
+mod backup;
 mod crash;
 mod damage;
 mod versions;
