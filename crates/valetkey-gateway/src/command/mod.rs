@@ -7,6 +7,7 @@ pub mod audit;
 pub mod check;
 mod explain;
 pub mod inspect;
+pub mod ledger;
 pub mod narrow;
 mod presigned;
 pub mod serve;
@@ -23,6 +24,7 @@ use valetkey::Timestamp;
 use self::audit::AuditArgs;
 use self::check::{Acceptance, CheckArgs};
 use self::inspect::InspectArgs;
+use self::ledger::LedgerCommand;
 use self::narrow::NarrowArgs;
 use self::serve::Prepared;
 use self::sign::SignArgs;
@@ -68,6 +70,9 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Check the audit log, or print its newest records
     Audit(AuditArgs),
+    /// Copy the record of uses
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Give an application a secret to sign with, or another one
     #[command(subcommand)]
     Signer(SignerCommand),
@@ -116,6 +121,7 @@ where
         Command::Narrow(args) => narrow::run(&options, &args, now, streams),
         Command::Inspect(args) => inspect::run(&options, &args, now, streams),
         Command::Audit(args) => audit::run(&options, &args, streams),
+        Command::Ledger(command) => ledger::run(&options, &command, streams),
         Command::Signer(command) => signer::run(&options, &command, streams),
     };
     verdict.unwrap_or_else(|error| {
