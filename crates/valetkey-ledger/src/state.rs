@@ -12,12 +12,17 @@
 //! - Meters go a day after their keys have ended, a few at a time. Since clocks lie, that raises `cleared_before` for
 //!   good, and a key that ended earlier is refused whatever the clock later says: no key gets a fresh count.
 
+mod revocations;
+
+use std::sync::Arc;
+
 use crate::hold::LeaseRequest;
 use crate::lease::{Ended, LeaseKey, Leases, Opening};
+use crate::revocation::view::Change;
 use crate::store::{Charged, Fault, Header, HoldRow, HoldState, MeterRow, Standing, Store};
 use crate::{
     Action, AuditHead, Charge, Distrust, HoldId, HoldRequest, LedgerError, Meter, Purpose, Resource,
-    Settlement, Status, UnixSeconds, Unresolved, Usage,
+    RevocationView, Settlement, Status, UnixSeconds, Unresolved, Usage,
 };
 
 /// How far the clock may lie behind the highest time seen, inclusive.
@@ -42,6 +47,9 @@ pub(crate) struct Machine<S> {
     /// The header as it was last read or committed.
     durable: Header,
     leases: Leases,
+    revoked: Arc<RevocationView>,
+    /// What becomes of the view with the next commit.
+    changes: Vec<Change>,
     fresh: bool,
     life: u64,
     sequence: u64,
@@ -57,6 +65,8 @@ impl<S: Store> Machine<S> {
             header,
             durable: header,
             leases: Leases::default(),
+            revoked: Arc::new(RevocationView::new()),
+            changes: Vec::new(),
             fresh: header.standing == Standing::New,
             life,
             sequence: 0,
@@ -68,6 +78,7 @@ impl<S: Store> Machine<S> {
                 machine.store.remove_hold(id)?;
             }
         }
+        machine.load_revocations()?;
         Ok(machine)
     }
 
@@ -194,6 +205,7 @@ impl<S: Store> Machine<S> {
             self.store.commit()?;
             self.durable = self.header;
         }
+        self.show_revocations();
         self.leases.keep(SWEPT_MAX);
         Ok(())
     }
@@ -202,6 +214,7 @@ impl<S: Store> Machine<S> {
     pub(crate) fn roll_back(&mut self) {
         self.store.rollback();
         self.leases.roll_back();
+        self.changes.clear();
         self.header.standing = self.durable.standing;
         self.header.cleared_before = self.durable.cleared_before;
     }
@@ -353,7 +366,8 @@ impl<S: Store> Machine<S> {
         }
         // A meter goes when a whole day lies between its last second and now.
         let before = UnixSeconds(now.0.saturating_sub(KEEP_SECS));
-        match self.store.clear_meters(before, CLEARED_MAX)? {
+        let cleared = self.store.clear_meters(before, CLEARED_MAX)?;
+        match cleared.max(self.clear_revocations(before, CLEARED_MAX)?) {
             Some(latest) => self.header.cleared_before = self.header.cleared_before.max(latest.plus(1)),
             None => self.clear_at = now.plus(CLEAR_PAUSE_SECS),
         }

@@ -16,6 +16,7 @@
 //!   write-ahead log lost after a crash cannot be told from ones that never happened. A clean stop leaves no log.)
 
 mod file;
+mod revocations;
 mod schema;
 mod seal;
 mod store;
@@ -30,8 +31,8 @@ use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::store::{Standing, Store};
 use crate::{
-    Acceptance, Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement,
-    Status, UnixSeconds, Unresolved,
+    Acceptance, Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, NewRevocation, OpenError,
+    Revocation, RevocationView, Settlement, Status, UnixSeconds, Unresolved,
 };
 use file::{LockFile, failed};
 use store::SqliteStore;
@@ -48,6 +49,7 @@ pub const WAITING_MAX: usize = 65_536;
 /// Dropping it stops it as [`Ledger::close`] does, and waits until it has stopped.
 pub struct SqliteLedger {
     queue: Queue,
+    revoked: Arc<RevocationView>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -66,6 +68,7 @@ impl SqliteLedger {
         let mut machine = Machine::new(store, life).map_err(|fault| store::open_error(&path, fault))?;
         machine.commit().map_err(|fault| store::open_error(&path, fault))?;
 
+        let revoked = machine.revoked();
         let (commands, queue) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let writer = Writer::new(machine, queue, Arc::clone(&waiting));
@@ -73,7 +76,7 @@ impl SqliteLedger {
             .name("ledger".to_owned())
             .spawn(move || writer.run(lock))
             .map_err(failed(&path))?;
-        Ok(Self { queue: Queue { commands, waiting }, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue: Queue { commands, waiting }, revoked, thread: Mutex::new(Some(thread)) })
     }
 }
 
@@ -121,6 +124,26 @@ impl Ledger for SqliteLedger {
 
     fn audit_head(&self) -> Answer<Option<AuditHead>> {
         self.queue.ask(Command::AuditHead)
+    }
+
+    fn revoke(&self, revocation: NewRevocation) -> Answer<Revocation> {
+        self.queue.ask(|reply| Command::Revoke(revocation, reply))
+    }
+
+    fn lift(&self, number: u64) -> Answer<Option<Revocation>> {
+        self.queue.ask(|reply| Command::Lift(number, reply))
+    }
+
+    fn revocations(&self, after: u64, max: u32) -> Answer<Vec<Revocation>> {
+        self.queue.ask(|reply| Command::Revocations { after, max, reply })
+    }
+
+    fn revocations_view(&self) -> Arc<RevocationView> {
+        Arc::clone(&self.revoked)
+    }
+
+    fn note_alias(&self, fingerprint: [u8; 16], level: Meter, keep_until: UnixSeconds) -> Answer<()> {
+        self.queue.ask(|reply| Command::NoteAlias { fingerprint, level, keep_until, reply })
     }
 
     fn close(&self) -> Answer<()> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, named_params};
 
 use super::file::failed;
+use super::revocations;
 use super::schema::{self, shows_damage, unreadable};
 use super::seal::Seal;
 use crate::store::{Charged, Fault, Header, HoldRow, HoldState, MeterRow, Standing, Store};
@@ -89,6 +90,7 @@ impl SqliteStore {
     fn check_seals(&mut self) -> Result<(), Fault> {
         self.header()?;
         self.audit_head()?;
+        revocations::check_aliases(&self.connection)?;
         let mut statement = self
             .connection
             .prepare("SELECT uses, keep_until, made, seal, name FROM meters")
@@ -107,13 +109,13 @@ impl SqliteStore {
     }
 
     /// Runs a statement that writes.
-    fn write(&mut self, sql: &'static str, params: impl rusqlite::Params) -> Result<usize, Fault> {
+    pub(super) fn write(&mut self, sql: &'static str, params: impl rusqlite::Params) -> Result<usize, Fault> {
         self.begin()?;
         self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map_err(fault)
     }
 
     /// Runs a statement that reads at most one row.
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         sql: &'static str,
         params: impl rusqlite::Params,
@@ -123,6 +125,18 @@ impl SqliteStore {
             .prepare_cached(sql)
             .and_then(|mut statement| statement.query_row(params, read).optional())
             .map_err(fault)
+    }
+
+    /// Runs a statement that reads rows with seals of their own.
+    pub(super) fn read_all<T>(
+        &self,
+        sql: &'static str,
+        params: impl rusqlite::Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<Result<T, Fault>>,
+    ) -> Result<Vec<T>, Fault> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
+        let rows = statement.query_map(params, read).map_err(fault)?;
+        rows.map(|row| row.map_err(fault)?).collect()
     }
 
     /// Runs one of the statements around a transaction.
@@ -349,14 +363,14 @@ fn refuse_stump(path: &Path, is_empty: bool) -> Result<(), OpenError> {
     }
 }
 
-fn fault(error: rusqlite::Error) -> Fault {
+pub(super) fn fault(error: rusqlite::Error) -> Fault {
     match shows_damage(&error) {
         true => Fault::Damaged(Arc::new(error)),
         false => Fault::Failed(Arc::new(error)),
     }
 }
 
-fn damaged(what: &'static str) -> Fault {
+pub(super) fn damaged(what: &'static str) -> Fault {
     Fault::Damaged(Arc::from(Box::from(what)))
 }
 
@@ -404,17 +418,21 @@ fn hash(text: &str) -> Option<[u8; 32]> {
     (text.len() == 64).then_some(hash)
 }
 
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
 /// The transitions keep every number in range; one that is not would be a count gone wild.
-fn signed(value: u64) -> Result<i64, Fault> {
+pub(super) fn signed(value: u64) -> Result<i64, Fault> {
     i64::try_from(value).map_err(|error| Fault::Failed(Arc::new(error)))
 }
 
-fn parsed<T>(row: &Row<'_>, column: usize, parse: impl FnOnce(&str) -> Option<T>) -> rusqlite::Result<T> {
+pub(super) fn parsed<T>(
+    row: &Row<'_>,
+    column: usize,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     parse(&text).ok_or_else(|| {
         let error = format!("unknown word {text:?}").into();
