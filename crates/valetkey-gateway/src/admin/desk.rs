@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::problem::Problem;
 use super::request::Call;
-use super::{keys, usage};
+use super::{keys, revocations, usage};
 use crate::gateway::Gateway;
 use crate::notify::Receipt;
 use crate::observe::Gauge;
@@ -57,10 +57,15 @@ impl Desk {
     pub(super) async fn answer(&self, call: &Call, request_id: &str) -> Result<Response<Body>, Problem> {
         let (path, method) = (call.parts.uri.path(), call.parts.method.as_str());
         match (path, method) {
-            ("/v1/keys", "GET") => json(StatusCode::OK, &keys::list(self, call).await?),
+            //("/v1/keys", "GET") => json(StatusCode::OK, &keys::list(self, call).await?),
             ("/v1/keys", "POST") => json(StatusCode::CREATED, &keys::sign(self, call, request_id).await?),
             ("/v1/keys", _) => Err(Problem::Method("GET, POST")),
             ("/v1/keys/inspect", "POST") => json(StatusCode::OK, &keys::inspect(self, call).await?),
+            ("/v1/revocations", "GET") => json(StatusCode::OK, &revocations::list(self, call).await?),
+            ("/v1/revocations", "POST") => {
+                json(StatusCode::CREATED, &revocations::revoke(self, call, request_id).await?)
+            }
+            ("/v1/revocations", _) => Err(Problem::Method("GET, POST")),
             ("/v1/usage", "POST") => json(StatusCode::OK, &usage::usage(self, call).await?),
             ("/v1/reload", "POST") => json(StatusCode::OK, &self.reload(call).await?),
             ("/v1/keys/inspect" | "/v1/usage" | "/v1/reload", _) => Err(Problem::Method("POST")),
@@ -74,7 +79,16 @@ impl Desk {
                 Ok(text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.metrics().await.into()))
             }
             ("/v1/health" | "/v1/openapi.json" | "/metrics", _) => Err(Problem::Method("GET")),
-            _ => Err(Problem::NotFound),
+            _ => match (path.strip_prefix("/v1/revocations/"), method) {
+                (Some(number), "DELETE") => {
+                    revocations::lift(self, call, number, request_id).await?;
+                    let mut answer = Response::new(Body::Empty);
+                    *answer.status_mut() = StatusCode::NO_CONTENT;
+                    Ok(answer)
+                }
+                (Some(_), _) => Err(Problem::Method("DELETE")),
+                (None, _) => Err(Problem::NotFound),
+            },
         }
     }
 
@@ -137,6 +151,11 @@ impl Desk {
                 name: "valetkey_audit_records",
                 help: "Durable records of the audit log, over all its files.",
                 value: gateway.audit.head().records,
+            },
+            Gauge {
+                name: "valetkey_revocations",
+                help: "Revocations in force.",
+                value: count(gateway.ledger.revocations_view().len()),
             },
             Gauge {
                 name: "valetkey_ledger_answers",

@@ -149,6 +149,19 @@ fn number(name: &str, number: Option<u64>, least: u64) -> Result<Option<u64>, Pr
     }
 }
 
+/// A number of a query, within these bounds.
+pub(super) fn query_number(
+    name: &str,
+    text: Option<String>,
+    least: u64,
+    most: u64,
+) -> Result<Option<u64>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let canonical = text == "0" || (!text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = text.parse().ok().filter(|number| canonical && (least..=most).contains(number));
+    number.map(Some).ok_or_else(|| Problem::BadRequest(format!("{name}: it must be from {least} to {most}")))
+}
+
 /// Signs a key within the ceiling of its signer. It is recorded before it is given away.
 pub(super) async fn sign(desk: &Desk, call: &Call, request_id: &str) -> Result<Signed, Problem> {
     call.has_no_query()?;

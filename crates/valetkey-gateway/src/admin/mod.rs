@@ -10,6 +10,7 @@ mod keys;
 mod listen;
 mod problem;
 mod request;
+mod revocations;
 mod serve;
 mod usage;
 

@@ -133,3 +133,31 @@ pub(super) async fn of_key(desk: &Desk, key: &Verified) -> Result<Usage, Problem
     }
     Ok(whole.unwrap_or_default())
 }
+
+/// Whose usage is asked for: one of them, `signer` also beside an id or a subject.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Asked {
+    #[serde(deserialize_with = "said")]
+    url: Option<String>,
+    #[serde(deserialize_with = "said")]
+    id: Option<String>,
+    #[serde(deserialize_with = "said")]
+    signer: Option<String>,
+    #[serde(deserialize_with = "said")]
+    subject: Option<String>,
+}
+
+/// Answers what was used and what is left.
+pub(super) async fn usage(desk: &Desk, call: &Call) -> Result<Usage, Problem> {
+    call.has_no_query()?;
+    let asked: Asked = call.json()?;
+    let snapshot = desk.gateway.snapshot();
+    let now = desk.gateway.clock.now();
+    match asked {
+        Asked { url: Some(url), id: None, signer: None, subject: None } => {
+            of_key(desk, &verified(&url, &snapshot.settings, now)?).await
+        }
+        _ => Err(Problem::NotFound),
+    }
+}
