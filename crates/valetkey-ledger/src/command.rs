@@ -11,15 +11,17 @@ use tokio::sync::oneshot;
 use crate::state::{Decided, Machine};
 use crate::store::{Fault, Store};
 use crate::{
-    Answer, AuditHead, HoldId, HoldRequest, LedgerError, Meter, NewRevocation, Revocation, Settlement,
-    Status, UnixSeconds, Unresolved, Usage,
+    Answer, AuditHead, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, NewRevocation,
+    Revocation, Settlement, Status, UnixSeconds, Unresolved, Usage,
 };
 
 pub(crate) enum Command {
     Hold(Option<HoldRequest>, Reply<HoldId>),
+    Grow(HoldId, u64, Reply<u64>),
     Publish(HoldId, Reply<()>),
     Settle(Settle, Option<Reply<()>>),
     Usage(Meter, Reply<Usage>),
+    Meters(MeterQuery, Reply<MeterPage>),
     Unresolved(Reply<Vec<Unresolved>>),
     Status(Reply<Status>),
     Observe(UnixSeconds, Reply<UnixSeconds>),
@@ -52,6 +54,7 @@ impl Command {
                 }
                 None => Ok(()),
             },
+            Self::Grow(hold, bytes, reply) => reply.keep(machine.grow(*hold, *bytes)),
             Self::Publish(hold, reply) => reply.keep(machine.publish(*hold)),
             Self::Settle(Settle { hold, settlement, now }, reply) => {
                 let decided = machine.settle(*hold, *settlement, *now);
@@ -61,6 +64,7 @@ impl Command {
                 }
             }
             Self::Usage(meter, reply) => reply.keep(machine.usage(meter)),
+            Self::Meters(query, reply) => reply.keep(machine.meters(query)),
             Self::Unresolved(reply) => reply.keep(machine.unresolved()),
             Self::Status(reply) => reply.keep(machine.status()),
             Self::Observe(now, reply) => reply.keep(machine.observe(*now)),
@@ -95,7 +99,9 @@ impl Command {
             Self::Lift(_, reply) => drop(reply.answer()),
             Self::Revocations { reply, .. } => drop(reply.answer()),
             Self::AuditHead(reply) => drop(reply.answer()),
+            Self::Grow(.., reply) => drop(reply.answer()),
             Self::Usage(_, reply) => drop(reply.answer()),
+            Self::Meters(_, reply) => drop(reply.answer()),
             Self::Unresolved(reply) => drop(reply.answer()),
             Self::Status(reply) => drop(reply.answer()),
             Self::Observe(_, reply) => drop(reply.answer()),
@@ -122,7 +128,9 @@ impl Command {
             Self::Lift(_, reply) => reply.send(Err(error)),
             Self::Revocations { reply, .. } => reply.send(Err(error)),
             Self::AuditHead(reply) => reply.send(Err(error)),
+            Self::Grow(.., reply) => reply.send(Err(error)),
             Self::Usage(_, reply) => reply.send(Err(error)),
+            Self::Meters(_, reply) => reply.send(Err(error)),
             Self::Unresolved(reply) => reply.send(Err(error)),
             Self::Status(reply) => reply.send(Err(error)),
             Self::Observe(_, reply) => reply.send(Err(error)),

@@ -3,17 +3,20 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use valetkey::{Fingerprint, ResourcePath};
+use valetkey_ledger::{Meter, MeterQuery, UnixSeconds};
 
 use super::desk::Desk;
 use super::problem::Problem;
 use super::request::{Call, said};
 use super::usage::{self, Usage};
+use crate::admit::seconds;
 use crate::command::inspect::{self, Report};
 use crate::command::sign::arguments::{
     read_digest, read_disposition, read_duration, read_path, read_time, read_type, read_verbs,
 };
 use crate::command::sign::{self, DialectName, LimitArgs, SignArgs, Signed};
 use crate::notify::Receipt;
+use crate::serve::timestamp;
 use crate::settings::{NUMBER_MAX, parse_range};
 
 /// A key to be signed: what `valetkey sign` takes, by the same names.
@@ -217,4 +220,60 @@ pub(super) async fn inspect(desk: &Desk, call: &Call) -> Result<Inspected, Probl
         false => None,
     };
     Ok(Inspected { report, usage })
+}
+
+/// A counted key that has not ended, or one level of it.
+#[derive(Serialize)]
+struct Live {
+    level: Vec<String>,
+    signer: String,
+    id: Option<String>,
+    fingerprint: Option<String>,
+    /// As far as its holder can have it moved.
+    end: Option<String>,
+    #[serde(flatten)]
+    usage: Usage,
+}
+
+/// A part of the counted keys.
+#[derive(Serialize)]
+pub(super) struct Page {
+    keys: Vec<Live>,
+    /// What to go on after; `null` at the end.
+    next: Option<String>,
+}
+
+/// How many keys a page looks at where nobody says.
+const PAGE: u32 = 100;
+
+/// Lists the counted keys that have not ended, with what is left of each.
+pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Page, Problem> {
+    let [after, max] = call.query(["after", "max"])?;
+    let max = query_number("max", max, 1, MeterQuery::PAGE_MAX.into())?;
+    let query = MeterQuery {
+        prefix: String::new(),
+        live_at: seconds(desk.gateway.clock.now().highest),
+        after: after.map(Meter::new),
+        max: max.and_then(|max| u32::try_from(max).ok()).unwrap_or(PAGE),
+    };
+    let page = desk.gateway.ledger.meters(query).await?;
+    let keys = page.meters.iter().filter_map(|meter| {
+        let level = usage::name_of(meter);
+        // What is counted for the house over many keys is no key.
+        let signer = level.first().filter(|signer| !signer.is_empty())?.clone();
+        let named = |kind: &str| match level.as_slice() {
+            [.., last_kind, value] if last_kind == kind => Some(value.clone()),
+            _ => None,
+        };
+        Some(Live {
+            signer,
+            id: named("id"),
+            fingerprint: named("fp"),
+            end: (meter.keep_until != UnixSeconds::MAX).then(|| timestamp(meter.keep_until).to_string()),
+            usage: Usage::of(&meter.usage, &meter.limits),
+            level,
+        })
+    });
+    let next = page.next.map(|next| next.as_str().to_owned());
+    Ok(Page { keys: keys.collect(), next })
 }

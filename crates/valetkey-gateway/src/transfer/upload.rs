@@ -21,6 +21,7 @@ use super::integrity::{Confirmed, Integrity};
 use crate::admit::Held;
 use crate::backend::disk::{Attributes, Finished, Folder, Metadata, StoreError, Upload};
 use crate::gateway::Snapshot;
+use crate::settings::Etag;
 use crate::settle::Recorder;
 
 /// How much is gathered for one write, in bytes.
@@ -43,6 +44,7 @@ pub(crate) struct Plan {
     conditions: Conditions,
     declared_bytes: Option<u64>,
     only_create: bool,
+    etag: Etag,
 }
 
 /// An upload that is whole, on disk, and not yet visible.
@@ -94,7 +96,8 @@ pub(crate) async fn plan(
         _ => None,
     };
     let path = permit.path.as_str().to_owned();
-    Ok(Plan { folder, path, name, headers, checksums, conditions, declared_bytes, only_create })
+    let etag = snapshot.settings.buckets.get(permit.path.bucket()).map_or(Etag::Blake3, |bucket| bucket.etag);
+    Ok(Plan { folder, path, name, headers, checksums, conditions, declared_bytes, only_create, etag })
 }
 
 /// Whether an upload may take the place of what is there.
@@ -124,7 +127,10 @@ pub(crate) async fn receive(
     let size = held.permit.size;
     let mut first_bytes = FirstBytes::of(&held.permit.types, plan.headers.content_type.as_deref());
     let confirmed = Confirmed::of(&plan.checksums);
-    let integrity = Integrity::of(&held.permit.digests, plan.checksums);
+    let mut integrity = Integrity::of(&held.permit.digests, plan.checksums);
+    if plan.etag == Etag::Md5 {
+        integrity = integrity.telling_md5();
+    }
     let mut file = Receiving::new(plan.folder.clone(), plan.declared_bytes, integrity);
     let mut pace = Pace::new();
     if plan.declared_bytes.is_some_and(|bytes| bytes >= as_u64(EARLY_BATCH_BYTES)) {
@@ -153,6 +159,7 @@ pub(crate) async fn receive(
         content_type: plan.headers.content_type,
         headers: plan.headers.others,
         hold: held.hold.name(),
+        etag: None,
     };
     let finished = file.finish(attributes).await?;
     Ok(Received {
@@ -263,8 +270,8 @@ impl Receiving {
         let finished = super::blocking(move || {
             let mut begun = begin().map_err(unwritable)?;
             begun.write(&batch).map_err(unwritable)?;
-            begun.integrity.check(begun.upload.digest())?;
-            begun.upload.finish(attributes).map_err(unwritable)
+            let etag = begun.integrity.check(begun.upload.digest())?;
+            begun.upload.finish(Attributes { etag, ..attributes }).map_err(unwritable)
         });
         finished.await?
     }

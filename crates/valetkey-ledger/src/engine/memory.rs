@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::{
-    Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, NewRevocation, OpenError, Revocation,
-    RevocationView, Settlement, Status, UnixSeconds, Unresolved,
+    Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage, MeterQuery, NewRevocation,
+    OpenError, Revocation, RevocationView, Settlement, Status, UnixSeconds, Unresolved,
 };
 pub(crate) use store::MemoryStore;
 
@@ -54,6 +54,10 @@ impl Ledger for MemoryLedger {
         answer
     }
 
+    fn grow(&self, hold: HoldId, bytes: u64) -> Answer<u64> {
+        self.ask(|reply| Command::Grow(hold, bytes, reply))
+    }
+
     fn publish(&self, hold: HoldId) -> Answer<()> {
         self.ask(|reply| Command::Publish(hold, reply))
     }
@@ -64,6 +68,10 @@ impl Ledger for MemoryLedger {
 
     fn usage(&self, meter: Meter) -> Answer<crate::Usage> {
         self.ask(|reply| Command::Usage(meter, reply))
+    }
+
+    fn meters(&self, query: MeterQuery) -> Answer<MeterPage> {
+        self.ask(|reply| Command::Meters(query, reply))
     }
 
     fn unresolved(&self) -> Answer<Vec<Unresolved>> {

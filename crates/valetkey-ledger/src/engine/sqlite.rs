@@ -16,6 +16,7 @@
 //!   write-ahead log lost after a crash cannot be told from ones that never happened. A clean stop leaves no log.)
 
 mod file;
+mod meters;
 mod revocations;
 mod schema;
 mod seal;
@@ -31,8 +32,8 @@ use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::store::{Standing, Store};
 use crate::{
-    Acceptance, Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, NewRevocation, OpenError,
-    Revocation, RevocationView, Settlement, Status, UnixSeconds, Unresolved,
+    Acceptance, Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage, MeterQuery,
+    NewRevocation, OpenError, Revocation, RevocationView, Settlement, Status, UnixSeconds, Unresolved,
 };
 use file::{LockFile, failed};
 use store::SqliteStore;
@@ -90,6 +91,10 @@ impl Ledger for SqliteLedger {
         answer
     }
 
+    fn grow(&self, hold: HoldId, bytes: u64) -> Answer<u64> {
+        self.queue.ask(|reply| Command::Grow(hold, bytes, reply))
+    }
+
     fn publish(&self, hold: HoldId) -> Answer<()> {
         self.queue.ask(|reply| Command::Publish(hold, reply))
     }
@@ -100,6 +105,10 @@ impl Ledger for SqliteLedger {
 
     fn usage(&self, meter: Meter) -> Answer<crate::Usage> {
         self.queue.ask(|reply| Command::Usage(meter, reply))
+    }
+
+    fn meters(&self, query: MeterQuery) -> Answer<MeterPage> {
+        self.queue.ask(|reply| Command::Meters(query, reply))
     }
 
     fn unresolved(&self) -> Answer<Vec<Unresolved>> {
