@@ -1,5 +1,6 @@
 //! May this request, now? First by what it is, then by what the ledger remembers.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,15 +16,17 @@ use valetkey_ledger::{Charge, HoldRequest, LedgerError, Limits, Meter, Purpose, 
 use crate::bound::BoundedRequest;
 use crate::gateway::Gateway;
 use crate::notify::BACKLOG_HIGH;
+use crate::running::End;
 use crate::settle::{Hold, Recorder};
 
 /// How long a request waits before it looks again whether the audit log keeps up.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 
-/// A permit whose uses are reserved, durably.
+/// A permit whose uses are reserved, durably, and which ends where it is revoked.
 pub(crate) struct Held {
-    pub(crate) permit: Permit,
+    pub(crate) permit: Rc<Permit>,
     pub(crate) hold: Hold,
+    pub(crate) end: Rc<End>,
 }
 
 /// Admits a request by its method, its path and its declared length.
@@ -100,13 +103,16 @@ pub(crate) fn audit_is_sound(gateway: &Gateway, permit: &Permit) -> Result<(), D
     if must_record && !gateway.audit.is_sound() { Err(Denial::LedgerUnavailable) } else { Ok(()) }
 }
 
-/// Reserves what the permit is charged with. A permit that is charged with nothing does not touch the ledger.
+/// Notes what begins, and reserves what the permit is charged with. A permit that is charged with nothing does
+/// not touch the ledger.
 ///
 /// # Errors
-/// [`Denial::UsesExhausted`], [`Denial::LedgerUnavailable`].
+/// [`Denial::Revoked`], [`Denial::UsesExhausted`], [`Denial::LedgerUnavailable`].
 pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpose) -> Result<Held, Denial> {
+    let permit = Rc::new(permit);
+    let end = End::begin(gateway, &permit)?;
     if permit.charges.is_empty() {
-        return Ok(Held { permit, hold: Hold::of_nothing(gateway) });
+        return Ok(Held { permit, hold: Hold::of_nothing(gateway), end });
     }
     let now = gateway.clock.now();
     let charges = permit.charges.iter().map(|charge| Charge {
@@ -120,7 +126,7 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
     let answered = gateway.ledger.hold(request).await;
     gateway.metrics.held(began.elapsed());
     match answered {
-        Ok(id) => Ok(Held { permit, hold: Hold::of(gateway, id) }),
+        Ok(id) => Ok(Held { permit, hold: Hold::of(gateway, id), end }),
         Err(LedgerError::Exhausted { level, resource, .. }) => Err(exhausted(&are_quotas, level, resource)),
         Err(LedgerError::Forgotten { .. }) => Err(Denial::Expired(permit.end)),
         Err(LedgerError::NotAccepted(distrust)) => {

@@ -20,5 +20,7 @@ mod gateway;
 mod identify;
 mod request;
 mod respond;
+mod revocation;
+mod running;
 mod settle;
 mod transfer;

@@ -2,6 +2,8 @@
 //!
 //! Bounding never widens: each limit of the result is at most as wide as the grant's own.
 
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -9,6 +11,7 @@ use crate::client::ClientRanges;
 use crate::content::{Digest, Disposition};
 use crate::denial::Denial;
 use crate::grant::{Grant, MeterName, Quota, QuotaOwner};
+use crate::identity::Identity;
 use crate::key::parameter::Parameters;
 use crate::limits::Limits;
 use crate::media::MediaRange;
@@ -76,12 +79,27 @@ pub struct House<'a> {
 pub struct Bounded {
     pub(crate) grant: Grant,
     pub(crate) lease: Duration,
+    pub(crate) policies: Vec<String>,
 }
 
 impl Bounded {
     /// What is left of the grant.
     pub fn grant(&self) -> &Grant {
         &self.grant
+    }
+
+    /// By what it may be revoked.
+    pub fn identity(&self) -> Identity<'_> {
+        let grant = &self.grant;
+        Identity {
+            signer: &grant.signer,
+            id: grant.id.as_deref(),
+            subject: grant.subject.as_deref(),
+            policies: &self.policies,
+            levels: &grant.levels,
+            issued: grant.issued,
+            end: grant.end,
+        }
     }
 }
 
@@ -126,7 +144,8 @@ pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, D
     }
     // A ceiling may have a window of its own.
     check_window(&grant, house.clock_skew, now)?;
-    Ok(Bounded { grant, lease })
+    let policies = house.policies.iter().flatten().map(|(name, _)| (*name).to_owned()).collect();
+    Ok(Bounded { grant, lease, policies })
 }
 
 /// Adds what is counted over many keys.

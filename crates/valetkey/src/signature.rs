@@ -81,6 +81,16 @@ impl Fingerprint {
         }
         Some(Self(bytes))
     }
+
+    /// The fingerprint of these bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 impl fmt::Display for Fingerprint {

@@ -76,7 +76,11 @@ impl Desk {
             }
             ("/metrics", "GET") => {
                 call.says_nothing()?;
-                Ok(text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.metrics().await.into()))
+                Ok(text(
+                    StatusCode::OK,
+                    "text/plain; version=0.0.4; charset=utf-8",
+                    self.metrics().await.into(),
+                ))
             }
             ("/v1/health" | "/v1/openapi.json" | "/metrics", _) => Err(Problem::Method("GET")),
             _ => match (path.strip_prefix("/v1/revocations/"), method) {

@@ -48,7 +48,8 @@ impl Running {
         let desk = Desk::new(Arc::clone(gateway), reload);
         let (stop, stopped) = watch::channel(false);
         let thread = std::thread::Builder::new().name("admin".into());
-        let thread = thread.spawn(move || serve::run(listener, desk, stopped)).map_err(ListenError::Thread)?;
+        let thread =
+            thread.spawn(move || serve::run(listener, desk, stopped)).map_err(ListenError::Thread)?;
         Ok(Self { stop, thread })
     }
 

@@ -80,7 +80,9 @@ impl Door {
                 Ok(Box::pin(async move {
                     match peer_may_ask(&stream) {
                         Ok(true) => serve(stream, None, desk, stopped).await,
-                        Ok(false) => tracing::warn!("another user came to the admin socket and was sent away"),
+                        Ok(false) => {
+                            tracing::warn!("another user came to the admin socket and was sent away")
+                        }
                         Err(error) => tracing::warn!(%error, "who came to the admin socket is unknown"),
                     }
                 }))

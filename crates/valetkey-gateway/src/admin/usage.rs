@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use valetkey::key::{self, KeyUrl};
-use valetkey::{Denial, Grant, GrantLevel, MeterName, Now, QuotaOwner, Timestamp, bound};
+use valetkey::{Denial, Dialect, Grant, GrantLevel, MeterName, Now, QuotaOwner, Timestamp, bound};
 use valetkey_ledger::{Limits, Meter, MeterQuery, MeterUsage, UnixSeconds};
 
 use super::desk::Desk;
@@ -86,8 +86,23 @@ impl Usage {
 
 /// A key whose signature holds, as far as its counts matter.
 pub(super) struct Verified {
+    pub(super) dialect: Dialect,
+    pub(super) signer: String,
+    pub(super) subject: Option<String>,
+    pub(super) id: Option<String>,
+    pub(super) policy: Option<String>,
     /// The base first.
     pub(super) levels: Vec<GrantLevel>,
+}
+
+impl Verified {
+    /// When nothing of the last level's name can be open any more; `None` where that is unknown. Any later key may
+    /// take up an id, but a fingerprint is one key's.
+    pub(super) fn last_end(&self) -> Option<Timestamp> {
+        let last = self.levels.last()?;
+        let name: Vec<String> = serde_json::from_str(last.name.as_str()).ok()?;
+        name.iter().skip(1).step_by(2).all(|kind| kind == "fp").then_some(last.end)
+    }
 }
 
 /// Verifies the key of a URL. One that ended, or is not valid yet, is as good as any here.
@@ -117,6 +132,11 @@ pub(super) fn verified(url: &str, settings: &Settings, now: Now) -> Result<Verif
         Some(bound(grant, &house, moment).ok()?.grant().levels().to_vec())
     });
     Ok(Verified {
+        dialect: whole.dialect(),
+        signer: whole.signer().to_owned(),
+        subject: whole.subject().map(str::to_owned),
+        id: whole.id().map(str::to_owned),
+        policy: whole.policy().map(str::to_owned),
         levels: levels.unwrap_or_else(|| whole.levels().to_vec()),
     })
 }
@@ -160,7 +180,8 @@ pub(super) async fn usage(desk: &Desk, call: &Call) -> Result<Usage, Problem> {
             of_key(desk, &verified(&url, &snapshot.settings, now)?).await
         }
         Asked { url: None, id: Some(id), signer, subject: None } => {
-            let signers = signer.map_or_else(|| snapshot.settings.signers.keys().cloned().collect(), |one| vec![one]);
+            let signers =
+                signer.map_or_else(|| snapshot.settings.signers.keys().cloned().collect(), |one| vec![one]);
             of_id(desk, &signers, &id).await
         }
         Asked { url: None, id: None, signer: Some(signer), subject: None } => of_signer(desk, &signer).await,
@@ -208,7 +229,9 @@ async fn of_signer(desk: &Desk, signer: &str) -> Result<Usage, Problem> {
     })
     .await?;
     Ok(match account {
-        Some(account) => whole.with(account, |sum, account| if account.limit.is_some() { account } else { sum }),
+        Some(account) => {
+            whole.with(account, |sum, account| if account.limit.is_some() { account } else { sum })
+        }
         None => whole,
     })
 }
@@ -259,7 +282,9 @@ async fn meters(desk: &Desk, prefix: &str, see: &mut dyn FnMut(MeterUsage)) -> R
         match page.next {
             None => return Ok(()),
             Some(_) if began.elapsed() > WALK_MAX => {
-                return Err(Problem::Unavailable("there are more keys than can be added up in time".to_owned()));
+                return Err(Problem::Unavailable(
+                    "there are more keys than can be added up in time".to_owned(),
+                ));
             }
             next => after = next,
         }

@@ -110,12 +110,7 @@ pub struct Gateway<S, A, Q> {
 }
 
 /// Runs one command, and says on standard error why it was refused.
-pub fn run<S, A, Q>(
-    cli: Cli,
-    now: Timestamp,
-    streams: &mut Streams<'_>,
-    gateway: Gateway<S, A, Q>,
-) -> Verdict
+pub fn run<S, A, Q>(cli: Cli, now: Timestamp, streams: &mut Streams<'_>, gateway: Gateway<S, A, Q>) -> Verdict
 where
     Q: Ask,
     S: FnOnce(Prepared) -> anyhow::Result<()>,

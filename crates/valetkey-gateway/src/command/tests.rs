@@ -746,7 +746,10 @@ fn what_is_revoked_travels_in_a_body() {
     let typed = bench.typed_with(&words, "");
     let body = "{\"before\":\"2026-11-21T12:00:00Z\",\"signer\":\"web\",\"subject\":\"u\"}";
     assert_eq!(typed.asked, [format!("POST /v1/revocations {body}")]);
-    assert_eq!(bench.typed_with(&["revocations", "--lift", "7"], "").asked, ["DELETE /v1/revocations/7 null"]);
+    assert_eq!(
+        bench.typed_with(&["revocations", "--lift", "7"], "").asked,
+        ["DELETE /v1/revocations/7 null"]
+    );
 }
 
 #[test]

@@ -183,15 +183,27 @@ impl Metrics {
         for (action, counted) in &actions {
             page.sample("valetkey_bytes_sent_total", &[("action", action)], counted.bytes_out);
         }
-        page.family("valetkey_requests_running", "gauge", "Requests that were admitted in form and have not ended.");
+        page.family(
+            "valetkey_requests_running",
+            "gauge",
+            "Requests that were admitted in form and have not ended.",
+        );
         for (action, counted) in actions.iter().filter(|(action, _)| *action != "none") {
             page.sample("valetkey_requests_running", &[("action", action)], counted.running);
         }
-        page.family("valetkey_request_duration_seconds", "histogram", "How long requests took, the transfer too.");
+        page.family(
+            "valetkey_request_duration_seconds",
+            "histogram",
+            "How long requests took, the transfer too.",
+        );
         for (action, counted) in &actions {
             page.histogram("valetkey_request_duration_seconds", &[("action", action)], &counted.durations);
         }
-        page.family("valetkey_ledger_hold_seconds", "histogram", "How long the ledger took to hold a use durably.");
+        page.family(
+            "valetkey_ledger_hold_seconds",
+            "histogram",
+            "How long the ledger took to hold a use durably.",
+        );
         page.histogram("valetkey_ledger_hold_seconds", &[], &holds);
         page.family("valetkey_connections", "gauge", "Connections of clients that are open.");
         page.sample("valetkey_connections", &[], self.connections.load(Ordering::Relaxed));
@@ -201,7 +213,11 @@ impl Metrics {
         }
         page.family("valetkey_build_info", "gauge", "The version that runs.");
         page.sample("valetkey_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-        page.family("process_start_time_seconds", "gauge", "When the gateway started, in seconds since 1970.");
+        page.family(
+            "process_start_time_seconds",
+            "gauge",
+            "When the gateway started, in seconds since 1970.",
+        );
         let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         page.sample("process_start_time_seconds", &[], Seconds(started));
         page.0
@@ -238,10 +254,9 @@ impl Page {
         let mut count = 0;
         for (at, times) in durations.buckets.iter().enumerate() {
             count += times;
-            let end = ENDS_MS.get(at).map_or_else(
-                || "+Inf".to_owned(),
-                |ms| Seconds(Duration::from_millis(*ms)).to_string(),
-            );
+            let end = ENDS_MS
+                .get(at)
+                .map_or_else(|| "+Inf".to_owned(), |ms| Seconds(Duration::from_millis(*ms)).to_string());
             self.sample(&bucket, &[labels, &[("le", &end)]].concat(), count);
         }
         self.sample(&format!("{name}_sum"), labels, Seconds(durations.sum));

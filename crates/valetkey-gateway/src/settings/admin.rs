@@ -94,7 +94,8 @@ pub(super) fn read(
     let at = section.at;
     section.finish(findings);
 
-    let said_at = [file.as_ref().map(|file| file.at), variable.map(|name| name.at)].into_iter().flatten().next();
+    let said_at =
+        [file.as_ref().map(|file| file.at), variable.map(|name| name.at)].into_iter().flatten().next();
     let token = match (&file, variable) {
         (Some(_), Some(name)) => {
             findings.fault(name.at, "token_file and token_env are both set; remove one");
@@ -129,11 +130,13 @@ pub(super) fn read(
             Some(Admin { listen: AdminListen::Tcp { address, token }, is_said })
         }
         (Some(Place::Tcp(_)), None) => {
-            findings.fault(at, "[admin] listens on an address and has no token; say token_file, or unix:PATH");
+            findings
+                .fault(at, "[admin] listens on an address and has no token; say token_file, or unix:PATH");
             None
         }
         (Some(Place::Unix(_)) | None, Some(_)) => {
-            let message = "a token is for an address and a port; a socket is open to its owner only; remove it";
+            let message =
+                "a token is for an address and a port; a socket is open to its owner only; remove it";
             findings.fault(said_at.unwrap_or(at), message);
             None
         }

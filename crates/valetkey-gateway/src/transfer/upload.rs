@@ -112,13 +112,29 @@ fn judge(there: Option<&Metadata>, conditions: &Conditions, only_create: bool) -
     }
 }
 
-/// Receives the body into a temporary file. Dropping the future removes the file.
+/// Receives the body into a temporary file, until it is revoked. Dropping the future removes the file.
+///
+/// # Errors
+/// [`Denial::Revoked`], and as [`receive_all`].
+pub(crate) async fn receive(
+    held: &Held,
+    plan: Plan,
+    body: &mut Incoming,
+    recorder: &Recorder,
+) -> Result<Received, Denial> {
+    tokio::select! {
+        received = receive_all(held, plan, body, recorder) => received,
+        () = held.end.told() => Err(Denial::Revoked),
+    }
+}
+
+/// Receives the body, whole.
 ///
 /// # Errors
 /// [`Denial::RunsOver`] at the first byte over the cap, [`Denial::TooSmall`], [`Denial::BadRequest`] where
 /// the body breaks off or stalls, [`Denial::TypeBelied`], [`Denial::DigestMismatch`],
 /// [`Denial::QuotaExceeded`] on a full disk.
-pub(crate) async fn receive(
+async fn receive_all(
     held: &Held,
     plan: Plan,
     body: &mut Incoming,
