@@ -397,3 +397,21 @@ fn the_description_is_served_as_it_is_written() {
     let (status, served) = ask_text(&gateway, "GET", "/v1/openapi.json", None);
     assert_eq!((status, served), (200, fs::read_to_string(written).unwrap()));
 }
+
+/// The running server answers as its description says, to calls made from it: sound, unsound, in sequence.
+/// tests/run installs what tries it.
+#[test]
+fn the_description_holds() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let (gateway, address) = over_tcp();
+    let output = Command::new(format!("{root}/tests/.tools/schemathesis/bin/schemathesis"))
+        .args(["run", &format!("{root}/docs/openapi.json"), "--url", &format!("http://{address}")])
+        .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
+        .args(["--checks", "all", "--max-examples", "20", "--seed", "1", "--generation-database", "none"])
+        .current_dir(gateway.home())
+        .output()
+        .expect("schemathesis is installed by tests/run");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("11 selected / 11 total"), "{said}");
+}

@@ -17,7 +17,7 @@ use crate::command::sign::arguments::{
 use crate::command::sign::{self, DialectName, LimitArgs, SignArgs, Signed};
 use crate::notify::Receipt;
 use crate::serve::timestamp;
-use crate::settings::{NUMBER_MAX, parse_range};
+use crate::settings::{NUMBER_MAX, is_name, parse_range};
 
 /// A key to be signed: what `valetkey sign` takes, by the same names.
 #[derive(Deserialize)]
@@ -81,6 +81,14 @@ impl NewKey {
         {
             return Err(Problem::BadRequest("id: it must be 1 to 64 of A-Z a-z 0-9 . _ -".to_owned()));
         }
+        if self.subject.as_deref().is_some_and(|subject| !is_subject(subject)) {
+            return Err(Problem::BadRequest("subject: it must be 1 to 256 bytes of text".to_owned()));
+        }
+        for (name, text) in [("signer", &self.signer), ("policy", &self.policy)] {
+            if text.as_deref().is_some_and(|text| !is_name(text)) {
+                return Err(Problem::BadRequest(format!("{name}: a name has 1 to 32 of a-z 0-9 -")));
+            }
+        }
         Ok(SignArgs {
             path: read("path", &self.path, read_path)?,
             allow: read("allow", &self.allow.join(","), read_verbs)?,
@@ -116,6 +124,11 @@ impl NewKey {
 pub(super) fn is_id(text: &str) -> bool {
     let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=64).contains(&text.len()) && text.bytes().all(sound)
+}
+
+/// Whether a key could name this subject.
+pub(super) fn is_subject(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// Reads one value, or says under which name it is unsound.
@@ -243,12 +256,18 @@ pub(super) struct Page {
     next: Option<String>,
 }
 
+/// No level's name is longer.
+const NAME_CHARS_MAX: usize = 2048;
+
 /// How many keys a page looks at where nobody says.
 const PAGE: u32 = 100;
 
 /// Lists the counted keys that have not ended, with what is left of each.
 pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Page, Problem> {
     let [after, max] = call.query(["after", "max"])?;
+    if after.as_ref().is_some_and(|after| after.chars().count() > NAME_CHARS_MAX) {
+        return Err(Problem::BadRequest("after: it is the next of a page before".to_owned()));
+    }
     let max = query_number("max", max, 1, MeterQuery::PAGE_MAX.into())?;
     let query = MeterQuery {
         prefix: String::new(),

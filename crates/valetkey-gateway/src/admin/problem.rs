@@ -41,6 +41,8 @@ impl Problem {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::NoToken => StatusCode::UNAUTHORIZED,
             Self::Refused(_) => StatusCode::FORBIDDEN,
+            // The call is sound, whatever is wrong with the key that it speaks of.
+            Self::Key(denial) if denial.status() < 500 => StatusCode::FORBIDDEN,
             Self::Key(denial) => StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::FORBIDDEN),
             Self::NotFound | Self::NoAccount(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,

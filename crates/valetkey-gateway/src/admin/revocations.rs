@@ -183,7 +183,7 @@ impl Asked {
             return Ok(named(Target::Id { signer: signer.clone(), id: id.clone() }, false));
         }
         if let Some(subject) = subject {
-            if !(1..=256).contains(&subject.len()) || subject.chars().any(char::is_control) {
+            if !keys::is_subject(subject) {
                 return bad("subject: it must be 1 to 256 bytes of text");
             }
             return Ok(named(Target::Subject { signer: signer.clone(), subject: subject.clone() }, false));

@@ -8,10 +8,11 @@ use valetkey::{Denial, Dialect, Grant, GrantLevel, MeterName, Now, QuotaOwner, T
 use valetkey_ledger::{Limits, Meter, MeterQuery, MeterUsage, UnixSeconds};
 
 use super::desk::Desk;
+use super::keys;
 use super::problem::Problem;
 use super::request::{Call, said};
 use crate::serve::timestamp;
-use crate::settings::Settings;
+use crate::settings::{Settings, is_name};
 
 /// How long the keys of a signer or a subject may be added up.
 const WALK_MAX: Duration = Duration::from_secs(20);
@@ -169,10 +170,26 @@ struct Asked {
     subject: Option<String>,
 }
 
+impl Asked {
+    fn check(&self) -> Result<(), Problem> {
+        for (name, text, is_sound) in [
+            ("id", &self.id, keys::is_id as fn(&str) -> bool),
+            ("signer", &self.signer, is_name),
+            ("subject", &self.subject, keys::is_subject),
+        ] {
+            if text.as_deref().is_some_and(|text| !is_sound(text)) {
+                return Err(Problem::BadRequest(format!("{name}: no key could say this")));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Answers what was used and what is left.
 pub(super) async fn usage(desk: &Desk, call: &Call) -> Result<Usage, Problem> {
     call.has_no_query()?;
     let asked: Asked = call.json()?;
+    asked.check()?;
     let snapshot = desk.gateway.snapshot();
     match asked {
         Asked { url: Some(url), id: None, signer: None, subject: None } => {
