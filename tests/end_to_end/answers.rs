@@ -211,6 +211,22 @@ fn uploaders_cache_control_only_tightens() {
 }
 
 #[test]
+fn etag_is_the_md5_where_the_bucket_says_so() {
+    let secret = "a secret for the sums alone";
+    let gateway = Gateway::builder()
+        .bucket("sums", "prefix = \"sums/\"\netag = \"md5\"")
+        .signer("sums", secret, "scope = [\"/sums/\"]\nallow = [\"create\", \"read\"]")
+        .start();
+    let key = Key::new("/sums/digits.txt", "create,read").signed_by("sums", secret);
+    let put = gateway.send(&Request::put(key.url(), b"123456789"));
+    assert_eq!(put.header("etag"), Some("\"25f9e794323b453885f5181f1b624d0b\""));
+    assert_eq!(gateway.get(key.url()).header("etag"), put.header("etag"));
+    // What an operator has edited no longer has it.
+    std::fs::write(gateway.file_of("/sums/digits.txt"), "ops").unwrap();
+    assert_etag_form(gateway.get(key.url()).header("etag").unwrap());
+}
+
+#[test]
 fn etag_is_opaque_and_follows_the_bytes() {
     let gateway = Gateway::new();
     let key = Key::new("/files/a", "read,write");

@@ -155,6 +155,8 @@ fn broken_toml_is_an_error_with_its_line() {
 fn unsupported_settings_are_errors() {
     edit_is_refused("uses = 1", "max_renew = \"1d\"", &["max_renew"]);
     edit_is_refused("uses = 1", "renew = \"1d\"", &["renew"]);
+    edit_is_refused("kind = \"disk\"", "kind = \"s3\"", &["s3"]);
+    edit_is_refused("engine = \"sqlite\"", "engine = \"postgres\"", &["postgres"]);
 }
 
 type Spoil<'a> = &'a dyn Fn(&std::path::Path);

@@ -1,5 +1,6 @@
 //! May this request, now? First by what it is, then by what the ledger remembers.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,18 +16,20 @@ use valetkey_ledger::{Charge, HoldRequest, LedgerError, Limits, Meter, Purpose, 
 use crate::bound::{BoundedRequest, Rehearsal};
 use crate::gateway::Gateway;
 use crate::notify::BACKLOG_HIGH;
+use crate::running::End;
 use crate::settle::{Hold, Recorder};
 use crate::transfer::rate::Throttle;
 
 /// How long a request waits before it looks again whether the audit log keeps up.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 
-/// A permit whose uses and bytes are reserved, durably.
+/// A permit whose uses and bytes are reserved, durably, and which ends where it is revoked.
 pub(crate) struct Held {
-    pub(crate) permit: Permit,
+    pub(crate) permit: Rc<Permit>,
     pub(crate) hold: Hold,
     /// What slows the transfer; `None` where nothing does.
     pub(crate) throttle: Option<Throttle>,
+    pub(crate) end: Rc<End>,
 }
 
 /// Admits a request by its method, its path and its declared length.
@@ -108,15 +111,19 @@ pub(crate) fn audit_is_sound(gateway: &Gateway, permit: &Permit) -> Result<(), D
     if must_record && !gateway.audit.is_sound() { Err(Denial::LedgerUnavailable) } else { Ok(()) }
 }
 
-/// Reserves what the permit is charged with. A permit that is charged with nothing does not touch the ledger.
+/// Notes what begins, and reserves what the permit is charged with. A permit that is charged with nothing does
+/// not touch the ledger.
 ///
 /// # Errors
-/// [`Denial::UsesExhausted`], [`Denial::BytesExhausted`], [`Denial::FilesExhausted`], [`Denial::OverQuota`],
-/// [`Denial::TooManyAtOnce`], [`Denial::Expired`], [`Denial::LedgerDistrusted`], [`Denial::LedgerUnavailable`].
+/// [`Denial::Revoked`], [`Denial::UsesExhausted`], [`Denial::BytesExhausted`], [`Denial::FilesExhausted`],
+/// [`Denial::OverQuota`], [`Denial::TooManyAtOnce`], [`Denial::Expired`], [`Denial::LedgerDistrusted`],
+/// [`Denial::LedgerUnavailable`].
 pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpose) -> Result<Held, Denial> {
+    let permit = Rc::new(permit);
+    let end = End::begin(gateway, &permit)?;
     let throttle = gateway.rates.throttle(&permit.rates);
     if permit.charges.is_empty() {
-        return Ok(Held { permit, hold: Hold::of_nothing(gateway), throttle });
+        return Ok(Held { permit, hold: Hold::of_nothing(gateway), throttle, end });
     }
     // What has no length to give back is charged as a whole, and nothing of it stays open.
     let stays_open = !matches!(purpose, Purpose::Answer { .. });
@@ -128,8 +135,8 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
     });
     let request = HoldRequest { charges: charges.collect(), purpose, now: seconds(now.clock) };
     match gateway.ledger.hold(request).await {
-        Ok(id) if stays_open => Ok(Held { permit, hold: Hold::of(gateway, id), throttle }),
-        Ok(_) => Ok(Held { permit, hold: Hold::of_nothing(gateway), throttle }),
+        Ok(id) if stays_open => Ok(Held { permit, hold: Hold::of(gateway, id), throttle, end }),
+        Ok(_) => Ok(Held { permit, hold: Hold::of_nothing(gateway), throttle, end }),
         Err(error) => Err(refused(&permit, error)),
     }
 }

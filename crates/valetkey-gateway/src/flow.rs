@@ -12,6 +12,7 @@
 //! Each stage takes the last stage's value by move, and there is no other way to make one, so that none can
 //! be left out or reordered.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -21,6 +22,7 @@ use valetkey::{Action, Client, Denial};
 use valetkey_dialects::RequestHead;
 
 use crate::gateway::{Gateway, Snapshot};
+use crate::running::End;
 use crate::serve::forwarded;
 use crate::serve::outbox::Outbox;
 use crate::settle::Recorder;
@@ -35,6 +37,8 @@ pub(crate) struct Connection {
     pub(crate) client: Client,
     /// Where answers queue their pieces, on plain HTTP/1.1.
     pub(crate) outbox: Option<Outbox>,
+    /// How it, or on HTTP/2 the request's own stream, is told to end.
+    pub(crate) end: Rc<End>,
 }
 
 /// Answers one request. It never fails: what goes wrong is an answer too.
@@ -51,7 +55,7 @@ pub(crate) async fn answer(
         None => {
             let trusted = &snapshot.settings.server.trusted_proxies;
             let client = forwarded::client(connection.client, &parts.headers, trusted);
-            let connection = Connection { client, outbox: connection.outbox.clone() };
+            let connection = Connection { client, ..connection.clone() };
             let recorder = Recorder::begin(gateway, client.address, &request_id);
             match run(gateway, &snapshot, &connection, &parts, &mut body, &recorder).await {
                 Ok(answer) => answer,
@@ -75,8 +79,12 @@ async fn run(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let headers = request::headers(parts);
-    let head =
-        RequestHead { path: parts.uri.path(), query: parts.uri.query().unwrap_or(""), headers: &headers };
+    let head = RequestHead {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or(""),
+        headers: &headers,
+    };
     request::check(parts, &head)?;
     request::check_own_space(head.path)?;
     admit::records_keep_up(gateway).await;
@@ -84,7 +92,7 @@ async fn run(
 
     let identified = identify::identify(snapshot, &head)?;
     recorder.speaks_for(identified.grant.bearer());
-    let bounded = bound::bound(snapshot, identified, now)?;
+    let bounded = bound::bound(gateway, snapshot, identified, now)?;
     let permit = admit::admit(bounded, parts, body, connection.client, recorder)?;
     admit::audit_is_sound(gateway, &permit)?;
 

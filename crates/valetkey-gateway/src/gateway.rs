@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use valetkey::ResourcePath;
-use valetkey_ledger::Ledger;
+use valetkey_ledger::{Ledger, RevocationView};
 
 use crate::backend::disk::Folder;
 use crate::clock::Clock;
 use crate::notify::Audit;
+use crate::revocation::Gate;
 use crate::settings::Settings;
 use crate::transfer::rate::Rates;
 
@@ -17,6 +18,9 @@ use crate::transfer::rate::Rates;
 pub(crate) struct Gateway {
     snapshot: RwLock<Arc<Snapshot>>,
     pub(crate) ledger: Arc<dyn Ledger>,
+    /// What the ledger holds revoked.
+    pub(crate) revoked: Arc<RevocationView>,
+    pub(crate) gate: Gate,
     pub(crate) audit: Audit,
     pub(crate) clock: Arc<Clock>,
     /// Set while the gateway finishes what runs and takes nothing new.
@@ -46,6 +50,8 @@ impl Gateway {
     ) -> Self {
         Self {
             snapshot: RwLock::new(Arc::new(snapshot)),
+            revoked: ledger.revocations_view(),
+            gate: Gate::default(),
             ledger,
             audit,
             clock: Arc::new(clock),

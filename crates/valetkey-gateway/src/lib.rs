@@ -20,5 +20,7 @@ mod identify;
 mod left;
 mod request;
 mod respond;
+mod revocation;
+mod running;
 mod settle;
 mod transfer;

@@ -20,6 +20,7 @@ use crate::backend::disk::{Metadata, Publish, Removed, StoreError};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::notify::{Audit, Receipt};
+use crate::running::End;
 use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
 use crate::transfer::{blocking, delete, upload};
@@ -139,16 +140,26 @@ pub(crate) async fn upload(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold, .. } = held;
+    let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
+    let at = Arc::clone(gateway);
     detached(gateway, async move {
         hold.publish().await?;
+        let pass = match at.gate.pass(&at.revoked, &permit).await {
+            Ok(pass) => pass,
+            Err(denial) => {
+                hold.release();
+                return Err(denial);
+            }
+        };
         let upload::Received { folder, name, finished, conditions, only_create, confirmed } = received;
         let (size_bytes, digest) = (finished.size_bytes, finished.digest);
         let published = blocking(move || {
             let guard = |there: Option<&_>| still_holds(&conditions, there);
             let rule = if only_create { Publish::Create } else { Publish::Replace { guard: &guard } };
-            folder.publish(finished, &name, rule)
+            let published = folder.publish(finished, &name, rule);
+            drop(pass);
+            published
         });
         let metadata = match published.await? {
             Ok(metadata) => metadata,
@@ -181,12 +192,23 @@ pub(crate) async fn delete(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold, .. } = held;
+    let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
+    let at = Arc::clone(gateway);
     detached(gateway, async move {
         hold.publish().await?;
-        let removed =
-            blocking(move || plan.folder.delete(&plan.name, &|there| still_holds(&plan.conditions, there)));
+        let pass = match at.gate.pass(&at.revoked, &permit).await {
+            Ok(pass) => pass,
+            Err(denial) => {
+                hold.release();
+                return Err(denial);
+            }
+        };
+        let removed = blocking(move || {
+            let removed = plan.folder.delete(&plan.name, &|there| still_holds(&plan.conditions, there));
+            drop(pass);
+            removed
+        });
         match removed.await? {
             Ok(Removed::Yes) => hold.settle_recorded(0, recorder.deleted().await)?,
             Ok(Removed::NothingThere) => {
@@ -256,11 +278,18 @@ pub(crate) struct Settling {
     recorder: Recorder,
     status: StatusCode,
     asked_bytes: u64,
+    end: Rc<End>,
 }
 
 impl Settling {
-    pub(crate) fn new(hold: Hold, recorder: Recorder, status: StatusCode, asked_bytes: u64) -> Self {
-        Self { hold, recorder, status, asked_bytes }
+    pub(crate) fn new(
+        hold: Hold,
+        recorder: Recorder,
+        status: StatusCode,
+        asked_bytes: u64,
+        end: Rc<End>,
+    ) -> Self {
+        Self { hold, recorder, status, asked_bytes, end }
     }
 
     /// Settles a download of which the transport took `sent_bytes`. One of which it took nothing gives its use
@@ -269,7 +298,8 @@ impl Settling {
         if sent_bytes > 0 || self.asked_bytes == 0 {
             self.hold.settle(sent_bytes);
         }
-        self.recorder.downloaded(self.status, sent_bytes);
+        let cut = self.end.is_told() && sent_bytes < self.asked_bytes;
+        self.recorder.downloaded(self.status, sent_bytes, cut);
     }
 }
 
@@ -369,8 +399,13 @@ impl Recorder {
         self.answered(answer)
     }
 
-    fn downloaded(&self, status: StatusCode, bytes: u64) {
-        self.note(|receipt| receipt.bytes_out = Some(bytes));
+    fn downloaded(&self, status: StatusCode, bytes: u64, revoked: bool) {
+        self.note(|receipt| {
+            receipt.bytes_out = Some(bytes);
+            if revoked {
+                receipt.reason = Some(Denial::Revoked.reason().into());
+            }
+        });
         self.record(status.as_u16());
     }
 

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 use crate::state::{Decided, Machine};
 use crate::store::{Fault, Store};
 use crate::{
-    Answer, AuditHead, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, Settlement, Status,
-    UnixSeconds, Unresolved, Usage,
+    Answer, AuditHead, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, NewRevocation,
+    Revocation, Settlement, Status, UnixSeconds, Unresolved, Usage,
 };
 
 pub(crate) enum Command {
@@ -28,6 +28,10 @@ pub(crate) enum Command {
     DistrustNew(Reply<()>),
     NoteAuditHead(AuditHead, Reply<()>),
     AuditHead(Reply<Option<AuditHead>>),
+    Revoke(NewRevocation, Reply<Revocation>),
+    Lift(u64, Reply<Option<Revocation>>),
+    Revocations { after: u64, max: u32, reply: Reply<Vec<Revocation>> },
+    NoteAlias { fingerprint: [u8; 16], level: Meter, keep_until: UnixSeconds, reply: Reply<()> },
     Close(Reply<()>),
 }
 
@@ -67,6 +71,12 @@ impl Command {
             Self::DistrustNew(reply) => reply.keep(machine.distrust_new()),
             Self::NoteAuditHead(head, reply) => reply.keep(machine.note_audit_head(*head)),
             Self::AuditHead(reply) => reply.keep(machine.audit_head()),
+            Self::Revoke(new, reply) => reply.keep(machine.revoke(new)),
+            Self::Lift(number, reply) => reply.keep(machine.lift(*number)),
+            Self::Revocations { after, max, reply } => reply.keep(machine.revocations(*after, *max)),
+            Self::NoteAlias { fingerprint, level, keep_until, reply } => {
+                reply.keep(machine.note_alias(*fingerprint, level, *keep_until))
+            }
             Self::Close(reply) => reply.keep(Ok(Ok(()))),
         }
     }
@@ -83,7 +93,11 @@ impl Command {
             Self::Publish(_, reply)
             | Self::DistrustNew(reply)
             | Self::NoteAuditHead(_, reply)
+            | Self::NoteAlias { reply, .. }
             | Self::Close(reply) => drop(reply.answer()),
+            Self::Revoke(_, reply) => drop(reply.answer()),
+            Self::Lift(_, reply) => drop(reply.answer()),
+            Self::Revocations { reply, .. } => drop(reply.answer()),
             Self::AuditHead(reply) => drop(reply.answer()),
             Self::Grow(.., reply) => drop(reply.answer()),
             Self::Usage(_, reply) => drop(reply.answer()),
@@ -108,7 +122,11 @@ impl Command {
             Self::Publish(_, reply)
             | Self::DistrustNew(reply)
             | Self::NoteAuditHead(_, reply)
+            | Self::NoteAlias { reply, .. }
             | Self::Close(reply) => reply.send(Err(error)),
+            Self::Revoke(_, reply) => reply.send(Err(error)),
+            Self::Lift(_, reply) => reply.send(Err(error)),
+            Self::Revocations { reply, .. } => reply.send(Err(error)),
             Self::AuditHead(reply) => reply.send(Err(error)),
             Self::Grow(.., reply) => reply.send(Err(error)),
             Self::Usage(_, reply) => reply.send(Err(error)),

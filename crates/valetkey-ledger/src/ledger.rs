@@ -1,9 +1,11 @@
 //! The surface that every engine offers.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::{
-    Action, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, Settlement, UnixSeconds, Usage,
+    Action, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, NewRevocation, Revocation,
+    RevocationView, Settlement, UnixSeconds, Usage,
 };
 
 /// What a ledger answers. The command is given when the method is called, not when the answer is polled.
@@ -103,6 +105,38 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// Every fault.
     fn audit_head(&self) -> Answer<Option<AuditHead>>;
+
+    /// Revokes. Once it is answered it is durable, and in the [view](Ledger::revocations_view).
+    ///
+    /// The same target and `before` again is the revocation that there is, kept until the later of the two ends. A
+    /// [fingerprint](crate::Target::Fingerprint) whose level is [known](Ledger::note_alias) revokes that level.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfRange`], and every fault.
+    fn revoke(&self, revocation: NewRevocation) -> Answer<Revocation>;
+
+    /// Takes a revocation back, and returns it; `None` where none of that number is in force. What another
+    /// revocation holds stays revoked.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn lift(&self, number: u64) -> Answer<Option<Revocation>>;
+
+    /// At most `max` revocations in force whose number is above `after`, in the order of their numbers.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn revocations(&self, after: u64, max: u32) -> Answer<Vec<Revocation>>;
+
+    /// The revocations in force, to be asked at once and without a fault.
+    fn revocations_view(&self) -> Arc<RevocationView>;
+
+    /// Notes that the level of this name has (also) this fingerprint, as a renewed one has, so that whoever revokes
+    /// the fingerprint revokes the name. Durable; kept a day beyond `keep_until`.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfRange`], and every fault.
+    fn note_alias(&self, fingerprint: [u8; 16], level: Meter, keep_until: UnixSeconds) -> Answer<()>;
 
     /// Does what was asked before, then stops and lets go of everything. What is asked later is
     /// [`LedgerError::Closed`]. Holds that are open count as after a crash.

@@ -13,13 +13,18 @@
 //! - Meters go a day after their keys have ended, a few at a time. Since clocks lie, that raises `cleared_before` for
 //!   good, and a key that ended earlier is refused whatever the clock later says: no key gets a fresh count.
 
+mod revocations;
+
+use std::sync::Arc;
+
 use crate::account::{Accounts, Cost};
 use crate::hold::LeaseRequest;
 use crate::lease::{Ended, LeaseKey, Leases, Opening, Ride};
+use crate::revocation::view::Change;
 use crate::store::{Charged, Fault, FileName, Header, HoldRow, HoldState, Standing, Store};
 use crate::{
     Action, AuditHead, Charge, Distrust, HoldId, HoldRequest, LedgerError, Limits, Meter, MeterPage,
-    MeterQuery, MeterUsage, Purpose, Settlement, Status, UnixSeconds, Unresolved, Usage,
+    MeterQuery, MeterUsage, Purpose, RevocationView, Settlement, Status, UnixSeconds, Unresolved, Usage,
 };
 
 /// How far the clock may lie behind the highest time seen, inclusive.
@@ -47,6 +52,9 @@ pub(crate) struct Machine<S> {
     accounts: Accounts,
     /// What waits is to be written with the next commit, though nothing needs it.
     flush_due: bool,
+    revoked: Arc<RevocationView>,
+    /// What becomes of the view with the next commit.
+    changes: Vec<Change>,
     fresh: bool,
     life: u64,
     sequence: u64,
@@ -64,6 +72,8 @@ impl<S: Store> Machine<S> {
             leases: Leases::default(),
             accounts: Accounts::default(),
             flush_due: false,
+            revoked: Arc::new(RevocationView::new()),
+            changes: Vec::new(),
             fresh: header.standing == Standing::New,
             life,
             sequence: 0,
@@ -74,6 +84,7 @@ impl<S: Store> Machine<S> {
                 machine.end_durable(id, &row, Settlement::Released)?;
             }
         }
+        machine.load_revocations()?;
         Ok(machine)
     }
 
@@ -248,6 +259,7 @@ impl<S: Store> Machine<S> {
             self.flush_due = false;
         }
         self.accounts.keep();
+        self.show_revocations();
         self.leases.keep(SWEPT_MAX);
         Ok(())
     }
@@ -267,6 +279,7 @@ impl<S: Store> Machine<S> {
         self.store.rollback();
         self.accounts.roll_back();
         self.leases.roll_back();
+        self.changes.clear();
         self.header.standing = self.durable.standing;
         self.header.cleared_before = self.durable.cleared_before;
     }
@@ -416,7 +429,8 @@ impl<S: Store> Machine<S> {
         }
         // A meter goes when a whole day lies between its last second and now.
         let before = UnixSeconds(now.0.saturating_sub(KEEP_SECS));
-        match self.store.clear_meters(before, CLEARED_MAX)? {
+        let cleared = self.store.clear_meters(before, CLEARED_MAX)?;
+        match cleared.max(self.clear_revocations(before, CLEARED_MAX)?) {
             Some(latest) => self.header.cleared_before = self.header.cleared_before.max(latest.plus(1)),
             None => self.clear_at = now.plus(CLEAR_PAUSE_SECS),
         }

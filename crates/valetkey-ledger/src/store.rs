@@ -3,11 +3,12 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use crate::revocation::rows::RevocationRows;
 use crate::{Action, AuditHead, HoldId, LedgerError, Limits, Meter, MeterQuery, UnixSeconds, Usage};
 
 /// A place for rows. Between two calls of `commit` or `rollback`, what was written is visible to later reads of the
 /// same store and to nobody else.
-pub(crate) trait Store {
+pub(crate) trait Store: RevocationRows {
     /// Makes sure that nobody else writes until the next commit or rollback.
     fn begin(&mut self) -> Result<(), Fault>;
     fn has_writes(&self) -> bool;

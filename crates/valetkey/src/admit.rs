@@ -20,7 +20,7 @@ use crate::verb::Verb;
 /// [`Denial::OutOfScope`], [`Denial::TooLarge`], [`Denial::TooSmall`], [`Denial::TypeUndeclared`],
 /// [`Denial::TypeNotAllowed`].
 pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
-    let Bounded { grant, lease } = bounded;
+    let Bounded { grant, lease, policies } = bounded;
     let Client { address, is_secure } = intent.client;
     // An unknown address lies in no range.
     if !grant.clients.iter().all(|ranges| address.is_some_and(|address| ranges.contain(address))) {
@@ -59,6 +59,9 @@ pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
         tell: grant.tell,
         lease,
         bearer: bearer(&grant),
+        policies,
+        issued: grant.issued,
+        levels: grant.levels,
         types: grant.types,
         digests: grant.digests,
         disposition: grant.disposition,

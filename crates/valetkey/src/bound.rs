@@ -2,13 +2,17 @@
 //!
 //! Bounding never widens: each limit of the result is at most as wide as the grant's own.
 
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::client::ClientRanges;
 use crate::content::{Digest, Disposition};
 use crate::denial::Denial;
+use crate::foreign::REQUEST_WINDOW;
 use crate::grant::{Grant, MeterName, Quota, QuotaOwner};
+use crate::identity::Identity;
 use crate::key::parameter::Parameters;
 use crate::limits::Limits;
 use crate::media::MediaRange;
@@ -80,12 +84,27 @@ pub struct House<'a> {
 pub struct Bounded {
     pub(crate) grant: Grant,
     pub(crate) lease: Duration,
+    pub(crate) policies: Vec<String>,
 }
 
 impl Bounded {
     /// What is left of the grant.
     pub fn grant(&self) -> &Grant {
         &self.grant
+    }
+
+    /// By what it may be revoked.
+    pub fn identity(&self) -> Identity<'_> {
+        let grant = &self.grant;
+        Identity {
+            signer: &grant.signer,
+            id: grant.id.as_deref(),
+            subject: grant.subject.as_deref(),
+            policies: &self.policies,
+            levels: &grant.levels,
+            issued: grant.issued,
+            end: grant.end,
+        }
     }
 }
 
@@ -125,8 +144,12 @@ fn bound_by(
     let signer = grant.signer.clone();
     let ceilings = core::iter::once((QuotaOwner::Signer(&signer), house.signer)).chain(policies);
     for (_, ceiling) in ceilings.clone() {
-        if ceiling.max_lifetime.is_some_and(|max| grant.end > now.clock.plus(max)) {
-            return Err(Denial::LifetimeTooLong);
+        let Some(max) = ceiling.max_lifetime else { continue };
+        match grant.issued {
+            // Nobody chose the end of a request that is signed anew each time, so it is cut.
+            Some(issued) if grant.is_of_request => grant.end = grant.end.min(issued.plus(max)),
+            _ if grant.end > now.clock.plus(max) => return Err(Denial::LifetimeTooLong),
+            _ => {}
         }
     }
     for (owner, ceiling) in ceilings {
@@ -146,7 +169,8 @@ fn bound_by(
     }
     // A ceiling may have a window of its own.
     check_window(&grant, house.clock_skew, now)?;
-    Ok(Bounded { grant, lease })
+    let policies = house.policies.iter().flatten().map(|(name, _)| (*name).to_owned()).collect();
+    Ok(Bounded { grant, lease, policies })
 }
 
 /// Adds what is counted over many keys.
@@ -162,11 +186,17 @@ fn add_quotas(grant: &mut Grant, owner: QuotaOwner<'_>, ceiling: &Ceiling) {
 }
 
 fn check_window(grant: &Grant, clock_skew: Duration, now: Now) -> Result<(), Denial> {
-    let latest = now.clock.plus(clock_skew);
-    for not_before in [grant.start, grant.issued].into_iter().flatten() {
-        if not_before > latest {
-            return Err(Denial::NotYetValid(not_before));
-        }
+    let latest = |skew| now.clock.plus(skew);
+    if let Some(start) = grant.start
+        && start > latest(clock_skew)
+    {
+        return Err(Denial::NotYetValid(start));
+    }
+    let issue_skew = if grant.is_of_request { clock_skew.max(REQUEST_WINDOW) } else { clock_skew };
+    if let Some(issued) = grant.issued
+        && issued > latest(issue_skew)
+    {
+        return Err(Denial::NotYetValid(issued));
     }
     if now.highest >= grant.end { Err(Denial::Expired(grant.end)) } else { Ok(()) }
 }

@@ -29,7 +29,7 @@
 //! # The flow
 //!
 //! A key that came with a request is [decoded](key::decode), [verified](key::Presented::verify) into a
-//! [`Grant`], [bounded](bound) by what the house says about its signer and policy, and
+//! [`Grant`] (a [`Foreign`] credential by its own dialect), [bounded](bound) by what the house says about its signer and policy, and
 //! [admitted](admit) for one intent as a [`Permit`]. Each step takes the last step's value, and there is
 //! no other way to make one.
 
@@ -42,7 +42,9 @@ mod bound;
 mod client;
 mod content;
 mod denial;
+mod foreign;
 mod grant;
+mod identity;
 mod intent;
 pub mod key;
 mod limits;
@@ -62,7 +64,9 @@ pub use bound::{Bounded, Ceiling, House, bound, rehearse};
 pub use client::{Client, ClientRanges};
 pub use content::{Digest, DigestAlgorithm, Disposition};
 pub use denial::Denial;
+pub use foreign::{Foreign, ForeignClaims, Validity};
 pub use grant::{Dialect, Grant, GrantLevel, MeterName, Quota, QuotaOwner};
+pub use identity::Identity;
 pub use intent::{Action, Intent};
 pub use key::claims::{Claims, ClaimsError};
 pub use key::mint::mint;

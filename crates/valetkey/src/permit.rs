@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::content::{Digest, Disposition};
-use crate::grant::{Dialect, MeterName};
+use crate::grant::{Dialect, GrantLevel, MeterName};
+use crate::identity::Identity;
 use crate::intent::Action;
 use crate::limits::Limits;
 use crate::media::MediaTypes;
@@ -53,6 +54,27 @@ pub struct Permit {
     pub lease: Duration,
     /// On whose behalf.
     pub bearer: Bearer,
+    /// The policies that bound it.
+    pub policies: Vec<String>,
+    /// When the key says that it was issued.
+    pub issued: Option<Timestamp>,
+    /// The key's levels, the base first.
+    pub levels: Vec<GrantLevel>,
+}
+
+impl Permit {
+    /// By what it may be revoked.
+    pub fn identity(&self) -> Identity<'_> {
+        Identity {
+            signer: &self.bearer.signer,
+            id: self.bearer.id.as_deref(),
+            subject: self.bearer.subject.as_deref(),
+            policies: &self.policies,
+            levels: &self.levels,
+            issued: self.issued,
+            end: self.end,
+        }
+    }
 }
 
 /// What is charged for a request: a level of its key, or a quota of the house.

@@ -213,7 +213,7 @@ fn check_use(grant: &Grant, path: Option<&ResourcePath>, query: &str) -> Result<
     if grant.allow().is_empty() {
         return Err(Denial::NotAllowed("anything within the bounds of its signer and policy"));
     }
-    if grant.scopes().paths().is_empty() {
+    if grant.scopes().are_empty() {
         return Err(Denial::OutOfScope);
     }
     // The gateway's own space is no resource, so nothing is asked of the scope.

@@ -134,8 +134,20 @@ pub struct Bucket {
     pub backend: String,
     /// Where it begins within the backend: `""`, or folders as `a/b/`.
     pub prefix: String,
+    /// What its objects' entity tags are made from.
+    pub etag: Etag,
     /// Whose pages may read its answers; `None` where only those of the gateway's own origin may.
     pub cors: Option<Cors>,
+}
+
+/// What an object's entity tag is made from when it is uploaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Etag {
+    /// The BLAKE3 of its content, which is computed anyway.
+    #[default]
+    Blake3,
+    /// The MD5 of its content, as some clients expect: at a sixth of the speed.
+    Md5,
 }
 
 /// Who may sign keys.

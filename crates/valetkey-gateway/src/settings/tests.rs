@@ -218,7 +218,7 @@ fn what_this_version_does_not_enforce_is_refused_and_not_ignored() {
         check_limit(&format!("{name} = 5"), &format!("{name} is not enforced by this version; remove it"));
     }
     check(&with("delivery = \"redirect\""), &[(6, "delivery = \"redirect\" is not enforced")]);
-    check(&with("etag = \"md5\""), &[(6, "etag = \"md5\" is not enforced")]);
+    check(&with("etag = \"sha1\""), &[(6, "etag \"sha1\" must be \"blake3\" or \"md5\"")]);
     check("[ledger]\nengine = \"postgres\"\n", &[(2, "engine = \"postgres\" is not enforced")]);
     for kind in ["s3", "azure", "gcs"] {
         check(

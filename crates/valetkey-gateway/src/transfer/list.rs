@@ -56,7 +56,7 @@ pub(crate) async fn find(
     let abandoned = Arc::clone(&waiting.abandoned);
     let listed = super::blocking(move || folder.list(&query, &abandoned)).await?;
     let page = page(listed.map_err(|error| super::fault(&error))?);
-    Ok(FoundPage(listing.document(&page)))
+    Ok(FoundPage(listing.document(&page, &permit.bearer.signer)))
 }
 
 /// A page, ready to be sent.

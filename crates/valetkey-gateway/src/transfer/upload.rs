@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -10,8 +11,7 @@ use hyper::body::{Body as _, Frame, Incoming};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use valetkey::{Action, Denial, Permit};
-use valetkey_dialects::native::UploadHeaders;
-use valetkey_dialects::{Checksum, RequestHead, checksums};
+use valetkey_dialects::{Checksum, RequestHead, UploadHeaders, checksums};
 use valetkey_ledger::Purpose;
 
 use super::body::as_u64;
@@ -22,6 +22,7 @@ use super::rate::Throttle;
 use crate::admit::{self, Held};
 use crate::backend::disk::{Attributes, Finished, Folder, Metadata, StoreError, Upload};
 use crate::gateway::Snapshot;
+use crate::settings::Etag;
 use crate::settle::Recorder;
 
 /// How much is gathered for one write, in bytes.
@@ -48,6 +49,7 @@ pub(crate) struct Plan {
     conditions: Conditions,
     declared_bytes: Option<u64>,
     only_create: bool,
+    etag: Etag,
 }
 
 /// An upload that is whole, on disk, and not yet visible.
@@ -99,7 +101,8 @@ pub(crate) async fn plan(
         _ => None,
     };
     let path = permit.path.as_str().to_owned();
-    Ok(Plan { folder, path, name, headers, checksums, conditions, declared_bytes, only_create })
+    let etag = snapshot.settings.buckets.get(permit.path.bucket()).map_or(Etag::Blake3, |bucket| bucket.etag);
+    Ok(Plan { folder, path, name, headers, checksums, conditions, declared_bytes, only_create, etag })
 }
 
 /// Whether an upload may take the place of what is there.
@@ -114,14 +117,31 @@ fn judge(there: Option<&Metadata>, conditions: &Conditions, only_create: bool) -
     }
 }
 
-/// Receives the body into a temporary file. Dropping the future removes the file.
+/// Receives the body into a temporary file, until it is revoked. Dropping the future removes the file.
+///
+/// # Errors
+/// [`Denial::Revoked`], and as [`receive_all`].
+pub(crate) async fn receive(
+    held: &mut Held,
+    plan: Plan,
+    body: &mut Incoming,
+    recorder: &Recorder,
+) -> Result<Received, Denial> {
+    let end = Rc::clone(&held.end);
+    tokio::select! {
+        received = receive_all(held, plan, body, recorder) => received,
+        () = end.told() => Err(Denial::Revoked),
+    }
+}
+
+/// Receives the body, whole.
 ///
 /// # Errors
 /// [`Denial::RunsOver`] at the first byte over the cap, [`Denial::BytesExhausted`] or [`Denial::OverQuota`] at the
 /// first byte over what is left of a count, [`Denial::TooSmall`], [`Denial::BadRequest`] where
 /// the body breaks off or stalls, [`Denial::TypeBelied`], [`Denial::DigestMismatch`],
 /// [`Denial::QuotaExceeded`] on a full disk.
-pub(crate) async fn receive(
+async fn receive_all(
     held: &mut Held,
     plan: Plan,
     body: &mut Incoming,
@@ -130,7 +150,10 @@ pub(crate) async fn receive(
     let size = held.permit.size;
     let mut first_bytes = FirstBytes::of(&held.permit.types, plan.headers.content_type.as_deref());
     let confirmed = Confirmed::of(&plan.checksums);
-    let integrity = Integrity::of(&held.permit.digests, plan.checksums);
+    let mut integrity = Integrity::of(&held.permit.digests, plan.checksums);
+    if plan.etag == Etag::Md5 {
+        integrity = integrity.telling_md5();
+    }
     let mut file = Receiving::new(plan.folder.clone(), plan.declared_bytes, integrity);
     let mut pace = Pace::new(held.throttle.as_ref().map(Throttle::slowest));
     let mut reserved = Reserved::of(held, plan.declared_bytes);
@@ -165,6 +188,7 @@ pub(crate) async fn receive(
         content_type: plan.headers.content_type,
         headers: plan.headers.others,
         hold: held.hold.name(),
+        etag: None,
     };
     let finished = file.finish(attributes).await?;
     Ok(Received {
@@ -301,8 +325,8 @@ impl Receiving {
         let finished = super::blocking(move || {
             let mut begun = begin().map_err(unwritable)?;
             begun.write(&batch).map_err(unwritable)?;
-            begun.integrity.check(begun.upload.digest())?;
-            begun.upload.finish(attributes).map_err(unwritable)
+            let etag = begun.integrity.check(begun.upload.digest())?;
+            begun.upload.finish(Attributes { etag, ..attributes }).map_err(unwritable)
         });
         finished.await?
     }

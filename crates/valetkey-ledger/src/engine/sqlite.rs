@@ -17,6 +17,7 @@
 
 mod file;
 mod meters;
+mod revocations;
 mod schema;
 mod seal;
 mod store;
@@ -32,7 +33,7 @@ use crate::state::Machine;
 use crate::store::{Standing, Store};
 use crate::{
     Acceptance, Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage, MeterQuery,
-    OpenError, Settlement, Status, UnixSeconds, Unresolved,
+    NewRevocation, OpenError, Revocation, RevocationView, Settlement, Status, UnixSeconds, Unresolved,
 };
 use file::{LockFile, failed};
 use store::SqliteStore;
@@ -49,6 +50,7 @@ pub const WAITING_MAX: usize = 65_536;
 /// Dropping it stops it as [`Ledger::close`] does, and waits until it has stopped.
 pub struct SqliteLedger {
     queue: Queue,
+    revoked: Arc<RevocationView>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -67,6 +69,7 @@ impl SqliteLedger {
         let mut machine = Machine::new(store, life).map_err(|fault| store::open_error(&path, fault))?;
         machine.commit().map_err(|fault| store::open_error(&path, fault))?;
 
+        let revoked = machine.revoked();
         let (commands, queue) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let writer = Writer::new(machine, queue, Arc::clone(&waiting));
@@ -74,7 +77,7 @@ impl SqliteLedger {
             .name("ledger".to_owned())
             .spawn(move || writer.run(lock))
             .map_err(failed(&path))?;
-        Ok(Self { queue: Queue { commands, waiting }, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue: Queue { commands, waiting }, revoked, thread: Mutex::new(Some(thread)) })
     }
 }
 
@@ -130,6 +133,26 @@ impl Ledger for SqliteLedger {
 
     fn audit_head(&self) -> Answer<Option<AuditHead>> {
         self.queue.ask(Command::AuditHead)
+    }
+
+    fn revoke(&self, revocation: NewRevocation) -> Answer<Revocation> {
+        self.queue.ask(|reply| Command::Revoke(revocation, reply))
+    }
+
+    fn lift(&self, number: u64) -> Answer<Option<Revocation>> {
+        self.queue.ask(|reply| Command::Lift(number, reply))
+    }
+
+    fn revocations(&self, after: u64, max: u32) -> Answer<Vec<Revocation>> {
+        self.queue.ask(|reply| Command::Revocations { after, max, reply })
+    }
+
+    fn revocations_view(&self) -> Arc<RevocationView> {
+        Arc::clone(&self.revoked)
+    }
+
+    fn note_alias(&self, fingerprint: [u8; 16], level: Meter, keep_until: UnixSeconds) -> Answer<()> {
+        self.queue.ask(|reply| Command::NoteAlias { fingerprint, level, keep_until, reply })
     }
 
     fn close(&self) -> Answer<()> {

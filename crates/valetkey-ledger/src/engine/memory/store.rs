@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
+use super::revocations::Revocations;
 use crate::store::{Fault, FileName, FileRow, Header, HoldRow, HoldState, MeterRow, Store};
 use crate::{AuditHead, HoldId, Meter, MeterQuery, UnixSeconds};
 
@@ -14,7 +15,8 @@ pub(crate) struct MemoryStore {
     files: HashMap<(u64, FileName), FileRow>,
     holds: HashMap<HoldId, HoldRow>,
     audit_head: Option<AuditHead>,
-    has_writes: bool,
+    pub(super) revocations: Revocations,
+    pub(super) has_writes: bool,
 }
 
 impl MemoryStore {
@@ -25,6 +27,7 @@ impl MemoryStore {
             files: HashMap::new(),
             holds: HashMap::new(),
             audit_head: None,
+            revocations: Revocations::default(),
             has_writes: false,
         }
     }

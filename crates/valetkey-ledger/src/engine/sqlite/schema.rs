@@ -5,8 +5,8 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode};
 
 use super::file::failed;
-use super::meters;
 use super::store::fault;
+use super::{meters, revocations};
 use crate::OpenError;
 use crate::store::Fault;
 
@@ -18,8 +18,15 @@ pub(super) const EMPTY: i64 = 0;
 pub(super) const VERSION: i64 = 2;
 
 /// What each version changed, the first one first. A new file takes them all.
-const VERSIONS: [&[Step]; 2] =
-    [&[Step::Run(TABLES)], &[Step::Run(AUDIT_HEAD), Step::Run(meters::TABLES), Step::Do(meters::carry_over)]];
+const VERSIONS: [&[Step]; 2] = [
+    &[Step::Run(TABLES)],
+    &[
+        Step::Run(AUDIT_HEAD),
+        Step::Run(meters::TABLES),
+        Step::Do(meters::carry_over),
+        Step::Run(revocations::TABLES),
+    ],
+];
 
 /// A part of a migration.
 enum Step {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, named_params};
 
 use super::file::failed;
-use super::meters;
 use super::schema::{self, shows_damage, unreadable};
 use super::seal::Seal;
+use super::{meters, revocations};
 use crate::store::{
     Charged, Fault, FileName, FileRow, Header, HoldRow, HoldState, MeterRow, Standing, Store,
 };
@@ -98,6 +98,7 @@ impl SqliteStore {
     fn check_seals(&mut self) -> Result<(), Fault> {
         self.header()?;
         self.audit_head()?;
+        revocations::check_aliases(&self.connection)?;
         meters::check_seals(&self.connection)
     }
 
@@ -127,6 +128,18 @@ impl SqliteStore {
 
     pub(super) fn begin_writing(&mut self) -> Result<(), Fault> {
         self.begin()
+    }
+
+    /// Runs a statement that reads rows with seals of their own.
+    pub(super) fn read_all<T>(
+        &self,
+        sql: &'static str,
+        params: impl rusqlite::Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<Result<T, Fault>>,
+    ) -> Result<Vec<T>, Fault> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
+        let rows = statement.query_map(params, read).map_err(fault)?;
+        rows.map(|row| row.map_err(fault)?).collect()
     }
 
     /// Runs one of the statements around a transaction.
@@ -416,7 +429,11 @@ pub(super) fn signed(value: u64) -> Result<i64, Fault> {
     i64::try_from(value).map_err(|error| Fault::Failed(Arc::new(error)))
 }
 
-fn parsed<T>(row: &Row<'_>, column: usize, parse: impl FnOnce(&str) -> Option<T>) -> rusqlite::Result<T> {
+pub(super) fn parsed<T>(
+    row: &Row<'_>,
+    column: usize,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     parse(&text).ok_or_else(|| {
         let error = format!("unknown word {text:?}").into();
