@@ -27,9 +27,9 @@ const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 pub(crate) struct Held {
     pub(crate) permit: Rc<Permit>,
     pub(crate) hold: Hold,
-    pub(crate) end: Rc<End>,
     /// What slows the transfer; `None` where nothing does.
     pub(crate) throttle: Option<Throttle>,
+    pub(crate) end: Rc<End>,
 }
 
 /// Admits a request by its method, its path and its declared length.
@@ -123,7 +123,7 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
     let end = End::begin(gateway, &permit)?;
     let throttle = gateway.rates.throttle(&permit.rates);
     if permit.charges.is_empty() {
-        return Ok(Held { permit, hold: Hold::of_nothing(gateway), end, throttle });
+        return Ok(Held { permit, hold: Hold::of_nothing(gateway), throttle, end });
     }
     // What has no length to give back is charged as a whole, and nothing of it stays open.
     let stays_open = !matches!(purpose, Purpose::Answer { .. });
@@ -135,8 +135,8 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
     });
     let request = HoldRequest { charges: charges.collect(), purpose, now: seconds(now.clock) };
     match gateway.ledger.hold(request).await {
-        Ok(id) if stays_open => Ok(Held { permit, hold: Hold::of(gateway, id), end, throttle }),
-        Ok(_) => Ok(Held { permit, hold: Hold::of_nothing(gateway), end, throttle }),
+        Ok(id) if stays_open => Ok(Held { permit, hold: Hold::of(gateway, id), throttle, end }),
+        Ok(_) => Ok(Held { permit, hold: Hold::of_nothing(gateway), throttle, end }),
         Err(error) => Err(refused(&permit, error)),
     }
 }

@@ -126,7 +126,7 @@ async fn run(
         Action::List => {
             let found = list::find(snapshot, &permit, parts, &head).await?;
             let held = admit::hold(gateway, permit, found.purpose(parts)).await?;
-            Ok(list::send(held, found, parts, recorder))
+            Ok(list::send(held, found, parts, connection, recorder))
         }
     }
 }

@@ -140,7 +140,7 @@ pub(crate) async fn upload(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold, end: _end, .. } = held;
+    let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
     let at = Arc::clone(gateway);
     detached(gateway, async move {
@@ -192,7 +192,7 @@ pub(crate) async fn delete(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold, end: _end, .. } = held;
+    let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
     let at = Arc::clone(gateway);
     detached(gateway, async move {
