@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use http::header::CONTENT_TYPE;
@@ -122,7 +122,10 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
     });
     let are_quotas: Vec<bool> = permit.charges.iter().map(|charge| charge.end.is_none()).collect();
     let request = HoldRequest { charges: charges.collect(), purpose, now: seconds(now.clock) };
-    match gateway.ledger.hold(request).await {
+    let began = Instant::now();
+    let answered = gateway.ledger.hold(request).await;
+    gateway.metrics.held(began.elapsed());
+    match answered {
         Ok(id) => Ok(Held { permit, hold: Hold::of(gateway, id), end }),
         Err(LedgerError::Exhausted { level, resource, .. }) => Err(exhausted(&are_quotas, level, resource)),
         Err(LedgerError::Forgotten { .. }) => Err(Denial::Expired(permit.end)),
@@ -150,7 +153,7 @@ fn exhausted(are_quotas: &[bool], level: usize, resource: Resource) -> Denial {
 }
 
 /// The limits as the ledger counts them; a rate is none of its.
-fn limits(limits: valetkey::Limits) -> Limits {
+pub(crate) fn limits(limits: valetkey::Limits) -> Limits {
     let valetkey::Limits { uses, in_bytes, out_bytes, files, rate_bytes: _, parallel } = limits;
     Limits { uses, in_bytes, out_bytes, files, parallel }
 }

@@ -10,6 +10,7 @@ use valetkey_ledger::{Ledger, RevocationView};
 use crate::backend::disk::Folder;
 use crate::clock::Clock;
 use crate::notify::Audit;
+use crate::observe::Metrics;
 use crate::revocation::Gate;
 use crate::settings::Settings;
 
@@ -29,6 +30,7 @@ pub(crate) struct Gateway {
     /// Cleared while the ledger does not answer.
     pub(crate) ledger_answers: AtomicBool,
     pub(crate) request_ids: RequestIds,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// What the operator wrote, and what it opened. It never changes; a new configuration replaces it whole.
@@ -56,6 +58,7 @@ impl Gateway {
             settling: AtomicUsize::new(0),
             ledger_answers: AtomicBool::new(true),
             request_ids: RequestIds { start, next: AtomicU64::new(0) },
+            metrics: Arc::new(Metrics::new()),
         }
     }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
-use valetkey::{Denial, Fingerprint, Identity, Permit, ResourcePath, Timestamp};
-use valetkey_ledger::{NewRevocation, Reading, Revocable, Revocation, RevocationView, Target, UnixSeconds};
+use valetkey::{Denial, Grant, Identity, Permit, ResourcePath, Timestamp};
+use valetkey_ledger::{NewRevocation, Reading, Revocable, Revocation, RevocationView, UnixSeconds};
 
 use crate::admit::seconds;
 use crate::gateway::Gateway;
 use crate::notify::Receipt;
+use crate::settings::Settings;
 
 /// Refuses what is revoked, and what ended so long ago that its revocation may be forgotten.
 ///
@@ -84,7 +85,7 @@ impl Gateway {
     /// Revokes. When it returns, the revocation is durable and recorded, nothing new opens, and nothing appears
     /// any more; what is being sent ends within a second. Dropping the future does not take it back.
     ///
-    /// `receipt` says who asked; what is revoked is noted in it where it says nothing of the kind.
+    /// `receipt` says who asked, and what was revoked.
     ///
     /// # Errors
     /// [`Denial::LedgerUnavailable`]: nothing was changed. [`Denial::ChangeUnrecorded`]: it is in force, and
@@ -92,14 +93,13 @@ impl Gateway {
     pub(crate) async fn revoke(
         self: &Arc<Self>,
         new: NewRevocation,
-        receipt: Receipt,
+        receipt: impl FnOnce(&Revocation) -> Receipt + Send + 'static,
     ) -> Result<Revocation, Denial> {
         let gateway = Arc::clone(self);
-        let receipt = Receipt { action: Some("revoke"), ..naming(&new.target, receipt) };
         to_its_end(async move {
             let revocation = gateway.ledger.revoke(new).await.map_err(unavailable)?;
             gateway.gate.emptied().await;
-            gateway.record_change(receipt).await?;
+            gateway.record_change(receipt(&revocation)).await?;
             Ok(revocation)
         })
         .await
@@ -109,19 +109,17 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Self::revoke`].
-    #[expect(dead_code, reason = "the operator's listener will ask for it")]
     pub(crate) async fn lift(
         self: &Arc<Self>,
         number: u64,
-        receipt: Receipt,
+        receipt: impl FnOnce(&Revocation) -> Receipt + Send + 'static,
     ) -> Result<Option<Revocation>, Denial> {
         let gateway = Arc::clone(self);
         to_its_end(async move {
             let Some(lifted) = gateway.ledger.lift(number).await.map_err(unavailable)? else {
                 return Ok(None);
             };
-            let receipt = Receipt { action: Some("lift"), ..naming(&lifted.target, receipt) };
-            gateway.record_change(receipt).await?;
+            gateway.record_change(receipt(&lifted)).await?;
             Ok(Some(lifted))
         })
         .await
@@ -150,45 +148,11 @@ fn unavailable(error: valetkey_ledger::LedgerError) -> Denial {
     Denial::LedgerUnavailable
 }
 
-/// The receipt, with what a target names where it says nothing of the kind.
-fn naming(target: &Target, mut receipt: Receipt) -> Receipt {
-    let name = |place: &mut Option<String>, name: &str| {
-        place.get_or_insert_with(|| name.to_owned());
-    };
-    match target {
-        // The name of a level is no name that a record has a place for, unless its key was shown.
-        Target::Level(level) if receipt.key.is_none() => name(&mut receipt.object, level.as_str()),
-        Target::Level(_) => {}
-        Target::Fingerprint(bytes) => {
-            receipt.key.get_or_insert(Fingerprint::from_bytes(*bytes));
-        }
-        Target::Id { signer, id } => {
-            if let Some(signer) = signer {
-                name(&mut receipt.signer, signer);
-            }
-            name(&mut receipt.id, id);
-        }
-        Target::Subject { signer, subject } => {
-            if let Some(signer) = signer {
-                name(&mut receipt.signer, signer);
-            }
-            name(&mut receipt.subject, subject);
-        }
-        Target::Signer(signer) => name(&mut receipt.signer, signer),
-        Target::Policy(policy) => name(&mut receipt.policy, policy),
-        Target::Path(path) => {
-            let (bucket, object) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
-            name(&mut receipt.bucket, bucket);
-            name(&mut receipt.object, object);
-        }
-    }
-    receipt
-}
-
-/// A time until which a revocation is kept, as the ledger takes it; `None` is for ever.
-#[expect(dead_code, reason = "those who revoke single keys will ask for it")]
-pub(crate) fn keep_until(end: Option<Timestamp>) -> UnixSeconds {
-    end.map_or(UnixSeconds::MAX, seconds)
+/// Until when the revocation of a grant's last level is kept.
+pub(crate) fn keep_until(settings: &Settings, grant: &Grant, now: Timestamp) -> UnixSeconds {
+    let signer = settings.signers.get(grant.signer());
+    let max_lifetime = signer.and_then(|signer| signer.ceiling.max_lifetime);
+    grant.forgettable_at(max_lifetime, now).map_or(UnixSeconds::MAX, seconds)
 }
 
 #[cfg(test)]
