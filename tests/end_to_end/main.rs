@@ -25,6 +25,7 @@ mod listing;
 mod narrow;
 mod proxies;
 mod reload;
+mod revocation;
 mod scope_and_path;
 mod signer_command;
 mod signers;

@@ -154,6 +154,3 @@ pub(crate) fn keep_until(settings: &Settings, grant: &Grant, now: Timestamp) -> 
     let max_lifetime = signer.and_then(|signer| signer.ceiling.max_lifetime);
     grant.forgettable_at(max_lifetime, now).map_or(UnixSeconds::MAX, seconds)
 }
-
-#[cfg(test)]
-mod tests;
