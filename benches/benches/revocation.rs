@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use valetkey_ledger::conformance::wait;
-use valetkey_ledger::{Ledger, Meter, NewRevocation, Revocable, RevocationView, SqliteLedger, Target, UnixSeconds};
+use valetkey_ledger::{
+    Ledger, Meter, NewRevocation, Revocable, RevocationView, SqliteLedger, Target, UnixSeconds,
+};
 
 const MILLION: u32 = 1_000_000;
 const NOW: UnixSeconds = UnixSeconds(1_795_262_400);

@@ -9,6 +9,7 @@ mod explain;
 pub mod inspect;
 pub mod narrow;
 pub mod operate;
+mod presigned;
 pub mod serve;
 pub mod sign;
 pub mod signer;
