@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
-use valetkey::{Denial, Grant, Identity, Permit, ResourcePath, Timestamp};
-use valetkey_ledger::{NewRevocation, Reading, Revocable, Revocation, RevocationView, UnixSeconds};
+use valetkey::{Denial, Fingerprint, Grant, Identity, Permit, ResourcePath, Timestamp};
+use valetkey_ledger::{NewRevocation, Reading, Revocable, Revocation, RevocationView, Target, UnixSeconds};
 
 use crate::admit::seconds;
 use crate::gateway::Gateway;
@@ -85,7 +85,7 @@ impl Gateway {
     /// Revokes. When it returns, the revocation is durable and recorded, nothing new opens, and nothing appears
     /// any more; what is being sent ends within a second. Dropping the future does not take it back.
     ///
-    /// `receipt` says who asked, and what was revoked.
+    /// `receipt` says who asked; what is revoked is noted in it where it says nothing of the kind.
     ///
     /// # Errors
     /// [`Denial::LedgerUnavailable`]: nothing was changed. [`Denial::ChangeUnrecorded`]: it is in force, and
@@ -93,13 +93,14 @@ impl Gateway {
     pub(crate) async fn revoke(
         self: &Arc<Self>,
         new: NewRevocation,
-        receipt: impl FnOnce(&Revocation) -> Receipt + Send + 'static,
+        receipt: Receipt,
     ) -> Result<Revocation, Denial> {
         let gateway = Arc::clone(self);
+        let receipt = Receipt { action: Some("revoke"), ..naming(&new.target, receipt) };
         to_its_end(async move {
             let revocation = gateway.ledger.revoke(new).await.map_err(unavailable)?;
             gateway.gate.emptied().await;
-            gateway.record_change(receipt(&revocation)).await?;
+            gateway.record_change(receipt).await?;
             Ok(revocation)
         })
         .await
@@ -112,14 +113,15 @@ impl Gateway {
     pub(crate) async fn lift(
         self: &Arc<Self>,
         number: u64,
-        receipt: impl FnOnce(&Revocation) -> Receipt + Send + 'static,
+        receipt: Receipt,
     ) -> Result<Option<Revocation>, Denial> {
         let gateway = Arc::clone(self);
         to_its_end(async move {
             let Some(lifted) = gateway.ledger.lift(number).await.map_err(unavailable)? else {
                 return Ok(None);
             };
-            gateway.record_change(receipt(&lifted)).await?;
+            let receipt = Receipt { action: Some("lift"), ..naming(&lifted.target, receipt) };
+            gateway.record_change(receipt).await?;
             Ok(Some(lifted))
         })
         .await
@@ -146,6 +148,41 @@ async fn to_its_end<T: Send + 'static>(
 fn unavailable(error: valetkey_ledger::LedgerError) -> Denial {
     tracing::error!(%error, "the ledger cannot revoke");
     Denial::LedgerUnavailable
+}
+
+/// The receipt, with what a target names where it says nothing of the kind.
+fn naming(target: &Target, mut receipt: Receipt) -> Receipt {
+    let name = |place: &mut Option<String>, name: &str| {
+        place.get_or_insert_with(|| name.to_owned());
+    };
+    match target {
+        // The name of a level is no name that a record has a place for, unless its key was shown.
+        Target::Level(level) if receipt.key.is_none() => name(&mut receipt.object, level.as_str()),
+        Target::Level(_) => {}
+        Target::Fingerprint(bytes) => {
+            receipt.key.get_or_insert(Fingerprint::from_bytes(*bytes));
+        }
+        Target::Id { signer, id } => {
+            if let Some(signer) = signer {
+                name(&mut receipt.signer, signer);
+            }
+            name(&mut receipt.id, id);
+        }
+        Target::Subject { signer, subject } => {
+            if let Some(signer) = signer {
+                name(&mut receipt.signer, signer);
+            }
+            name(&mut receipt.subject, subject);
+        }
+        Target::Signer(signer) => name(&mut receipt.signer, signer),
+        Target::Policy(policy) => name(&mut receipt.policy, policy),
+        Target::Path(path) => {
+            let (bucket, object) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
+            name(&mut receipt.bucket, bucket);
+            name(&mut receipt.object, object);
+        }
+    }
+    receipt
 }
 
 /// Until when the revocation of a grant's last level is kept.

@@ -57,7 +57,7 @@ impl Desk {
     pub(super) async fn answer(&self, call: &Call, request_id: &str) -> Result<Response<Body>, Problem> {
         let (path, method) = (call.parts.uri.path(), call.parts.method.as_str());
         match (path, method) {
-            //("/v1/keys", "GET") => json(StatusCode::OK, &keys::list(self, call).await?),
+            ("/v1/keys", "GET") => json(StatusCode::OK, &keys::list(self, call).await?),
             ("/v1/keys", "POST") => json(StatusCode::CREATED, &keys::sign(self, call, request_id).await?),
             ("/v1/keys", _) => Err(Problem::Method("GET, POST")),
             ("/v1/keys/inspect", "POST") => json(StatusCode::OK, &keys::inspect(self, call).await?),

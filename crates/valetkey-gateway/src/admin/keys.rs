@@ -3,18 +3,21 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use valetkey::{Fingerprint, ResourcePath};
+use valetkey_ledger::{Meter, MeterQuery, UnixSeconds};
 
 use super::desk::Desk;
 use super::problem::Problem;
 use super::request::{Call, said};
 use super::usage::{self, Usage};
+use crate::admit::seconds;
 use crate::command::inspect::{self, Report};
 use crate::command::sign::arguments::{
     read_digest, read_disposition, read_duration, read_path, read_time, read_type, read_verbs,
 };
 use crate::command::sign::{self, DialectName, LimitArgs, SignArgs, Signed};
 use crate::notify::Receipt;
-use crate::settings::{NUMBER_MAX, parse_range};
+use crate::serve::timestamp;
+use crate::settings::{NUMBER_MAX, is_name, parse_range};
 
 /// A key to be signed: what `valetkey sign` takes, by the same names.
 #[derive(Deserialize)]
@@ -78,6 +81,14 @@ impl NewKey {
         {
             return Err(Problem::BadRequest("id: it must be 1 to 64 of A-Z a-z 0-9 . _ -".to_owned()));
         }
+        if self.subject.as_deref().is_some_and(|subject| !is_subject(subject)) {
+            return Err(Problem::BadRequest("subject: it must be 1 to 256 bytes of text".to_owned()));
+        }
+        for (name, text) in [("signer", &self.signer), ("policy", &self.policy)] {
+            if text.as_deref().is_some_and(|text| !is_name(text)) {
+                return Err(Problem::BadRequest(format!("{name}: a name has 1 to 32 of a-z 0-9 -")));
+            }
+        }
         Ok(SignArgs {
             path: read("path", &self.path, read_path)?,
             allow: read("allow", &self.allow.join(","), read_verbs)?,
@@ -113,6 +124,11 @@ impl NewKey {
 pub(super) fn is_id(text: &str) -> bool {
     let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=64).contains(&text.len()) && text.bytes().all(sound)
+}
+
+/// Whether a key could name this subject.
+pub(super) fn is_subject(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// Reads one value, or says under which name it is unsound.
@@ -217,4 +233,66 @@ pub(super) async fn inspect(desk: &Desk, call: &Call) -> Result<Inspected, Probl
         false => None,
     };
     Ok(Inspected { report, usage })
+}
+
+/// A counted key that has not ended, or one level of it.
+#[derive(Serialize)]
+struct Live {
+    level: Vec<String>,
+    signer: String,
+    id: Option<String>,
+    fingerprint: Option<String>,
+    /// As far as its holder can have it moved.
+    end: Option<String>,
+    #[serde(flatten)]
+    usage: Usage,
+}
+
+/// A part of the counted keys.
+#[derive(Serialize)]
+pub(super) struct Page {
+    keys: Vec<Live>,
+    /// What to go on after; `null` at the end.
+    next: Option<String>,
+}
+
+/// No level's name is longer.
+const NAME_CHARS_MAX: usize = 2048;
+
+/// How many keys a page looks at where nobody says.
+const PAGE: u32 = 100;
+
+/// Lists the counted keys that have not ended, with what is left of each.
+pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Page, Problem> {
+    let [after, max] = call.query(["after", "max"])?;
+    if after.as_ref().is_some_and(|after| after.chars().count() > NAME_CHARS_MAX) {
+        return Err(Problem::BadRequest("after: it is the next of a page before".to_owned()));
+    }
+    let max = query_number("max", max, 1, MeterQuery::PAGE_MAX.into())?;
+    let query = MeterQuery {
+        prefix: String::new(),
+        live_at: seconds(desk.gateway.clock.now().highest),
+        after: after.map(Meter::new),
+        max: max.and_then(|max| u32::try_from(max).ok()).unwrap_or(PAGE),
+    };
+    let page = desk.gateway.ledger.meters(query).await?;
+    let keys = page.meters.iter().filter_map(|meter| {
+        let level = usage::name_of(meter);
+        // What is counted for the house over many keys is no key.
+        let signer = level.first().filter(|signer| !signer.is_empty())?.clone();
+        let named = |kind: &str| match level.as_slice() {
+            [.., last_kind, value] if last_kind == kind => Some(value.clone()),
+            _ => None,
+        };
+        Some(Live {
+            signer,
+            id: named("id"),
+            fingerprint: named("fp"),
+            end: (meter.keep_until != UnixSeconds::MAX).then(|| timestamp(meter.keep_until).to_string()),
+            usage: Usage::of(&meter.usage, &meter.limits),
+            level,
+        })
+    });
+    let next = page.next.map(|next| next.as_str().to_owned());
+    Ok(Page { keys: keys.collect(), next })
 }

@@ -21,6 +21,8 @@ pub(super) enum Problem {
     Key(Denial),
     /// There is no such thing.
     NotFound,
+    /// Nothing is counted of what is asked for.
+    NoAccount(String),
     /// The path takes these methods only.
     Method(&'static str),
     /// The body exceeds the bound.
@@ -39,8 +41,10 @@ impl Problem {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::NoToken => StatusCode::UNAUTHORIZED,
             Self::Refused(_) => StatusCode::FORBIDDEN,
+            // The call is sound, whatever is wrong with the key that it speaks of.
+            Self::Key(denial) if denial.status() < 500 => StatusCode::FORBIDDEN,
             Self::Key(denial) => StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::FORBIDDEN),
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoAccount(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -55,7 +59,7 @@ impl Problem {
             Self::NoToken => "no_token",
             Self::Refused(_) => "not_allowed",
             Self::Key(denial) => denial.reason(),
-            Self::NotFound => "not_found",
+            Self::NotFound | Self::NoAccount(_) => "not_found",
             Self::Method(_) => "method_not_allowed",
             Self::TooLarge => "too_large",
             Self::NotJson => "not_json",
@@ -66,7 +70,10 @@ impl Problem {
 
     fn detail(&self) -> String {
         match self {
-            Self::BadRequest(detail) | Self::Refused(detail) | Self::Unavailable(detail) => detail.clone(),
+            Self::BadRequest(detail)
+            | Self::Refused(detail)
+            | Self::NoAccount(detail)
+            | Self::Unavailable(detail) => detail.clone(),
             Self::NoToken => "say the token, as Authorization: Bearer …".to_owned(),
             Self::Key(denial) => denial.to_string(),
             Self::NotFound => "there is no such thing".to_owned(),

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use valetkey::{Denial, Fingerprint, ResourcePath, Timestamp};
 use valetkey_ledger::{Meter, NewRevocation, Revocation, Target, UnixSeconds};
 
 use super::desk::Desk;
@@ -40,6 +39,16 @@ struct Asked {
     path: Option<String>,
     #[serde(deserialize_with = "said")]
     before: Option<String>,
+}
+
+/// What is to be revoked, and what is known of it.
+struct Named {
+    target: Target,
+    /// And not a class of keys.
+    is_one_key: bool,
+    keep_until: UnixSeconds,
+    /// What the record says of the key.
+    receipt: Receipt,
 }
 
 /// A revocation, as it is told.
@@ -105,27 +114,6 @@ impl View {
         }
         view
     }
-
-    /// What the audit log says of it.
-    fn receipt(&self, action: &'static str, status: u16, now: Timestamp, request_id: &str) -> Receipt {
-        let level = |at: usize| self.level.as_ref().and_then(|level| level.get(at)).cloned();
-        let path = self.path.as_deref().and_then(|path| ResourcePath::from_text(path).ok());
-        let is_id = level(1).is_some_and(|kind| kind == "id");
-        Receipt {
-            request_id: Some(request_id.to_owned()),
-            signer: self.signer.clone().or_else(|| level(0)),
-            subject: self.subject.clone(),
-            key: self.fingerprint.as_deref().and_then(Fingerprint::of_hex),
-            id: self.id.clone().or_else(|| if is_id { level(2) } else { None }),
-            policy: self.policy.clone(),
-            action: Some(action),
-            bucket: path.as_ref().map(|path| path.bucket().to_owned()),
-            object: path.as_ref().map(|path| path.name().to_owned()),
-            status: Some(status),
-            reason: Some(format!("revocation {}", self.number).into()),
-            ..Receipt::at(now)
-        }
-    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -141,12 +129,14 @@ pub(super) struct Revoked {
 }
 
 impl Asked {
-    /// What is revoked, and until when that matters where it is one key; `None` for a class of them.
-    fn target(
-        &self,
-        settings: &Settings,
-        now: valetkey::Now,
-    ) -> Result<(Target, Option<UnixSeconds>), Problem> {
+    /// What is revoked.
+    fn named(&self, settings: &Settings, now: valetkey::Now) -> Result<Named, Problem> {
+        let named = |target, is_one_key| Named {
+            target,
+            is_one_key,
+            keep_until: UnixSeconds::MAX,
+            receipt: Receipt::at(now.clock),
+        };
         let bad = |message: &str| Err(Problem::BadRequest(message.to_owned()));
         let Self { url, id, fingerprint, signer, subject, policy, path, before: _ } = self;
         let said = [url, id, fingerprint, subject, policy, path].into_iter().flatten().count();
@@ -164,32 +154,45 @@ impl Asked {
         if let Some(url) = url {
             let key = usage::verified(url, settings, now)?;
             let last = key.levels.last().ok_or(Problem::NotFound)?;
-            return Ok((Target::Level(Meter::new(last.name.as_str())), Some(key.keep_until)));
+            let target = Target::Level(Meter::new(last.name.as_str()));
+            return Ok(Named {
+                keep_until: key.keep_until,
+                receipt: Receipt {
+                    dialect: Some(key.dialect),
+                    signer: Some(key.signer.clone()),
+                    subject: key.subject.clone(),
+                    key: Some(last.fingerprint),
+                    id: key.id.clone(),
+                    policy: key.policy.clone(),
+                    ..Receipt::at(now.clock)
+                },
+                ..named(target, true)
+            });
         }
         if let Some(hex) = fingerprint {
             let Some(bytes) = fingerprint_of(hex) else {
                 return bad("fingerprint: it must be 32 hex digits, as in the audit log");
             };
-            return Ok((Target::Fingerprint(bytes), Some(UnixSeconds::MAX)));
+            return Ok(named(Target::Fingerprint(bytes), true));
         }
         if let Some(id) = id {
             if !keys::is_id(id) {
                 return bad("id: it must be 1 to 64 of A-Z a-z 0-9 . _ -");
             }
-            return Ok((Target::Id { signer: signer.clone(), id: id.clone() }, None));
+            return Ok(named(Target::Id { signer: signer.clone(), id: id.clone() }, false));
         }
         if let Some(subject) = subject {
-            if !(1..=256).contains(&subject.len()) || subject.chars().any(char::is_control) {
+            if !keys::is_subject(subject) {
                 return bad("subject: it must be 1 to 256 bytes of text");
             }
-            return Ok((Target::Subject { signer: signer.clone(), subject: subject.clone() }, None));
+            return Ok(named(Target::Subject { signer: signer.clone(), subject: subject.clone() }, false));
         }
         Ok(match (signer, policy, path) {
-            (Some(signer), ..) => (Target::Signer(signer.clone()), None),
-            (None, Some(policy), _) => (Target::Policy(policy.clone()), None),
+            (Some(signer), ..) => named(Target::Signer(signer.clone()), false),
+            (None, Some(policy), _) => named(Target::Policy(policy.clone()), false),
             (None, None, Some(path)) => {
                 let path = read_path(path).map_err(|error| Problem::BadRequest(format!("path: {error}")))?;
-                (Target::Path(path.as_str().to_owned()), None)
+                named(Target::Path(path.as_str().to_owned()), false)
             }
             (None, None, None) => return bad("say what is to be revoked"),
         })
@@ -229,27 +232,21 @@ pub(super) async fn revoke(desk: &Desk, call: &Call, request_id: &str) -> Result
     let asked: Asked = call.json()?;
     let snapshot = desk.gateway.snapshot();
     let now = desk.gateway.clock.now();
-    let (target, of_one_key) = asked.target(&snapshot.settings, now)?;
+    let Named { target, is_one_key, keep_until, receipt } = asked.named(&snapshot.settings, now)?;
     let before = asked.before.as_deref().map(read_time).transpose();
     let before = before.map_err(|error| Problem::BadRequest(format!("before: {error}")))?;
-    let before = match (before, of_one_key) {
-        (Some(_), Some(_)) => {
+    let before = match (before, is_one_key) {
+        (Some(_), true) => {
             return Err(Problem::BadRequest("before is for a class of keys, and this is one".to_owned()));
         }
-        (None, Some(_)) => None,
+        (None, true) => None,
         // By default what was issued up to now: a key that is issued from the next second on opens.
-        (before, None) => Some(before.unwrap_or_else(|| now.clock.plus(Duration::from_secs(1)))),
+        (before, false) => Some(before.unwrap_or_else(|| now.clock.plus(Duration::from_secs(1)))),
     };
-    let new = NewRevocation {
-        target,
-        before: before.map(seconds),
-        now: seconds(now.clock),
-        keep_until: of_one_key.unwrap_or(UnixSeconds::MAX),
-    };
-    let request_id = request_id.to_owned();
-    let receipt = move |made: &Revocation| View::of(made).receipt("revoke", 201, now.clock, &request_id);
-    let revocation = View::of(&desk.gateway.revoke(new, receipt).await.map_err(undone)?);
-    Ok(Revoked { revocation, warnings: asked.warnings(&snapshot.settings) })
+    let new = NewRevocation { target, before: before.map(seconds), now: seconds(now.clock), keep_until };
+    let receipt = Receipt { request_id: Some(request_id.to_owned()), status: Some(201), ..receipt };
+    let revocation = desk.gateway.revoke(new, receipt).await?;
+    Ok(Revoked { revocation: View::of(&revocation), warnings: asked.warnings(&snapshot.settings) })
 }
 
 /// A part of the revocations in force.
@@ -277,12 +274,11 @@ pub(super) async fn lift(desk: &Desk, call: &Call, number: &str, request_id: &st
     call.says_nothing()?;
     let canonical = number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
     let number: u64 = number.parse().ok().filter(|_| canonical).ok_or(Problem::NotFound)?;
-    let (now, request_id) = (desk.gateway.clock.now().clock, request_id.to_owned());
-    let receipt = move |made: &Revocation| View::of(made).receipt("lift", 204, now, &request_id);
-    desk.gateway.lift(number, receipt).await.map_err(undone)?.map(drop).ok_or(Problem::NotFound)
-}
-
-/// What an operator is told who could not be served.
-fn undone(denial: Denial) -> Problem {
-    Problem::Unavailable(denial.to_string())
+    let receipt = Receipt {
+        request_id: Some(request_id.to_owned()),
+        status: Some(204),
+        reason: Some(format!("revocation {number}").into()),
+        ..Receipt::at(desk.gateway.clock.now().clock)
+    };
+    desk.gateway.lift(number, receipt).await?.map(drop).ok_or(Problem::NotFound)
 }
