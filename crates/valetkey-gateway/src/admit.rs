@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use http::header::CONTENT_TYPE;
@@ -134,9 +134,12 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
         keep_until: charge.end.map_or(UnixSeconds::MAX, seconds),
     });
     let request = HoldRequest { charges: charges.collect(), purpose, now: seconds(now.clock) };
-    match gateway.ledger.hold(request).await {
-        Ok(id) if stays_open => Ok(Held { permit, hold: Hold::of(gateway, id), throttle, end }),
-        Ok(_) => Ok(Held { permit, hold: Hold::of_nothing(gateway), throttle, end }),
+    let began = Instant::now();
+    let answered = gateway.ledger.hold(request).await;
+    gateway.metrics.held(began.elapsed());
+    match answered {
+        Ok(id) if stays_open => Ok(Held { permit, hold: Hold::of(gateway, id), end, throttle }),
+        Ok(_) => Ok(Held { permit, hold: Hold::of_nothing(gateway), end, throttle }),
         Err(error) => Err(refused(&permit, error)),
     }
 }
@@ -178,7 +181,7 @@ fn exhausted(permit: &Permit, level: usize, resource: Resource) -> Denial {
 }
 
 /// The limits as the ledger counts them; a rate is none of its.
-fn limits(limits: valetkey::Limits) -> Limits {
+pub(crate) fn limits(limits: valetkey::Limits) -> Limits {
     let valetkey::Limits { uses, in_bytes, out_bytes, files, rate_bytes: _, parallel } = limits;
     Limits { uses, in_bytes, out_bytes, files, parallel }
 }

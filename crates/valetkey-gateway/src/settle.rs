@@ -2,7 +2,7 @@
 
 mod witness;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use crate::backend::disk::{Metadata, Publish, Removed, StoreError};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::notify::{Audit, Receipt};
+use crate::observe::Metrics;
 use crate::running::End;
 use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
@@ -309,6 +310,9 @@ pub(crate) struct Recorder(Rc<Record>);
 
 struct Record {
     audit: Audit,
+    metrics: Arc<Metrics>,
+    /// As which action the request is counted while it runs.
+    running: Cell<Option<&'static str>>,
     started: Instant,
     receipt: RefCell<Option<Receipt>>,
 }
@@ -322,6 +326,8 @@ impl Recorder {
         };
         Self(Rc::new(Record {
             audit: gateway.audit.clone(),
+            metrics: Arc::clone(&gateway.metrics),
+            running: Cell::new(None),
             started: Instant::now(),
             receipt: RefCell::new(Some(receipt)),
         }))
@@ -341,6 +347,8 @@ impl Recorder {
 
     /// Notes what the request wants.
     pub(crate) fn intends(&self, action: Action, path: &ResourcePath) {
+        self.0.metrics.began(action.name());
+        self.0.running.set(Some(action.name()));
         self.note(|receipt| {
             receipt.action = Some(action.name());
             receipt.bucket = Some(path.bucket().to_owned());
@@ -438,6 +446,7 @@ impl Record {
         let mut receipt = self.receipt.take()?;
         receipt.status = status;
         receipt.duration_ms = Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        self.metrics.ended(&receipt, self.running.take());
         Some(receipt)
     }
 }

@@ -13,6 +13,7 @@ use valetkey_ledger::{
     Action, AuditHead, Ledger, LedgerError, MemoryLedger, Settlement, SqliteLedger, UnixSeconds, Unresolved,
 };
 
+use crate::admin::ListenError;
 use crate::admit::seconds;
 use crate::backend::disk::{Disk, Folder, OpenError};
 use crate::clock::{self, Clock};
@@ -55,6 +56,9 @@ pub enum StartError {
     /// The audit log cannot be opened.
     #[error("open the audit log: {0}")]
     Audit(#[from] AuditError),
+    /// The admin listener cannot be opened.
+    #[error(transparent)]
+    Admin(#[from] ListenError),
     /// A backend cannot be opened.
     #[error("open backend {0}: {1}")]
     Backend(String, #[source] OpenError),
@@ -64,7 +68,7 @@ pub enum StartError {
 }
 
 /// A single-threaded runtime.
-pub(super) fn runtime() -> Result<Runtime, StartError> {
+pub(crate) fn runtime() -> Result<Runtime, StartError> {
     Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -150,7 +154,7 @@ fn head(kept: AuditHead) -> Head {
     Head { records: kept.records, hash: LineHash::from_bytes(kept.hash) }
 }
 
-pub(super) fn timestamp(seconds: UnixSeconds) -> Timestamp {
+pub(crate) fn timestamp(seconds: UnixSeconds) -> Timestamp {
     i64::try_from(seconds.0).map_or(Timestamp::MAX, Timestamp::from_unix)
 }
 
