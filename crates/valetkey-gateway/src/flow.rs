@@ -28,7 +28,7 @@ use crate::serve::outbox::Outbox;
 use crate::settle::Recorder;
 use crate::transfer::body::Body;
 use crate::transfer::{delete, download, list, upload};
-use crate::{admit, bound, cors, identify, request, respond, settle};
+use crate::{admit, bound, cors, identify, left, request, respond, settle};
 
 /// The connection that a request came over.
 #[derive(Clone)]
@@ -79,8 +79,12 @@ async fn run(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let headers = request::headers(parts);
-    let head =
-        RequestHead { path: parts.uri.path(), query: parts.uri.query().unwrap_or(""), headers: &headers };
+    let head = RequestHead {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or(""),
+        headers: &headers,
+    };
     request::check(parts, &head)?;
     request::check_own_space(head.path)?;
     admit::records_keep_up(gateway).await;
@@ -93,19 +97,23 @@ async fn run(
     admit::audit_is_sound(gateway, &permit)?;
 
     match permit.action {
-        Action::Stat => download::stat(snapshot, permit, &head, recorder, now).await,
+        Action::Stat => {
+            let left = left::of(gateway, &permit);
+            Ok(left.tell(download::stat(snapshot, permit, &head, recorder, now).await?).await)
+        }
         Action::Read => {
             let found = match download::find(snapshot, &permit, &head, now).await? {
                 download::Found::Object(found) => found,
                 download::Found::Nothing(answer) => return Ok(recorder.answered(answer)),
             };
             let held = admit::hold(gateway, permit, found.purpose(&head, connection.client.address)).await?;
-            Ok(download::send(held, *found, connection, recorder))
+            let left = left::of(gateway, &held.permit);
+            Ok(left.tell(download::send(held, *found, connection, recorder)).await)
         }
         Action::Upload { .. } => {
             let plan = upload::plan(snapshot, &permit, &head).await?;
-            let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
-            let received = upload::receive(&held, plan, body, recorder).await?;
+            let mut held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
+            let received = upload::receive(&mut held, plan, body, recorder).await?;
             settle::upload(gateway, held, received, recorder).await
         }
         Action::Delete => {
@@ -115,6 +123,10 @@ async fn run(
             let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
             settle::delete(gateway, held, plan, recorder).await
         }
-        Action::List => list::answer(snapshot, &permit, parts, &head, recorder).await,
+        Action::List => {
+            let found = list::find(snapshot, &permit, parts, &head).await?;
+            let held = admit::hold(gateway, permit, found.purpose(parts)).await?;
+            Ok(list::send(held, found, parts, connection, recorder))
+        }
     }
 }

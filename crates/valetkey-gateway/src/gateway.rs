@@ -13,6 +13,7 @@ use crate::notify::Audit;
 use crate::observe::Metrics;
 use crate::revocation::Gate;
 use crate::settings::Settings;
+use crate::transfer::rate::Rates;
 
 /// A gateway, shared by all its connections.
 pub(crate) struct Gateway {
@@ -29,6 +30,8 @@ pub(crate) struct Gateway {
     pub(crate) settling: AtomicUsize,
     /// Cleared while the ledger does not answer.
     pub(crate) ledger_answers: AtomicBool,
+    /// How fast bytes move, over all connections.
+    pub(crate) rates: Rates,
     pub(crate) request_ids: RequestIds,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -57,6 +60,7 @@ impl Gateway {
             draining: AtomicBool::new(false),
             settling: AtomicUsize::new(0),
             ledger_answers: AtomicBool::new(true),
+            rates: Rates::new(),
             request_ids: RequestIds { start, next: AtomicU64::new(0) },
             metrics: Arc::new(Metrics::new()),
         }

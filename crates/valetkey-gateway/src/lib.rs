@@ -18,6 +18,7 @@ mod cors;
 mod flow;
 mod gateway;
 mod identify;
+mod left;
 mod request;
 mod respond;
 mod revocation;

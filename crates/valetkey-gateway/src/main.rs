@@ -42,13 +42,13 @@ fn accept(settings: &Settings, acceptance: Acceptance) -> anyhow::Result<()> {
     let Ledger::Sqlite { path } = &settings.ledger else {
         anyhow::bail!("a ledger in memory has nothing to accept");
     };
+    let now = || u64::try_from(clock::now().unix()).map(UnixSeconds).context("the clock lies before 1970");
     if acceptance.new_ledger {
-        sqlite::accept(path, valetkey_ledger::Acceptance::NewLedger).context("accept the new ledger")?;
+        sqlite::accept(path, valetkey_ledger::Acceptance::NewLedger(now()?))
+            .context("accept the new ledger")?;
     }
     if acceptance.clock {
-        let now = u64::try_from(clock::now().unix()).context("the clock lies before 1970")?;
-        sqlite::accept(path, valetkey_ledger::Acceptance::Clock(UnixSeconds(now)))
-            .context("accept the clock")?;
+        sqlite::accept(path, valetkey_ledger::Acceptance::Clock(now()?)).context("accept the clock")?;
     }
     if acceptance.audit_log {
         sqlite::accept(path, valetkey_ledger::Acceptance::AuditLog).context("accept the audit log")?;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
-use valetkey::{Denial, Fingerprint, Identity, Permit, ResourcePath, Timestamp};
+use valetkey::{Denial, Fingerprint, Grant, Identity, Permit, ResourcePath, Timestamp};
 use valetkey_ledger::{NewRevocation, Reading, Revocable, Revocation, RevocationView, Target, UnixSeconds};
 
 use crate::admit::seconds;
 use crate::gateway::Gateway;
 use crate::notify::Receipt;
+use crate::settings::Settings;
 
 /// Refuses what is revoked, and what ended so long ago that its revocation may be forgotten.
 ///
@@ -184,10 +185,9 @@ fn naming(target: &Target, mut receipt: Receipt) -> Receipt {
     receipt
 }
 
-/// A time until which a revocation is kept, as the ledger takes it; `None` is for ever.
-pub(crate) fn keep_until(end: Option<Timestamp>) -> UnixSeconds {
-    end.map_or(UnixSeconds::MAX, seconds)
+/// Until when the revocation of a grant's last level is kept.
+pub(crate) fn keep_until(settings: &Settings, grant: &Grant, now: Timestamp) -> UnixSeconds {
+    let signer = settings.signers.get(grant.signer());
+    let max_lifetime = signer.and_then(|signer| signer.ceiling.max_lifetime);
+    grant.forgettable_at(max_lifetime, now).map_or(UnixSeconds::MAX, seconds)
 }
-
-#[cfg(test)]
-mod tests;

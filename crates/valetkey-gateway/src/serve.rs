@@ -134,7 +134,8 @@ impl Signals {
 
 async fn until_told_to_stop(gateway: &Gateway, mut signals: Signals, reload: Sender<Asked>) {
     let mut tick = tokio::time::interval(TICK);
-    let mut mark = gateway.clock.now().highest;
+    // Nothing is known of the ledger's mark yet: the clock may have moved on since it was told the time.
+    let mut mark = Timestamp::from_unix(0);
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return,

@@ -13,7 +13,7 @@ use http::header;
 use http::{Response, StatusCode};
 use hyper::body::Body as _;
 use valetkey::{Action, Bearer, Denial, ResourcePath};
-use valetkey_ledger::{HoldId, Ledger, Purpose, Settlement};
+use valetkey_ledger::{HoldId, Ledger, LedgerError, Purpose, Settlement};
 
 use crate::admit::{Held, seconds};
 use crate::backend::disk::{Metadata, Publish, Removed, StoreError};
@@ -21,11 +21,11 @@ use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::notify::{Audit, Receipt};
 use crate::observe::Metrics;
-use crate::respond;
 use crate::running::End;
 use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
 use crate::transfer::{blocking, delete, upload};
+use crate::{left, respond};
 
 pub(crate) use witness::Witness;
 
@@ -62,6 +62,17 @@ impl Hold {
     /// The name by which an object is known to be this hold's after a crash.
     pub(crate) fn name(&self) -> Option<String> {
         self.id.map(|id| id.to_string())
+    }
+
+    /// Reserves up to `bytes` more for the upload that is held, and returns how many there are.
+    ///
+    /// # Errors
+    /// [`LedgerError::Exhausted`] where there is none, and what [`Ledger::grow`] says.
+    pub(crate) async fn grow(&self, bytes: u64) -> Result<u64, LedgerError> {
+        match self.id {
+            Some(id) => self.ledger.grow(id, bytes).await,
+            None => Ok(bytes),
+        }
     }
 
     /// Marks that what is held is about to be seen; after a crash the hold then counts as spent.
@@ -130,7 +141,8 @@ pub(crate) async fn upload(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold, end: _end } = held;
+    let Held { permit, mut hold, end: _end, throttle: _ } = held;
+    let left = left::of(gateway, &permit);
     let at = Arc::clone(gateway);
     detached(gateway, async move {
         hold.publish().await?;
@@ -165,7 +177,7 @@ pub(crate) async fn upload(
         let mut answer = respond::status(StatusCode::OK);
         respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", metadata.etag));
         confirmed.tell(&mut answer);
-        Ok(answer)
+        Ok(left.tell(answer).await)
     })
     .await
 }
@@ -181,7 +193,8 @@ pub(crate) async fn delete(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold, end: _end } = held;
+    let Held { permit, mut hold, end: _end, throttle: _ } = held;
+    let left = left::of(gateway, &permit);
     let at = Arc::clone(gateway);
     detached(gateway, async move {
         hold.publish().await?;
@@ -212,7 +225,7 @@ pub(crate) async fn delete(
                 return Err(upload::refused(error, &permit));
             }
         }
-        Ok(respond::status(StatusCode::NO_CONTENT))
+        Ok(left.tell(respond::status(StatusCode::NO_CONTENT)).await)
     })
     .await
 }
@@ -363,6 +376,16 @@ impl Recorder {
     fn note(&self, note: impl FnOnce(&mut Receipt)) {
         if let Some(receipt) = &mut *self.0.receipt.borrow_mut() {
             note(receipt);
+        }
+    }
+
+    /// Says in the log what a policy of a dry run would have refused. The request goes on.
+    pub(crate) fn would_refuse(&self, policies: &str, denial: &Denial) {
+        if let Some(receipt) = &*self.0.receipt.borrow() {
+            let request_id = receipt.request_id.as_deref().unwrap_or_default();
+            let key = receipt.key.map(|key| key.to_string()).unwrap_or_default();
+            let reason = denial.reason();
+            tracing::warn!(policies, reason, %denial, key, request_id, "a dry run would have refused");
         }
     }
 

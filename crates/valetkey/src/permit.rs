@@ -41,9 +41,15 @@ pub struct Permit {
     pub disposition: Option<Disposition>,
     /// The first second at which the key opens nothing new.
     pub end: Timestamp,
-    /// What is charged for it: each level of the key, the base first, then the quotas; empty where nothing is
-    /// counted.
+    /// What is charged for it: each level of the key, the base first, then the quotas; empty where the ledger
+    /// need not be asked.
     pub charges: Vec<Charge>,
+    /// Whether it uses something up, at any level of its key or of a quota.
+    pub is_counted: bool,
+    /// How fast its bytes may move, together with those of others.
+    pub rates: Vec<Rate>,
+    /// Whether the answer says what is left.
+    pub tell: bool,
     /// How long a download's lease lasts after its last request.
     pub lease: Duration,
     /// On whose behalf.
@@ -80,6 +86,15 @@ pub struct Charge {
     pub limits: Limits,
     /// Until when the count matters: the level's own end; `None` for a quota, which is counted for ever.
     pub end: Option<Timestamp>,
+}
+
+/// How fast all transfers under one name may move together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Under which name.
+    pub meter: MeterName,
+    /// How much in a second, at least 1.
+    pub bytes_per_sec: u64,
 }
 
 /// Who vouches for a request, for records.

@@ -12,7 +12,6 @@ use super::{keys, usage};
 use crate::admit::seconds;
 use crate::command::sign::arguments::{read_path, read_time};
 use crate::notify::Receipt;
-use crate::revocation::keep_until;
 use crate::serve::timestamp;
 use crate::settings::{Settings, is_name};
 
@@ -157,7 +156,7 @@ impl Asked {
             let last = key.levels.last().ok_or(Problem::NotFound)?;
             let target = Target::Level(Meter::new(last.name.as_str()));
             return Ok(Named {
-                keep_until: keep_until(key.last_end()),
+                keep_until: key.keep_until,
                 receipt: Receipt {
                     dialect: Some(key.dialect),
                     signer: Some(key.signer.clone()),

@@ -11,6 +11,7 @@ use super::desk::Desk;
 use super::keys;
 use super::problem::Problem;
 use super::request::{Call, said};
+use crate::revocation;
 use crate::serve::timestamp;
 use crate::settings::{Settings, is_name};
 
@@ -94,16 +95,8 @@ pub(super) struct Verified {
     pub(super) policy: Option<String>,
     /// The base first.
     pub(super) levels: Vec<GrantLevel>,
-}
-
-impl Verified {
-    /// When nothing of the last level's name can be open any more; `None` where that is unknown. Any later key may
-    /// take up an id, but a fingerprint is one key's.
-    pub(super) fn last_end(&self) -> Option<Timestamp> {
-        let last = self.levels.last()?;
-        let name: Vec<String> = serde_json::from_str(last.name.as_str()).ok()?;
-        name.iter().skip(1).step_by(2).all(|kind| kind == "fp").then_some(last.end)
-    }
+    /// Until when a revocation of its last level matters.
+    pub(super) keep_until: UnixSeconds,
 }
 
 /// Verifies the key of a URL. One that ended, or is not valid yet, is as good as any here.
@@ -138,6 +131,7 @@ pub(super) fn verified(url: &str, settings: &Settings, now: Now) -> Result<Verif
         subject: whole.subject().map(str::to_owned),
         id: whole.id().map(str::to_owned),
         policy: whole.policy().map(str::to_owned),
+        keep_until: revocation::keep_until(settings, &whole, now.clock),
         levels: levels.unwrap_or_else(|| whole.levels().to_vec()),
     })
 }

@@ -7,8 +7,10 @@ pub mod audit;
 pub mod check;
 mod explain;
 pub mod inspect;
+pub mod ledger;
 pub mod narrow;
 pub mod operate;
+mod presigned;
 pub mod serve;
 pub mod sign;
 pub mod signer;
@@ -23,6 +25,7 @@ use valetkey::Timestamp;
 use self::audit::AuditArgs;
 use self::check::{Acceptance, CheckArgs};
 use self::inspect::InspectArgs;
+use self::ledger::LedgerCommand;
 use self::narrow::NarrowArgs;
 use self::operate::{Ask, RevocationsArgs, RevokeArgs, UsageArgs};
 use self::serve::Prepared;
@@ -75,6 +78,9 @@ pub enum Command {
     Usage(UsageArgs),
     /// Check the audit log, or print its newest records
     Audit(AuditArgs),
+    /// Copy the record of uses
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Give an application a secret to sign with, or another one
     #[command(subcommand)]
     Signer(SignerCommand),
@@ -129,6 +135,7 @@ where
         Command::Revocations(args) => operate::revocations(&options, &args, streams, &gateway.ask),
         Command::Usage(args) => operate::usage(&options, &args, streams, &gateway.ask),
         Command::Audit(args) => audit::run(&options, &args, streams),
+        Command::Ledger(command) => ledger::run(&options, &command, streams),
         Command::Signer(command) => signer::run(&options, &command, streams),
     };
     verdict.unwrap_or_else(|error| {

@@ -28,6 +28,10 @@ const BLOCKING_THREADS_MAX: usize = 64;
 /// From how far behind the highest time seen the ledger distrusts the clock, in seconds.
 const CLOCK_BEHIND_MAX_SECS: u64 = 300;
 
+/// How far the newest record may lie after the highest time that the ledger saw, in seconds. A running gateway tells the
+/// ledger the time every second, and the ledger keeps it within ten, so a crash leaves them less apart.
+const LEDGER_BEHIND_MAX_SECS: u64 = 60;
+
 /// Why a gateway cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -93,16 +97,29 @@ pub(super) async fn gateway(settings: Settings, disks: &mut Disks) -> Result<Gat
         settings::Ledger::Memory => Arc::new(MemoryLedger::open()?),
     };
     let known = ledger.audit_head().await?.map(head);
+    // Before the log is opened, which may write a record of now.
+    let newest = newest_record(&settings.audit);
     let opened = Audit::open(&settings.audit, known, clock::now)?;
     if let Some(bytes) = opened.mended {
         tracing::warn!(bytes, "the last line of the audit log was half-written and is cut");
     }
     let status = ledger.status().await?;
     if status.fresh && !opened.was_empty {
-        ledger.distrust_new().await?;
+        ledger.distrust().await?;
         tracing::error!(
             "the ledger is new while the audit log is not: keys with limits are refused until an operator \
              accepts it with: valetkey check --accept-new-ledger"
+        );
+    } else if let Some(newest) = newest
+        && status.accepted
+        && seconds(newest).0 > status.time_mark.0.saturating_add(LEDGER_BEHIND_MAX_SECS)
+    {
+        ledger.distrust().await?;
+        tracing::error!(
+            mark = %timestamp(status.time_mark),
+            %newest,
+            "the audit log goes on after the ledger ends, as where an old copy was restored: keys with limits are \
+             refused until an operator accepts it with: valetkey check --accept-new-ledger"
         );
     }
     if status.time_mark.0 > seconds(clock::now()).0.saturating_add(CLOCK_BEHIND_MAX_SECS) {
@@ -118,6 +135,18 @@ pub(super) async fn gateway(settings: Settings, disks: &mut Disks) -> Result<Gat
     let start = getrandom::u64().map_err(StartError::Random)?;
     let clock = Clock::starting_at(timestamp(mark));
     Ok(Gateway::new(Snapshot { settings, buckets }, ledger, opened.audit, clock, start))
+}
+
+/// When the newest record of the log was made; `None` where there is none, or it cannot be read, which opening the log
+/// says better. The very last line may be half-written.
+fn newest_record(log: &settings::Audit) -> Option<Timestamp> {
+    let key = ChainKey::load(&log.key_file).ok()??;
+    let lines = notify::newest(log, &key, 2).ok()?;
+    let time = |line: &String| {
+        let record: serde_json::Value = serde_json::from_str(line).ok()?;
+        Timestamp::parse(record.get("time")?.as_str()?)
+    };
+    lines.iter().filter_map(time).max()
 }
 
 /// The newest record of the log, as the ledger keeps it.

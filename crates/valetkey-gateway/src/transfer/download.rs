@@ -94,7 +94,7 @@ pub(crate) fn send(
         Settling::new(held.hold, recorder.clone(), status, found.bytes, Rc::clone(&connection.end));
     let transfer = Transfer::new(settling);
     let (file, outbox) = (found.opened.file, connection.outbox.clone());
-    let body = ObjectBody::new(file, found.offset, found.bytes, transfer, outbox);
+    let body = ObjectBody::new(file, found.offset, found.bytes, transfer, outbox, held.throttle);
     found.answer.map(|_| Body::Object(Box::new(body)))
 }
 
