@@ -7,7 +7,7 @@ use valetkey_ledger::{Meter, MeterQuery, UnixSeconds};
 
 use super::desk::Desk;
 use super::problem::Problem;
-use super::request::{Call, said};
+use super::request::{Call, said, whole};
 use super::usage::{self, Usage};
 use crate::admit::seconds;
 use crate::command::inspect::{self, Report};
@@ -35,21 +35,21 @@ struct NewKey {
     start: Option<String>,
     #[serde(default, deserialize_with = "said")]
     scope: Option<String>,
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "whole")]
     max: Option<u64>,
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "whole")]
     min: Option<u64>,
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "whole")]
     uses: Option<u64>,
-    #[serde(default, deserialize_with = "said", rename = "in")]
+    #[serde(default, deserialize_with = "whole", rename = "in")]
     in_bytes: Option<u64>,
-    #[serde(default, deserialize_with = "said", rename = "out")]
+    #[serde(default, deserialize_with = "whole", rename = "out")]
     out_bytes: Option<u64>,
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "whole")]
     files: Option<u64>,
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "whole")]
     rate: Option<u64>,
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "whole")]
     parallel: Option<u64>,
     #[serde(default)]
     ip: Vec<String>,

@@ -128,3 +128,30 @@ pub(super) fn said<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
+
+/// Reads a whole number that may be left out. JSON has one kind of numbers: `5.0` is the same as `5`.
+pub(super) fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    let exact = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < FLOAT_WHOLE_MAX);
+    let read = number.as_u64().or_else(|| format!("{:.0}", exact?).parse().ok());
+    read.map(Some).ok_or_else(|| serde::de::Error::custom(format!("{number} is no whole number from 0 on")))
+}
+
+/// Below this every whole number is a number of its own as a float.
+const FLOAT_WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    #[test]
+    fn a_number_is_whole_however_it_is_written() {
+        let read = |text: &str| super::whole(&mut serde_json::Deserializer::from_str(text)).ok();
+        assert_eq!(read("5"), Some(Some(5)));
+        assert_eq!(read("5.0"), Some(Some(5)));
+        assert_eq!(read("5e3"), Some(Some(5000)));
+        assert_eq!(read("9223372036854775807"), Some(Some(u64::MAX >> 1)));
+        for text in ["5.5", "-1", "-1.0", "1e300", "9007199254740993.0", "null", "\"5\"", "true"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}

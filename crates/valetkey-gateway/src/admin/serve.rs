@@ -32,7 +32,7 @@ const CONNECTIONS_MAX: usize = 64;
 const HEAD_MAX: Duration = Duration::from_secs(10);
 
 /// How large a head may be, in bytes, and how many headers it may have.
-const HEAD_BYTES_MAX: usize = 16 << 10;
+const HEAD_BYTES_MAX: usize = 64 << 10;
 const HEADERS_MAX: usize = 64;
 
 /// How long a stop waits for what was asked.

@@ -166,12 +166,15 @@ struct Asked {
 
 impl Asked {
     fn check(&self) -> Result<(), Problem> {
-        for (name, text, is_sound) in [
-            ("id", &self.id, keys::is_id as fn(&str) -> bool),
-            ("signer", &self.signer, is_name),
-            ("subject", &self.subject, keys::is_subject),
+        let wrong = |text: &Option<String>, is_sound: fn(&str) -> bool| {
+            text.as_deref().is_some_and(|text| !is_sound(text))
+        };
+        for (name, is_wrong) in [
+            ("id", wrong(&self.id, keys::is_id)),
+            ("signer", wrong(&self.signer, is_name)),
+            ("subject", wrong(&self.subject, keys::is_subject)),
         ] {
-            if text.as_deref().is_some_and(|text| !is_sound(text)) {
+            if is_wrong {
                 return Err(Problem::BadRequest(format!("{name}: no key could say this")));
             }
         }
