@@ -26,6 +26,24 @@ pub(crate) fn check(
     if seconds(identity.end) < revoked.cleared_before() {
         return Err(Denial::Expired(identity.end));
     }
+    check_view(revoked, identity, path, prefix)
+}
+
+/// Refuses what was revoked since it was admitted. That its key has ended since is no matter: what has begun may
+/// end.
+///
+/// # Errors
+/// [`Denial::Revoked`].
+pub(crate) fn check_again(revoked: &RevocationView, permit: &Permit) -> Result<(), Denial> {
+    check_view(revoked, &permit.identity(), &permit.path, &permit.prefix)
+}
+
+fn check_view(
+    revoked: &RevocationView,
+    identity: &Identity<'_>,
+    path: &ResourcePath,
+    prefix: &str,
+) -> Result<(), Denial> {
     match revoked.read() {
         Some(reading) if is_revoked(&reading, identity, path, prefix) => Err(Denial::Revoked),
         _ => Ok(()),
@@ -70,7 +88,7 @@ impl Gate {
     /// answered.
     ///
     /// # Errors
-    /// As [`check`].
+    /// As [`check_again`].
     pub(crate) async fn pass(&self, revoked: &RevocationView, permit: &Permit) -> Result<Pass, Denial> {
         let pass = Arc::clone(&self.0).read_owned().await;
         check_again(revoked, permit)?;
