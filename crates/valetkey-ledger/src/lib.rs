@@ -20,6 +20,7 @@ mod lease;
 mod ledger;
 mod meter;
 mod revocation;
+mod session;
 mod state;
 mod store;
 mod time;
@@ -31,4 +32,8 @@ pub use hold::{Action, HoldId, HoldIdError, HoldRequest, LeaseRequest, Purpose, 
 pub use ledger::{Acceptance, Answer, AuditHead, Ledger, Status, Unresolved};
 pub use meter::{Charge, Limits, Meter, Resource, Usage};
 pub use revocation::{NewRevocation, Revocation, Target};
+pub use session::{
+    FinishedPart, NewPart, NewSession, Part, PartId, PartStart, Session, SessionId, SessionIdError,
+    SessionQuery,
+};
 pub use time::UnixSeconds;

@@ -12,6 +12,8 @@
 //! - Meters go a day after their keys have ended, a few at a time. Since clocks lie, that raises `cleared_before` for
 //!   good, and a key that ended earlier is refused whatever the clock later says: no key gets a fresh count.
 
+mod sessions;
+
 use crate::hold::LeaseRequest;
 use crate::lease::{Ended, LeaseKey, Leases, Opening};
 use crate::store::{Charged, Fault, Header, HoldRow, HoldState, MeterRow, Standing, Store};
@@ -63,11 +65,15 @@ impl<S: Store> Machine<S> {
             clear_at: UnixSeconds(0),
         };
         for id in machine.store.holds_in(HoldState::Held)? {
+            if machine.store.session_of(id)?.is_some() {
+                continue;
+            }
             if let Some(row) = machine.store.hold(id)? {
                 machine.give_back(&row.charged)?;
                 machine.store.remove_hold(id)?;
             }
         }
+        machine.settle_sessions()?;
         Ok(machine)
     }
 
@@ -121,6 +127,7 @@ impl<S: Store> Machine<S> {
             self.give_back(&row.charged)?;
         }
         self.store.remove_hold(id)?;
+        self.hold_settled(id)?;
         Ok(Ok(()))
     }
 

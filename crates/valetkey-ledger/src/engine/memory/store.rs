@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::sessions::Sessions;
 use crate::store::{Fault, Header, HoldRow, HoldState, MeterRow, Store};
 use crate::{AuditHead, HoldId, Meter, UnixSeconds};
 
@@ -12,7 +13,8 @@ pub(crate) struct MemoryStore {
     meters: HashMap<Meter, MeterRow>,
     holds: HashMap<HoldId, HoldRow>,
     audit_head: Option<AuditHead>,
-    has_writes: bool,
+    pub(super) sessions: Sessions,
+    pub(super) has_writes: bool,
 }
 
 impl MemoryStore {
@@ -22,6 +24,7 @@ impl MemoryStore {
             meters: HashMap::new(),
             holds: HashMap::new(),
             audit_head: None,
+            sessions: Sessions::default(),
             has_writes: false,
         }
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode};
 
 use super::file::failed;
+use super::sessions;
 use crate::OpenError;
 
 /// "vkey", in the place where `file(1)` looks for it.
@@ -86,7 +87,8 @@ pub(super) fn make(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Makes the tables that files of an earlier release lack.
 pub(super) fn complete(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(AUDIT_HEAD)
+    connection.execute_batch(AUDIT_HEAD)?;
+    connection.execute_batch(sessions::TABLES)
 }
 
 /// Reads the whole file and refuses it unless every page, key and constraint is in order.

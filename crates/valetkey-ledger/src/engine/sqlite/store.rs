@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, named_params};
 use super::file::failed;
 use super::schema::{self, shows_damage, unreadable};
 use super::seal::Seal;
+use super::sessions;
 use crate::store::{Charged, Fault, Header, HoldRow, HoldState, MeterRow, Standing, Store};
 use crate::{Action, AuditHead, HoldId, Meter, OpenError, UnixSeconds};
 
@@ -17,7 +18,7 @@ use crate::{Action, AuditHead, HoldId, Meter, OpenError, UnixSeconds};
 const OTHERS_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct SqliteStore {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl SqliteStore {
@@ -89,6 +90,7 @@ impl SqliteStore {
     fn check_seals(&mut self) -> Result<(), Fault> {
         self.header()?;
         self.audit_head()?;
+        sessions::check_seals(&self.connection)?;
         let mut statement = self
             .connection
             .prepare("SELECT uses, keep_until, made, seal, name FROM meters")
@@ -107,7 +109,7 @@ impl SqliteStore {
     }
 
     /// Runs a statement that writes.
-    fn write(&mut self, sql: &'static str, params: impl rusqlite::Params) -> Result<usize, Fault> {
+    pub(super) fn write(&mut self, sql: &'static str, params: impl rusqlite::Params) -> Result<usize, Fault> {
         self.begin()?;
         self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map_err(fault)
     }
@@ -349,14 +351,14 @@ fn refuse_stump(path: &Path, is_empty: bool) -> Result<(), OpenError> {
     }
 }
 
-fn fault(error: rusqlite::Error) -> Fault {
+pub(super) fn fault(error: rusqlite::Error) -> Fault {
     match shows_damage(&error) {
         true => Fault::Damaged(Arc::new(error)),
         false => Fault::Failed(Arc::new(error)),
     }
 }
 
-fn damaged(what: &'static str) -> Fault {
+pub(super) fn damaged(what: &'static str) -> Fault {
     Fault::Damaged(Arc::from(Box::from(what)))
 }
 
@@ -404,17 +406,21 @@ fn hash(text: &str) -> Option<[u8; 32]> {
     (text.len() == 64).then_some(hash)
 }
 
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
 /// The transitions keep every number in range; one that is not would be a count gone wild.
-fn signed(value: u64) -> Result<i64, Fault> {
+pub(super) fn signed(value: u64) -> Result<i64, Fault> {
     i64::try_from(value).map_err(|error| Fault::Failed(Arc::new(error)))
 }
 
-fn parsed<T>(row: &Row<'_>, column: usize, parse: impl FnOnce(&str) -> Option<T>) -> rusqlite::Result<T> {
+pub(super) fn parsed<T>(
+    row: &Row<'_>,
+    column: usize,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     parse(&text).ok_or_else(|| {
         let error = format!("unknown word {text:?}").into();
