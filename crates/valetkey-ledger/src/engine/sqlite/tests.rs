@@ -5,6 +5,7 @@
 mod acceptance;
 mod crash;
 mod damage;
+mod sessions;
 
 use std::fs;
 use std::path::{Path, PathBuf};
