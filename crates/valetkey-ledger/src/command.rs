@@ -11,15 +11,18 @@ use tokio::sync::oneshot;
 use crate::state::{Decided, Machine};
 use crate::store::{Fault, Store};
 use crate::{
-    Answer, AuditHead, FinishedPart, HoldId, HoldRequest, LedgerError, Meter, NewPart, NewSession, Part,
-    PartId, Session, SessionId, SessionQuery, Settlement, Status, UnixSeconds, Unresolved, Usage,
+    Answer, AuditHead, FinishedPart, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, NewPart,
+    NewSession, Part, PartId, Session, SessionId, SessionQuery, Settlement, Status, UnixSeconds, Unresolved,
+    Usage,
 };
 
 pub(crate) enum Command {
     Hold(Option<HoldRequest>, Reply<HoldId>),
+    Grow(HoldId, u64, Reply<u64>),
     Publish(HoldId, Reply<()>),
     Settle(Settle, Option<Reply<()>>),
     Usage(Meter, Reply<Usage>),
+    Meters(MeterQuery, Reply<MeterPage>),
     Unresolved(Reply<Vec<Unresolved>>),
     Status(Reply<Status>),
     Observe(UnixSeconds, Reply<UnixSeconds>),
@@ -60,6 +63,7 @@ impl Command {
                 }
                 None => Ok(()),
             },
+            Self::Grow(hold, bytes, reply) => reply.keep(machine.grow(*hold, *bytes)),
             Self::Publish(hold, reply) => reply.keep(machine.publish(*hold)),
             Self::Settle(Settle { hold, settlement, now }, reply) => {
                 let decided = machine.settle(*hold, *settlement, *now);
@@ -69,6 +73,7 @@ impl Command {
                 }
             }
             Self::Usage(meter, reply) => reply.keep(machine.usage(meter)),
+            Self::Meters(query, reply) => reply.keep(machine.meters(query)),
             Self::Unresolved(reply) => reply.keep(machine.unresolved()),
             Self::Status(reply) => reply.keep(machine.status()),
             Self::Observe(now, reply) => reply.keep(machine.observe(*now)),
@@ -82,7 +87,7 @@ impl Command {
             Self::Session(id, reply) => reply.keep(machine.session(*id)),
             Self::Sessions(query, reply) => reply.keep(machine.sessions(query.clone())),
             Self::Parts { session, after, max, reply } => reply.keep(machine.parts(*session, *after, *max)),
-            Self::ReservePart(part, reply) => reply.keep(machine.reserve_part(*part)),
+            Self::ReservePart(part, reply) => reply.keep(machine.reserve_part(part.clone())),
             Self::GrowPart(part, bytes, reply) => reply.keep(machine.grow_part(*part, *bytes)),
             Self::FinishPart(part, finished, reply) => {
                 reply.keep(machine.finish_part(*part, finished.clone()))
@@ -124,7 +129,9 @@ impl Command {
             Self::ExpiredSessions(_, _, reply) => drop(reply.answer()),
             Self::Parts { reply, .. } => drop(reply.answer()),
             Self::AuditHead(reply) => drop(reply.answer()),
+            Self::Grow(.., reply) => drop(reply.answer()),
             Self::Usage(_, reply) => drop(reply.answer()),
+            Self::Meters(_, reply) => drop(reply.answer()),
             Self::Unresolved(reply) => drop(reply.answer()),
             Self::Status(reply) => drop(reply.answer()),
             Self::Observe(_, reply) => drop(reply.answer()),
@@ -159,7 +166,9 @@ impl Command {
             Self::ExpiredSessions(_, _, reply) => reply.send(Err(error)),
             Self::Parts { reply, .. } => reply.send(Err(error)),
             Self::AuditHead(reply) => reply.send(Err(error)),
+            Self::Grow(.., reply) => reply.send(Err(error)),
             Self::Usage(_, reply) => reply.send(Err(error)),
+            Self::Meters(_, reply) => reply.send(Err(error)),
             Self::Unresolved(reply) => reply.send(Err(error)),
             Self::Status(reply) => reply.send(Err(error)),
             Self::Observe(_, reply) => reply.send(Err(error)),

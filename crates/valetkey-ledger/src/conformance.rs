@@ -63,7 +63,6 @@ macro_rules! conformance {
             latest_request_says_how_long_its_lease_lasts
             running_request_keeps_its_lease_alive
             every_lease_of_a_key_is_tried
-            sizes_near_the_largest_number_do_not_overflow
             clock_five_minutes_behind_is_good_and_one_second_more_is_not
             highest_time_seen_never_falls
             cleared_key_never_gets_a_fresh_count
@@ -85,6 +84,9 @@ macro_rules! conformance {
             session_ends_once
             expired_session_takes_no_part
             sessions_and_parts_are_listed_page_by_page
+            bytes_of_parts_count_under_every_level
+            parts_that_are_received_count_among_what_runs_at_once
+            name_of_a_session_counts_as_a_name_of_its_levels
         );
     };
     (@tests $open:expr; $($rule:ident)*) => {

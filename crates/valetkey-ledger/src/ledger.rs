@@ -3,8 +3,8 @@
 use std::pin::Pin;
 
 use crate::{
-    Action, FinishedPart, HoldId, HoldRequest, LedgerError, Meter, NewPart, NewSession, Part, PartId,
-    Session, SessionId, SessionQuery, Settlement, UnixSeconds, Usage,
+    Action, FinishedPart, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, NewPart,
+    NewSession, Part, PartId, Session, SessionId, SessionQuery, Settlement, UnixSeconds, Usage,
 };
 
 /// What a ledger answers. The command is given when the method is called, not when the answer is polled.
@@ -16,14 +16,24 @@ pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send>
 ///
 /// Nothing here assumes one process: an engine may be shared by several gateways.
 pub trait Ledger: Send + Sync + 'static {
-    /// Holds one use of every charge, or of none. Resolves once that is durable.
+    /// Holds what the purpose costs of every charge, or of none. Resolves once that is durable, as far as a level
+    /// limits it.
     ///
-    /// A download that rides on a lease takes no use. Dropping the answer releases the hold.
+    /// A download that rides on a lease takes no use. An [`Answer`](crate::Purpose::Answer) is charged and ended at
+    /// once. Dropping the answer releases the hold.
     ///
     /// # Errors
     /// [`LedgerError::Exhausted`] if a level has no use left, [`LedgerError::NotAccepted`] while the operator must
     /// accept something, [`LedgerError::Forgotten`] for a key of which no record is kept any more, and every fault.
     fn hold(&self, request: HoldRequest) -> Answer<HoldId>;
+
+    /// Reserves up to that many more bytes under [`Resource::In`](crate::Resource::In) for an upload that is open and
+    /// not published, and says how many there were: all of them, or what was left. Resolves once that is durable.
+    ///
+    /// # Errors
+    /// [`LedgerError::Exhausted`] if a level has not one byte left, [`LedgerError::UnknownHold`] if no such upload is
+    /// open, and every fault.
+    fn grow(&self, hold: HoldId, bytes: u64) -> Answer<u64>;
 
     /// Marks an upload or a delete as about to show: from here on a crash leaves it unresolved, not released.
     /// Resolves once that is durable. Doing it twice does no harm.
@@ -74,7 +84,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// [`LedgerError::UnknownSession`], also of one that has expired; [`LedgerError::SessionBusy`] while it is
     /// completed; [`LedgerError::SessionFull`] beyond its largest size; [`LedgerError::Exhausted`] of the bytes of
-    /// a level; [`LedgerError::WrongOffset`] and [`LedgerError::PartBusy`] of a part that goes on; every fault.
+    /// a level, or of what may run at once; [`LedgerError::WrongOffset`] and [`LedgerError::PartBusy`] of a part that goes on; every fault.
     fn reserve_part(&self, part: NewPart) -> Answer<PartId>;
 
     /// Reserves up to `bytes` more for a part, and says how many were to be had: at least one.
@@ -128,6 +138,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// Every fault.
     fn usage(&self, meter: Meter) -> Answer<Usage>;
+
+    /// The meters that a query asks for, in the order of their names, a page at a time.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn meters(&self, query: MeterQuery) -> Answer<MeterPage>;
 
     /// The holds that an earlier life left publishing. Whoever asks looks what became of each, and settles it.
     ///

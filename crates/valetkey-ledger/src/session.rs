@@ -16,7 +16,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{HoldId, UnixSeconds};
+use crate::{Charge, HoldId, UnixSeconds};
 
 /// The name of a session: 128 random bits, so that nobody guesses one, in 32 hex digits. No hold has such a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,7 +131,7 @@ pub enum PartStart {
 }
 
 /// A part that is to be received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPart {
     /// Of which session.
     pub session: SessionId,
@@ -139,6 +139,8 @@ pub struct NewPart {
     pub number: u32,
     /// Where it begins.
     pub start: PartStart,
+    /// The levels under which it counts among what runs at once; none where nothing is limited.
+    pub charges: Vec<Charge>,
     /// How many bytes are reserved for it now; more may follow ([`Ledger::grow_part`](crate::Ledger::grow_part)).
     pub bytes: u64,
     /// The wall clock.

@@ -36,7 +36,7 @@ fn reserve_at(
     start: PartStart,
     bytes: u64,
 ) -> Result<PartId, LedgerError> {
-    wait(ledger.reserve_part(NewPart { session, number, start, bytes, now: NOW }))
+    wait(ledger.reserve_part(NewPart { session, number, start, bytes, charges: vec![], now: NOW }))
 }
 
 fn finish(ledger: &impl Ledger, part: PartId, bytes: u64) -> Result<Option<PartId>, LedgerError> {
@@ -267,7 +267,14 @@ pub fn session_ends_once(ledger: &impl Ledger) {
 pub fn expired_session_takes_no_part(ledger: &impl Ledger) {
     let session = begun(ledger, None);
     let part = |number, now| {
-        wait(ledger.reserve_part(NewPart { session, number, start: PartStart::Anew, bytes: 1, now }))
+        wait(ledger.reserve_part(NewPart {
+            session,
+            number,
+            start: PartStart::Anew,
+            bytes: 1,
+            charges: vec![],
+            now,
+        }))
     };
     let last = UnixSeconds(EXPIRES.0 - 1);
     let expired = |now| wait(ledger.expired_sessions(now, 9)).expect("it answers");
@@ -318,4 +325,77 @@ pub fn sessions_and_parts_are_listed_page_by_page(ledger: &impl Ledger) {
     assert_eq!(numbers(0, 9), [1, 2, 3, 10_000]);
     assert_eq!(numbers(1, 2), [2, 3]);
     assert_eq!(numbers(10_000, 9), []);
+}
+
+fn limited(limits: Limits) -> Charge {
+    Charge { meter: Meter::new("limited"), limits, keep_until: END }
+}
+
+fn usage(ledger: &impl Ledger) -> crate::Usage {
+    wait(ledger.usage(Meter::new("limited"))).expect("usage is answered")
+}
+
+/// Reserved before they flow, given back where nothing comes of them, and what came stays.
+pub fn bytes_of_parts_count_under_every_level(ledger: &impl Ledger) {
+    let charges = vec![limited(Limits { in_bytes: Some(10), ..Limits::default() })];
+    let session = wait(ledger.begin_session(upload(charges), new_session(None))).expect("a session begins");
+    let first = reserve(ledger, session, 1, 6).expect("six of ten");
+    assert_eq!(usage(ledger).in_bytes, 6);
+    check_is!(
+        reserve(ledger, session, 2, 5),
+        Err(LedgerError::Exhausted { resource: crate::Resource::In, limit: 10, .. })
+    );
+    assert_eq!(usage(ledger).in_bytes, 6);
+    let second = reserve(ledger, session, 2, 0).expect("one of unknown length");
+    assert_eq!(wait(ledger.grow_part(second, 9)).expect("there is some"), 4);
+    check_is!(wait(ledger.grow_part(second, 1)), Err(LedgerError::Exhausted { .. }));
+    wait(ledger.drop_part(second)).expect("it is dropped");
+    assert_eq!(usage(ledger).in_bytes, 6);
+    finish(ledger, first, 5).expect("it is finished");
+    assert_eq!(usage(ledger).in_bytes, 5);
+    // While both are there both count: both came over the wire.
+    let again = reserve(ledger, session, 1, 5).expect("once more");
+    assert_eq!(usage(ledger).in_bytes, 10);
+    finish(ledger, again, 3).expect("it is finished");
+    assert_eq!(usage(ledger).in_bytes, 3);
+    send(ledger, session, 2, 2);
+    let hold = wait(ledger.complete_session(session, "words".to_owned())).expect("it is completed");
+    done(ledger, hold, 3);
+    assert_eq!((usage(ledger).in_bytes, usage(ledger).uses), (3, 1));
+}
+
+/// An open session runs nothing; a part that is received does, until it ends either way.
+pub fn parts_that_are_received_count_among_what_runs_at_once(ledger: &impl Ledger) {
+    let charges = vec![limited(Limits { parallel: Some(1), ..Limits::default() })];
+    let session =
+        wait(ledger.begin_session(upload(charges.clone()), new_session(None))).expect("a session begins");
+    assert_eq!(usage(ledger).parallel, 0);
+    let reserve = |number| {
+        let start = PartStart::Anew;
+        let charges = charges.clone();
+        wait(ledger.reserve_part(NewPart { session, number, start, bytes: 1, charges, now: NOW }))
+    };
+    let first = reserve(1).expect("one at once");
+    check_is!(reserve(2), Err(LedgerError::Exhausted { resource: crate::Resource::Parallel, limit: 1, .. }));
+    finish(ledger, first, 1).expect("it is finished");
+    let second = reserve(2).expect("one at once");
+    wait(ledger.drop_part(second)).expect("it is dropped");
+    let third = reserve(3).expect("one at once");
+    wait(ledger.abort_session(session)).expect("it ends");
+    check_is!(wait(ledger.drop_part(third)), Err(LedgerError::UnknownPart(_)));
+    assert_eq!(usage(ledger).parallel, 0);
+}
+
+/// The name is held with the session, and stays only if the object came to be.
+pub fn name_of_a_session_counts_as_a_name_of_its_levels(ledger: &impl Ledger) {
+    let limits = Limits { files: Some(1), ..Limits::default() };
+    let begin = || wait(ledger.begin_session(upload(vec![limited(limits)]), new_session(None)));
+    let first = begin().expect("a session begins");
+    assert_eq!(usage(ledger).files, 1);
+    wait(ledger.abort_session(first)).expect("it ends");
+    assert_eq!(usage(ledger).files, 0);
+    let second = begin().expect("a session begins");
+    let hold = wait(ledger.complete_session(second, "words".to_owned())).expect("it is completed");
+    done(ledger, hold, 0);
+    assert_eq!(usage(ledger).files, 1);
 }

@@ -5,8 +5,8 @@ mod sessions;
 use std::sync::{Arc, Mutex};
 
 use super::memory::MemoryStore;
-use crate::store::{Fault, Header, HoldRow, HoldState, MeterRow, Store};
-use crate::{AuditHead, HoldId, Meter, UnixSeconds};
+use crate::store::{Fault, FileName, FileRow, Header, HoldRow, HoldState, MeterRow, Store};
+use crate::{AuditHead, HoldId, Meter, MeterQuery, UnixSeconds};
 
 /// What commits do.
 #[derive(Clone, Copy)]
@@ -73,8 +73,20 @@ impl Store for FailingStore {
         self.rows.put_meter(meter, row)
     }
 
+    fn meters(&mut self, query: &MeterQuery) -> Result<Vec<(Meter, MeterRow)>, Fault> {
+        self.rows.meters(query)
+    }
+
     fn clear_meters(&mut self, before: UnixSeconds, rows_max: u32) -> Result<Option<UnixSeconds>, Fault> {
         self.rows.clear_meters(before, rows_max)
+    }
+
+    fn file(&mut self, made: u64, name: FileName) -> Result<Option<FileRow>, Fault> {
+        self.rows.file(made, name)
+    }
+
+    fn put_file(&mut self, made: u64, name: FileName, row: Option<FileRow>) -> Result<(), Fault> {
+        self.rows.put_file(made, name, row)
     }
 
     fn hold(&mut self, id: HoldId) -> Result<Option<HoldRow>, Fault> {
@@ -83,6 +95,10 @@ impl Store for FailingStore {
 
     fn put_hold(&mut self, id: HoldId, row: HoldRow) -> Result<(), Fault> {
         self.rows.put_hold(id, row)
+    }
+
+    fn set_in_bytes(&mut self, id: HoldId, in_bytes: u64) -> Result<(), Fault> {
+        self.rows.set_in_bytes(id, in_bytes)
     }
 
     fn mark_publishing(&mut self, id: HoldId) -> Result<(), Fault> {

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::{
-    Answer, AuditHead, FinishedPart, HoldId, HoldRequest, Ledger, LedgerError, Meter, NewPart, NewSession,
-    OpenError, Part, PartId, Session, SessionId, SessionQuery, Settlement, Status, UnixSeconds, Unresolved,
+    Answer, AuditHead, FinishedPart, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage, MeterQuery,
+    NewPart, NewSession, OpenError, Part, PartId, Session, SessionId, SessionQuery, Settlement, Status,
+    UnixSeconds, Unresolved,
 };
 pub(crate) use store::MemoryStore;
 
@@ -50,6 +51,10 @@ impl Ledger for MemoryLedger {
         });
         run(&self.machine, Command::Hold(Some(request), reply));
         answer
+    }
+
+    fn grow(&self, hold: HoldId, bytes: u64) -> Answer<u64> {
+        self.ask(|reply| Command::Grow(hold, bytes, reply))
     }
 
     fn publish(&self, hold: HoldId) -> Answer<()> {
@@ -113,6 +118,10 @@ impl Ledger for MemoryLedger {
 
     fn usage(&self, meter: Meter) -> Answer<crate::Usage> {
         self.ask(|reply| Command::Usage(meter, reply))
+    }
+
+    fn meters(&self, query: MeterQuery) -> Answer<MeterPage> {
+        self.ask(|reply| Command::Meters(query, reply))
     }
 
     fn unresolved(&self) -> Answer<Vec<Unresolved>> {

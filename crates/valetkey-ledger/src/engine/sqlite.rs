@@ -16,6 +16,7 @@
 //!   write-ahead log lost after a crash cannot be told from ones that never happened. A clean stop leaves no log.)
 
 mod file;
+mod meters;
 mod schema;
 mod seal;
 mod sessions;
@@ -31,9 +32,9 @@ use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::store::{Standing, Store};
 use crate::{
-    Acceptance, Answer, AuditHead, FinishedPart, HoldId, HoldRequest, Ledger, LedgerError, Meter, NewPart,
-    NewSession, OpenError, Part, PartId, Session, SessionId, SessionQuery, Settlement, Status, UnixSeconds,
-    Unresolved,
+    Acceptance, Answer, AuditHead, FinishedPart, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage,
+    MeterQuery, NewPart, NewSession, OpenError, Part, PartId, Session, SessionId, SessionQuery, Settlement,
+    Status, UnixSeconds, Unresolved,
 };
 use file::{LockFile, failed};
 use store::SqliteStore;
@@ -87,6 +88,10 @@ impl Ledger for SqliteLedger {
         });
         self.queue.push(Command::Hold(Some(request), reply));
         answer
+    }
+
+    fn grow(&self, hold: HoldId, bytes: u64) -> Answer<u64> {
+        self.queue.ask(|reply| Command::Grow(hold, bytes, reply))
     }
 
     fn publish(&self, hold: HoldId) -> Answer<()> {
@@ -150,6 +155,10 @@ impl Ledger for SqliteLedger {
 
     fn usage(&self, meter: Meter) -> Answer<crate::Usage> {
         self.queue.ask(|reply| Command::Usage(meter, reply))
+    }
+
+    fn meters(&self, query: MeterQuery) -> Answer<MeterPage> {
+        self.queue.ask(|reply| Command::Meters(query, reply))
     }
 
     fn unresolved(&self) -> Answer<Vec<Unresolved>> {

@@ -1,14 +1,41 @@
 //! The transitions of upload sessions; the module `session` has their rules.
 
 use super::{Decided, Machine, in_range};
-use crate::store::{Fault, Finished, HoldRow, HoldState, PartRow, SessionRow, Store};
+use crate::account::Cost;
+use crate::store::{Charged, Fault, FileName, Finished, HoldRow, HoldState, PartRow, SessionRow, Store};
+use crate::undo::Undo;
 use crate::{
-    Action, FinishedPart, HoldId, HoldRequest, LedgerError, NewPart, NewSession, Part, PartId, PartStart,
-    Purpose, Session, SessionId, SessionQuery, UnixSeconds,
+    Action, Charge, FinishedPart, HoldId, HoldRequest, LedgerError, NewPart, NewSession, Part, PartId,
+    PartStart, Purpose, Session, SessionId, SessionQuery, Settlement, UnixSeconds,
 };
 
 /// How many rows one answer has at most, whatever is asked for.
 pub(crate) const ROWS_MAX: u32 = 1000;
+
+/// What is known of sessions in this life alone.
+#[derive(Default)]
+pub(super) struct Uploading {
+    /// The parts that are being received, as far as they count among what runs at once.
+    running: Undo<PartId, Vec<Charged>>,
+    /// The holds of the sessions that were completed, and not opened again.
+    completed: Undo<HoldId, ()>,
+}
+
+impl Uploading {
+    pub(super) fn is_completed(&self, hold: HoldId) -> bool {
+        self.completed.get(&hold).is_some()
+    }
+
+    pub(super) fn keep(&mut self) {
+        self.running.keep();
+        self.completed.keep();
+    }
+
+    pub(super) fn roll_back(&mut self) {
+        self.running.roll_back();
+        self.completed.roll_back();
+    }
+}
 
 impl<S: Store> Machine<S> {
     pub(crate) fn begin_session(
@@ -18,7 +45,7 @@ impl<S: Store> Machine<S> {
         new: NewSession,
     ) -> Decided<SessionId> {
         let HoldRequest { mut charges, purpose, now } = request;
-        let Purpose::Upload { object, .. } = purpose else {
+        let Purpose::Upload { object, file, .. } = purpose else {
             return Ok(Err(LedgerError::NoCharge));
         };
         if !charges.is_empty() {
@@ -43,14 +70,24 @@ impl<S: Store> Machine<S> {
             // What a session is charged with must not be cleared before the session is over.
             charge.keep_until = charge.keep_until.max(new.expires);
         }
-        let charged = match self.charge(&charges)? {
+        let file = FileName::of(&file);
+        let cost = Cost { uses: 1, file: Some(file), ..Cost::default() };
+        let charged = match self.charge(&charges, cost, now)? {
             Ok(charged) => charged,
             Err(refusal) => return Ok(Err(refusal)),
         };
         self.sequence += 1;
         let hold = HoldId { ledger: self.header.ledger, life: self.life, sequence: self.sequence };
-        self.store
-            .put_hold(hold, HoldRow { state: HoldState::Held, action: Action::Upload, object, charged })?;
+        let row = HoldRow {
+            state: HoldState::Held,
+            action: Action::Upload,
+            object,
+            in_bytes: 0,
+            out_bytes: 0,
+            file: Some(file),
+            charged,
+        };
+        self.store.put_hold(hold, row)?;
         let NewSession { owner, owner_sessions_max: _, path, bytes_max, expires, details } = new;
         let session =
             Session { id, hold, owner, path, bytes_max, begun: now, expires, details, parts: 0, bytes: 0 };
@@ -73,7 +110,7 @@ impl<S: Store> Machine<S> {
     }
 
     pub(crate) fn reserve_part(&mut self, new: NewPart) -> Decided<PartId> {
-        let NewPart { session: id, number, start, bytes, now } = new;
+        let NewPart { session: id, number, start, bytes, charges, now } = new;
         self.see(now);
         let mut session = match self.receptive(id)? {
             Ok(session) => session,
@@ -107,12 +144,17 @@ impl<S: Store> Machine<S> {
         if let Err(refusal) = session.count(before, counted(&rows)) {
             return Ok(Err(refusal));
         }
+        let part = rows[place].id;
+        if let Err(refusal) = self.run(part, &charges, now)? {
+            return Ok(Err(refusal));
+        }
         if let Err(refusal) = self.take_bytes(session.session.hold, bytes)? {
+            self.ran(part);
             return Ok(Err(refusal));
         }
         self.store.put_part(&rows[place])?;
         self.store.put_session(&session)?;
-        Ok(Ok(rows[place].id))
+        Ok(Ok(part))
     }
 
     pub(crate) fn grow_part(&mut self, id: PartId, bytes: u64) -> Decided<u64> {
@@ -136,7 +178,7 @@ impl<S: Store> Machine<S> {
             let bytes_max = session.session.bytes_max.unwrap_or(UnixSeconds::MAX.0);
             return Ok(Err(LedgerError::SessionFull { bytes_max }));
         }
-        let granted = match self.take_up_to(session.session.hold, wanted)? {
+        let granted = match self.grow(session.session.hold, wanted)? {
             Ok(granted) => granted,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -183,10 +225,12 @@ impl<S: Store> Machine<S> {
         session.recount(before, counted(&rows));
         self.store.put_session(&session)?;
         self.return_bytes(session.session.hold, surplus)?;
+        self.ran(id);
         Ok(Ok(replaced_id))
     }
 
     pub(crate) fn drop_part(&mut self, id: PartId) -> Decided<()> {
+        self.ran(id);
         let Some(session) = self.store.session(id.session)? else {
             return Ok(Err(LedgerError::UnknownPart(id)));
         };
@@ -208,6 +252,7 @@ impl<S: Store> Machine<S> {
             row.object = object;
             row.state = HoldState::Publishing;
             self.store.put_hold(hold, row)?;
+            self.uploading.completed.set(&hold, Some(()));
         }
         Ok(Ok(hold))
     }
@@ -221,6 +266,7 @@ impl<S: Store> Machine<S> {
             self.store.remove_hold(hold)?;
             row.state = HoldState::Held;
             self.store.put_hold(hold, row)?;
+            self.uploading.completed.set(&hold, None);
         }
         Ok(Ok(()))
     }
@@ -232,8 +278,7 @@ impl<S: Store> Machine<S> {
         };
         let hold = session.session.hold;
         if let Some(row) = self.store.hold(hold)? {
-            self.give_back(&row.charged)?;
-            self.store.remove_hold(hold)?;
+            self.end_durable(hold, &row, Settlement::Released)?;
         }
         self.store.remove_session(id)?;
         Ok(Ok(()))
@@ -255,26 +300,50 @@ impl<S: Store> Machine<S> {
         Ok(())
     }
 
-    /// Ends the session that a hold was of, if it was of one.
-    pub(super) fn hold_settled(&mut self, hold: HoldId) -> Result<(), Fault> {
-        match self.store.session_of(hold)? {
-            Some(session) => self.store.remove_session(session),
-            None => Ok(()),
+    /// Takes all of these bytes from what the hold's levels may upload, or none.
+    fn take_bytes(&mut self, hold: HoldId, bytes: u64) -> Decided<()> {
+        let granted = match self.grow(hold, bytes)? {
+            Ok(granted) => granted,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if granted == bytes {
+            return Ok(Ok(()));
         }
+        // Now that some level has nothing left, it says which.
+        let refusal = self.grow(hold, bytes - granted)?;
+        self.return_bytes(hold, granted)?;
+        Ok(refusal.map(drop))
     }
 
-    /// Takes all of these bytes from what the hold's levels may upload, or none. No level counts bytes so far.
-    fn take_bytes(&mut self, _hold: HoldId, _bytes: u64) -> Decided<()> {
+    /// Gives back bytes of a hold, as far as a level limits them: others are not charged before they have come.
+    fn return_bytes(&mut self, hold: HoldId, bytes: u64) -> Result<(), Fault> {
+        let Some(row) = self.store.hold(hold)? else { return Ok(()) };
+        let in_bytes = bytes.min(row.in_bytes);
+        if in_bytes > 0 {
+            self.accounts.give_back(&mut self.store, &row.charged, Cost { in_bytes, ..Cost::default() })?;
+            self.store.set_in_bytes(hold, row.in_bytes - in_bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Counts a part among what runs at once.
+    fn run(&mut self, part: PartId, charges: &[Charge], now: UnixSeconds) -> Decided<()> {
+        if charges.is_empty() {
+            return Ok(Ok(()));
+        }
+        let charged = match self.charge(charges, Cost { parallel: 1, ..Cost::default() }, now)? {
+            Ok(charged) => charged,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        self.uploading.running.set(&part, Some(charged));
         Ok(Ok(()))
     }
 
-    /// Takes as many of these bytes as there are, at least one.
-    fn take_up_to(&mut self, _hold: HoldId, bytes: u64) -> Decided<u64> {
-        Ok(Ok(bytes))
-    }
-
-    fn return_bytes(&mut self, _hold: HoldId, _bytes: u64) -> Result<(), Fault> {
-        Ok(())
+    fn ran(&mut self, part: PartId) {
+        if let Some(charged) = self.uploading.running.get(&part).cloned() {
+            self.accounts.end(&charged);
+            self.uploading.running.set(&part, None);
+        }
     }
 
     fn unreserve(&mut self, mut session: SessionRow, id: PartId) -> Decided<()> {

@@ -12,9 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustix::fs::{
-    AtFlags, Dir, Mode, OFlags, copy_file_range, ftruncate, mkdirat, openat, unlinkat,
-};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, copy_file_range, ftruncate, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 
 use super::temporary::Temporary;
@@ -26,11 +24,8 @@ const FOLDER: &str = ".valetkey-sessions";
 /// How much of a part is read and copied at once.
 const STEP_BYTES: usize = 1 << 20;
 
-const MAKE: OFlags = OFlags::CREATE
-    .union(OFlags::EXCL)
-    .union(OFlags::RDWR)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const MAKE: OFlags =
+    OFlags::CREATE.union(OFlags::EXCL).union(OFlags::RDWR).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const OPEN: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// A part that is whole, durable, and kept.

@@ -9,7 +9,7 @@ use crate::{HoldId, PartId, Session, SessionId, SessionQuery, UnixSeconds};
 
 /// SQLite keeps the comments, so `.schema` shows them.
 pub(super) const TABLES: &str = "
-CREATE TABLE IF NOT EXISTS sessions (
+CREATE TABLE sessions (
     -- Uploads that come in several requests and are not complete. Each has its use in holds.
     id            TEXT    PRIMARY KEY,
     hold          TEXT    NOT NULL UNIQUE,
@@ -25,10 +25,10 @@ CREATE TABLE IF NOT EXISTS sessions (
     attempts      INTEGER NOT NULL,  -- parts that were ever begun
     seal          INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS sessions_by_owner ON sessions (owner);
-CREATE INDEX IF NOT EXISTS sessions_by_path ON sessions (path, id);
-CREATE INDEX IF NOT EXISTS sessions_by_expires ON sessions (expires, id);
-CREATE TABLE IF NOT EXISTS session_parts (
+CREATE INDEX sessions_by_owner ON sessions (owner);
+CREATE INDEX sessions_by_path ON sessions (path, id);
+CREATE INDEX sessions_by_expires ON sessions (expires, id);
+CREATE TABLE session_parts (
     -- The parts of those uploads. One of each number is finished at most; a restart gives back what is receiving.
     session   TEXT    NOT NULL,
     number    INTEGER NOT NULL,
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS session_parts (
     seal      INTEGER NOT NULL,
     PRIMARY KEY (session, number, attempt)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS session_parts_receiving ON session_parts (session) WHERE receiving IS NOT NULL;
+CREATE INDEX session_parts_receiving ON session_parts (session) WHERE receiving IS NOT NULL;
 ";
 
 const SESSION: &str = "SELECT id, hold, owner, path, bytes_max, begun, expires, details, parts, bytes, \

@@ -138,7 +138,7 @@ fn what_is_no_ledger_is_left_alone() {
 #[test]
 fn ledger_of_a_newer_release_is_left_alone() {
     let (_folder, path) = used();
-    edit(&path, "PRAGMA user_version = 2");
+    edit(&path, "PRAGMA user_version = 3");
     let error = SqliteLedger::open(&path).err().unwrap();
-    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error}");
 }

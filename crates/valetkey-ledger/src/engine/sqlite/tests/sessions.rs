@@ -16,7 +16,7 @@ fn begin(ledger: &SqliteLedger) -> SessionId {
 }
 
 fn reserve(ledger: &SqliteLedger, session: SessionId, number: u32, start: PartStart, bytes: u64) -> PartId {
-    wait(ledger.reserve_part(NewPart { session, number, start, bytes, now: NOW })).unwrap()
+    wait(ledger.reserve_part(NewPart { session, number, start, bytes, charges: vec![], now: NOW })).unwrap()
 }
 
 fn finish(ledger: &SqliteLedger, part: PartId, bytes: u64) {
@@ -47,7 +47,7 @@ fn session_and_its_finished_parts_survive_and_what_was_received_does_not() {
     assert_eq!(reserve(&ledger, session, 1, PartStart::At(4), 2), part);
     let again = reserve(&ledger, session, 2, PartStart::Anew, 4);
     assert!(again.attempt > lost.attempt);
-    let more = NewPart { session, number: 3, start: PartStart::Anew, bytes: 1, now: NOW };
+    let more = NewPart { session, number: 3, start: PartStart::Anew, bytes: 1, charges: vec![], now: NOW };
     assert!(matches!(wait(ledger.reserve_part(more)), Err(LedgerError::SessionFull { .. })));
 }
 
