@@ -108,25 +108,43 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
     if permit.charges.is_empty() {
         return Ok(Held { permit, hold: Hold::of_nothing(gateway) });
     }
-    let now = gateway.clock.now();
+    let request = request(gateway, &permit, purpose);
+    match gateway.ledger.hold(request).await {
+        Ok(id) => Ok(Held { permit, hold: Hold::of(gateway, id) }),
+        Err(error) => Err(not_held(error, &permit)),
+    }
+}
+
+/// What the ledger is asked to hold.
+pub(crate) fn request(gateway: &Gateway, permit: &Permit, purpose: Purpose) -> HoldRequest {
+    HoldRequest { charges: charges(permit), purpose, now: seconds(gateway.clock.now().clock) }
+}
+
+/// What the permit is charged with, as the ledger names it.
+pub(crate) fn charges(permit: &Permit) -> Vec<Charge> {
     let charges = permit.charges.iter().map(|charge| Charge {
         meter: Meter::new(charge.meter.as_str()),
         limits: limits(charge.limits),
         keep_until: charge.end.map_or(UnixSeconds::MAX, seconds),
     });
-    let are_quotas: Vec<bool> = permit.charges.iter().map(|charge| charge.end.is_none()).collect();
-    let request = HoldRequest { charges: charges.collect(), purpose, now: seconds(now.clock) };
-    match gateway.ledger.hold(request).await {
-        Ok(id) => Ok(Held { permit, hold: Hold::of(gateway, id) }),
-        Err(LedgerError::Exhausted { level, resource, .. }) => Err(exhausted(&are_quotas, level, resource)),
-        Err(LedgerError::Forgotten { .. }) => Err(Denial::Expired(permit.end)),
-        Err(LedgerError::NotAccepted(distrust)) => {
-            tracing::error!(%distrust, "a key with limits is refused: see valetkey check --help on --accept");
-            Err(Denial::LedgerDistrusted)
+    charges.collect()
+}
+
+/// What a client is told where the ledger does not hold what it asks for.
+pub(crate) fn not_held(error: LedgerError, permit: &Permit) -> Denial {
+    match error {
+        LedgerError::Exhausted { level, resource, .. } => {
+            let are_quotas: Vec<bool> = permit.charges.iter().map(|charge| charge.end.is_none()).collect();
+            exhausted(&are_quotas, level, resource)
         }
-        Err(error) => {
+        LedgerError::Forgotten { .. } => Denial::Expired(permit.end),
+        LedgerError::NotAccepted(distrust) => {
+            tracing::error!(%distrust, "a key with limits is refused: see valetkey check --help on --accept");
+            Denial::LedgerDistrusted
+        }
+        error => {
             tracing::error!(%error, "the ledger cannot hold a use");
-            Err(Denial::LedgerUnavailable)
+            Denial::LedgerUnavailable
         }
     }
 }

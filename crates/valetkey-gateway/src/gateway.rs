@@ -11,6 +11,7 @@ use crate::backend::disk::Folder;
 use crate::clock::Clock;
 use crate::notify::Audit;
 use crate::settings::Settings;
+use crate::transfer::session::Claims;
 
 /// A gateway, shared by all its connections.
 pub(crate) struct Gateway {
@@ -25,6 +26,7 @@ pub(crate) struct Gateway {
     /// Cleared while the ledger does not answer.
     pub(crate) ledger_answers: AtomicBool,
     pub(crate) request_ids: RequestIds,
+    pub(crate) sessions: Claims,
 }
 
 /// What the operator wrote, and what it opened. It never changes; a new configuration replaces it whole.
@@ -50,6 +52,7 @@ impl Gateway {
             settling: AtomicUsize::new(0),
             ledger_answers: AtomicBool::new(true),
             request_ids: RequestIds { start, next: AtomicU64::new(0) },
+            sessions: Claims::default(),
         }
     }
 

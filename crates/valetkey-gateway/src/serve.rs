@@ -32,6 +32,7 @@ use crate::admit::seconds;
 use crate::gateway::Gateway;
 use crate::notify::Head;
 use crate::settings::{Settings, Watch};
+use crate::transfer::session;
 
 use self::start::Disks;
 
@@ -71,6 +72,7 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
         );
     }
     let reload = reload::start(Arc::clone(&gateway), disks, watch)?;
+    let sweeping = runtime.spawn(session::sweep(Arc::clone(&gateway)));
     let noting = runtime.spawn(note_audit_head(Arc::clone(&gateway)));
     ready(address);
     runtime.block_on(until_told_to_stop(&gateway, signals, reload));
@@ -84,6 +86,7 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
         }
     }
     noting.abort();
+    sweeping.abort();
     runtime.block_on(close(&gateway));
     Ok(())
 }

@@ -218,6 +218,8 @@ pub struct AuditHead {
 /// How a ledger stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
+    /// What tells this ledger from others: drawn when it was made.
+    pub ledger: u64,
     /// Nothing was ever recorded in it before it was opened.
     pub fresh: bool,
     /// Its counts are trusted: false from [`Ledger::distrust_new`] until the operator's acceptance.

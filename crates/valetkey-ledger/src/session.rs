@@ -99,6 +99,26 @@ pub struct Session {
     pub bytes: u64,
 }
 
+impl Session {
+    /// What its bytes are kept under: of all ledgers there is no other of this name, and those of one ledger begin
+    /// with [`store_prefix`](Self::store_prefix).
+    pub fn store_name(&self) -> String {
+        format!("{}{}", Self::store_prefix(self.hold.ledger), self.id)
+    }
+
+    /// How the names of all sessions of a ledger begin.
+    pub fn store_prefix(ledger: u64) -> String {
+        format!("{ledger:016x}-")
+    }
+}
+
+impl PartId {
+    /// What its bytes are kept under in its session.
+    pub fn store_name(&self) -> String {
+        format!("{}-{}", self.number, self.attempt)
+    }
+}
+
 /// Which sessions to list: those whose path begins with a text, in the order of path and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionQuery {

@@ -206,6 +206,7 @@ impl<S: Store> Machine<S> {
     pub(crate) fn status(&mut self) -> Decided<Status> {
         self.refresh()?;
         Ok(Ok(Status {
+            ledger: self.header.ledger,
             fresh: self.fresh,
             accepted: self.header.standing != Standing::Distrusted,
             time_mark: self.header.time_mark,

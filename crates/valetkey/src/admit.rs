@@ -89,6 +89,7 @@ fn bearer(grant: &Grant) -> Bearer {
         signer: grant.signer.clone(),
         subject: grant.subject.clone(),
         key: grant.fingerprint(),
+        level: grant.levels.last().expect("a grant has a level").name.clone(),
         id: grant.id.clone(),
         policy: grant.policy.clone(),
     }

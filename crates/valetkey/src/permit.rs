@@ -71,6 +71,8 @@ pub struct Bearer {
     pub subject: Option<String>,
     /// The fingerprint of the key's last level.
     pub key: Fingerprint,
+    /// The name of the key's last level, which a renewed key keeps.
+    pub level: MeterName,
     /// The issuer's own name for the key.
     pub id: Option<String>,
     /// The stored access policy that the key names.

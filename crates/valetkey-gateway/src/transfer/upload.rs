@@ -19,7 +19,7 @@ use super::condition::{Conditions, State, Verdict};
 use super::first_bytes::FirstBytes;
 use super::integrity::{Confirmed, Integrity};
 use crate::admit::Held;
-use crate::backend::disk::{Attributes, Finished, Folder, Metadata, StoreError, Upload};
+use crate::backend::disk::{Attributes, Finished, Folder, Kept, Metadata, StoreError, Upload};
 use crate::gateway::Snapshot;
 use crate::settle::Recorder;
 
@@ -37,12 +37,12 @@ const WINDOW_BYTES_MIN: u64 = 30 << 10;
 pub(crate) struct Plan {
     pub(crate) folder: Folder,
     pub(crate) path: String,
-    name: String,
-    headers: UploadHeaders,
-    checksums: Vec<Checksum>,
-    conditions: Conditions,
-    declared_bytes: Option<u64>,
-    only_create: bool,
+    pub(super) name: String,
+    pub(super) headers: UploadHeaders,
+    pub(super) checksums: Vec<Checksum>,
+    pub(super) conditions: Conditions,
+    pub(super) declared_bytes: Option<u64>,
+    pub(super) only_create: bool,
 }
 
 /// An upload that is whole, on disk, and not yet visible.
@@ -125,7 +125,8 @@ pub(crate) async fn receive(
     let mut first_bytes = FirstBytes::of(&held.permit.types, plan.headers.content_type.as_deref());
     let confirmed = Confirmed::of(&plan.checksums);
     let integrity = Integrity::of(&held.permit.digests, plan.checksums);
-    let mut file = Receiving::new(plan.folder.clone(), plan.declared_bytes, integrity);
+    let (folder, declared_bytes) = (plan.folder.clone(), plan.declared_bytes);
+    let mut file = Receiving::new(move || folder.begin(declared_bytes), integrity);
     let mut pace = Pace::new();
     if plan.declared_bytes.is_some_and(|bytes| bytes >= as_u64(EARLY_BATCH_BYTES)) {
         // A disk that cannot hold it is known before the body is asked for.
@@ -166,7 +167,7 @@ pub(crate) async fn receive(
 }
 
 /// The next frame; while the client pauses, what has been gathered goes to the disk.
-async fn next_frame(
+pub(super) async fn next_frame(
     body: &mut Incoming,
     file: &mut Receiving,
     pace: &mut Pace,
@@ -188,7 +189,7 @@ async fn next_frame(
 }
 
 /// An upload on its way to the disk: one batch gathers while the one before is written.
-struct Receiving {
+pub(super) struct Receiving {
     before: Before,
     batch: Vec<Bytes>,
     batch_bytes: usize,
@@ -196,11 +197,14 @@ struct Receiving {
 
 /// What was done before the batch that is being gathered.
 enum Before {
-    Nothing { folder: Folder, declared_bytes: Option<u64>, integrity: Integrity },
+    Nothing { begin: Begin, integrity: Integrity },
     Begun(Box<Begun>),
     Written(JoinHandle<Result<Begun, StoreError>>),
     Failed,
 }
+
+/// What makes the file.
+type Begin = Box<dyn FnOnce() -> Result<Upload, StoreError> + Send>;
 
 /// A file that is being written, and the hashes of what is in it.
 struct Begun {
@@ -217,8 +221,11 @@ impl Begun {
 }
 
 impl Receiving {
-    fn new(folder: Folder, declared_bytes: Option<u64>, integrity: Integrity) -> Self {
-        let before = Before::Nothing { folder, declared_bytes, integrity };
+    pub(super) fn new(
+        begin: impl FnOnce() -> Result<Upload, StoreError> + Send + 'static,
+        integrity: Integrity,
+    ) -> Self {
+        let before = Before::Nothing { begin: Box::new(begin), integrity };
         Self { before, batch: Vec::new(), batch_bytes: 0 }
     }
 
@@ -230,7 +237,7 @@ impl Receiving {
         Ok(())
     }
 
-    async fn push(&mut self, piece: Bytes) -> Result<(), Denial> {
+    pub(super) async fn push(&mut self, piece: Bytes) -> Result<(), Denial> {
         self.batch_bytes += piece.len();
         self.batch.push(piece);
         if self.batch_bytes >= BATCH_BYTES { self.write().await } else { Ok(()) }
@@ -257,14 +264,26 @@ impl Receiving {
     }
 
     /// Writes the rest, compares what it hashes to, and makes all of it durable, in one go.
-    async fn finish(mut self, attributes: Attributes) -> Result<Finished, Denial> {
+    async fn finish(self, attributes: Attributes) -> Result<Finished, Denial> {
+        self.end(move |upload| upload.finish(attributes)).await
+    }
+
+    /// The same of a part, which is kept aside.
+    pub(super) async fn keep(self) -> Result<Kept, Denial> {
+        self.end(Upload::keep).await
+    }
+
+    async fn end<T: Send + 'static>(
+        mut self,
+        end: impl FnOnce(Upload) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Denial> {
         let begin = self.take_begun().await?;
         let batch = self.batch;
         let finished = super::blocking(move || {
             let mut begun = begin().map_err(unwritable)?;
             begun.write(&batch).map_err(unwritable)?;
             begun.integrity.check(begun.upload.digest())?;
-            begun.upload.finish(attributes).map_err(unwritable)
+            end(begun.upload).map_err(unwritable)
         });
         finished.await?
     }
@@ -272,8 +291,8 @@ impl Receiving {
     /// What gives the upload so far: the file that was written, or a new one.
     async fn take_begun(&mut self) -> Result<Box<dyn FnOnce() -> Result<Begun, StoreError> + Send>, Denial> {
         match std::mem::replace(&mut self.before, Before::Failed) {
-            Before::Nothing { folder, declared_bytes, integrity } => {
-                Ok(Box::new(move || Ok(Begun { upload: folder.begin(declared_bytes)?, integrity })))
+            Before::Nothing { begin, integrity } => {
+                Ok(Box::new(move || Ok(Begun { upload: begin()?, integrity })))
             }
             Before::Begun(begun) => Ok(Box::new(move || Ok(*begun))),
             Before::Written(writing) => {
@@ -287,13 +306,13 @@ impl Receiving {
 
 /// Whether the client keeps sending, by the time that we spent waiting for it: what the disk takes is not the
 /// client's.
-struct Pace {
+pub(super) struct Pace {
     waited: Duration,
-    bytes: u64,
+    pub(super) bytes: u64,
 }
 
 impl Pace {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { waited: Duration::ZERO, bytes: 0 }
     }
 
@@ -336,7 +355,7 @@ pub(crate) fn refused(error: StoreError, permit: &Permit) -> Denial {
     }
 }
 
-fn unwritable(error: StoreError) -> Denial {
+pub(super) fn unwritable(error: StoreError) -> Denial {
     match error {
         StoreError::NoSpace => Denial::QuotaExceeded,
         StoreError::AttributesTooLarge => {

@@ -119,6 +119,18 @@ impl Folder {
         Ok(upload)
     }
 
+    /// As [`Disk::keep_sessions`], of the disk that this folder is on.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn keep_sessions(
+        &self,
+        ours: &str,
+        wanted: impl Fn(&str) -> Option<Vec<String>>,
+    ) -> Result<(), StoreError> {
+        self.disk.keep_sessions(ours, wanted)
+    }
+
     /// Removes a part. What cannot be removed now goes with its session.
     pub fn remove_part(&self, session: &str, part: &str) {
         if check_names(session, part).is_ok()
@@ -199,22 +211,22 @@ impl Disk {
     ///
     /// # Errors
     /// [`StoreError::Io`].
-    pub fn keep_sessions<E: From<StoreError>>(
+    pub fn keep_sessions(
         &self,
         ours: &str,
-        mut wanted: impl FnMut(&str) -> Result<Option<Vec<String>>, E>,
-    ) -> Result<(), E> {
+        wanted: impl Fn(&str) -> Option<Vec<String>>,
+    ) -> Result<(), StoreError> {
         let failed = |errno| StoreError::of_reading("read folder of sessions", errno);
         let folder = match contain::open_folder(&self.root, FOLDER) {
             Ok(folder) => folder,
             Err(Errno::NOENT) => return Ok(()),
-            Err(errno) => return Err(failed(errno).into()),
+            Err(errno) => return Err(failed(errno)),
         };
         for session in names(&folder).map_err(failed)? {
             if !session.starts_with(ours) || check_names(&session, "0").is_err() {
                 continue;
             }
-            match wanted(&session)? {
+            match wanted(&session) {
                 None => self.remove_session(&session).map_err(failed)?,
                 Some(parts) => {
                     let folder = self.open_session(&session).map_err(failed)?;
