@@ -278,3 +278,6 @@ impl Drop for Claim {
 fn now(gateway: &Gateway) -> UnixSeconds {
     seconds(gateway.clock.now().clock)
 }
+
+#[cfg(test)]
+mod tests;
