@@ -1,6 +1,7 @@
 //! End-to-end tests: a real gateway process, spoken to over its socket, judged by the public contract alone.
 #![allow(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
 
+mod admin;
 mod answers;
 mod audit;
 mod audit_files;
@@ -24,7 +25,10 @@ mod limits;
 mod listing;
 mod narrow;
 mod proxies;
+mod quotas;
+mod rates;
 mod reload;
+mod revocation;
 mod scope_and_path;
 mod signer_command;
 mod signers;
@@ -33,3 +37,4 @@ mod time;
 mod tls;
 mod uses;
 mod verbs;
+mod volumes;

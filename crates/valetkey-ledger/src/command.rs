@@ -12,8 +12,8 @@ use crate::state::{Decided, Machine};
 use crate::store::{Fault, Store};
 use crate::{
     Answer, AuditHead, FinishedPart, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, NewPart,
-    NewSession, Part, PartId, Session, SessionId, SessionQuery, Settlement, Status, UnixSeconds, Unresolved,
-    Usage,
+    NewRevocation, NewSession, Part, PartId, Revocation, Session, SessionId, SessionQuery, Settlement,
+    Status, UnixSeconds, Unresolved, Usage,
 };
 
 pub(crate) enum Command {
@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Unresolved(Reply<Vec<Unresolved>>),
     Status(Reply<Status>),
     Observe(UnixSeconds, Reply<UnixSeconds>),
-    DistrustNew(Reply<()>),
+    Distrust(Reply<()>),
     NoteAuditHead(AuditHead, Reply<()>),
     AuditHead(Reply<Option<AuditHead>>),
     BeginSession(SessionId, Option<(HoldRequest, NewSession)>, Reply<SessionId>),
@@ -41,6 +41,10 @@ pub(crate) enum Command {
     ReopenSession(SessionId, Reply<()>),
     AbortSession(SessionId, Reply<()>),
     ExpiredSessions(UnixSeconds, u32, Reply<Vec<SessionId>>),
+    Revoke(NewRevocation, Reply<Revocation>),
+    Lift(u64, Reply<Option<Revocation>>),
+    Revocations { after: u64, max: u32, reply: Reply<Vec<Revocation>> },
+    NoteAlias { fingerprint: [u8; 16], level: Meter, keep_until: UnixSeconds, reply: Reply<()> },
     Close(Reply<()>),
 }
 
@@ -77,7 +81,7 @@ impl Command {
             Self::Unresolved(reply) => reply.keep(machine.unresolved()),
             Self::Status(reply) => reply.keep(machine.status()),
             Self::Observe(now, reply) => reply.keep(machine.observe(*now)),
-            Self::DistrustNew(reply) => reply.keep(machine.distrust_new()),
+            Self::Distrust(reply) => reply.keep(machine.distrust_counts()),
             Self::NoteAuditHead(head, reply) => reply.keep(machine.note_audit_head(*head)),
             Self::AuditHead(reply) => reply.keep(machine.audit_head()),
             Self::BeginSession(id, new, reply) => match new.take() {
@@ -99,6 +103,12 @@ impl Command {
             Self::ReopenSession(id, reply) => reply.keep(machine.reopen_session(*id)),
             Self::AbortSession(id, reply) => reply.keep(machine.abort_session(*id)),
             Self::ExpiredSessions(now, max, reply) => reply.keep(machine.expired_sessions(*now, *max)),
+            Self::Revoke(new, reply) => reply.keep(machine.revoke(new)),
+            Self::Lift(number, reply) => reply.keep(machine.lift(*number)),
+            Self::Revocations { after, max, reply } => reply.keep(machine.revocations(*after, *max)),
+            Self::NoteAlias { fingerprint, level, keep_until, reply } => {
+                reply.keep(machine.note_alias(*fingerprint, level, *keep_until))
+            }
             Self::Close(reply) => reply.keep(Ok(Ok(()))),
         }
     }
@@ -113,12 +123,16 @@ impl Command {
             }
             Self::Settle(_, reply) => drop(reply.map(Reply::answer)),
             Self::Publish(_, reply)
-            | Self::DistrustNew(reply)
+            | Self::Distrust(reply)
             | Self::NoteAuditHead(_, reply)
             | Self::DropPart(_, reply)
             | Self::ReopenSession(_, reply)
             | Self::AbortSession(_, reply)
+            | Self::NoteAlias { reply, .. }
             | Self::Close(reply) => drop(reply.answer()),
+            Self::Revoke(_, reply) => drop(reply.answer()),
+            Self::Lift(_, reply) => drop(reply.answer()),
+            Self::Revocations { reply, .. } => drop(reply.answer()),
             Self::Session(_, reply) => drop(reply.answer()),
             Self::Sessions(_, reply) => drop(reply.answer()),
             Self::ReservePart(_, reply) => drop(reply.answer()),
@@ -150,12 +164,16 @@ impl Command {
                 return Some(settle);
             }
             Self::Publish(_, reply)
-            | Self::DistrustNew(reply)
+            | Self::Distrust(reply)
             | Self::NoteAuditHead(_, reply)
             | Self::DropPart(_, reply)
             | Self::ReopenSession(_, reply)
             | Self::AbortSession(_, reply)
+            | Self::NoteAlias { reply, .. }
             | Self::Close(reply) => reply.send(Err(error)),
+            Self::Revoke(_, reply) => reply.send(Err(error)),
+            Self::Lift(_, reply) => reply.send(Err(error)),
+            Self::Revocations { reply, .. } => reply.send(Err(error)),
             Self::Session(_, reply) => reply.send(Err(error)),
             Self::Sessions(_, reply) => reply.send(Err(error)),
             Self::ReservePart(_, reply) => reply.send(Err(error)),

@@ -1,10 +1,12 @@
 //! The surface that every engine offers.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::{
     Action, FinishedPart, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, NewPart,
-    NewSession, Part, PartId, Session, SessionId, SessionQuery, Settlement, UnixSeconds, Usage,
+    NewRevocation, NewSession, Part, PartId, Revocation, RevocationView, Session, SessionId, SessionQuery,
+    Settlement, UnixSeconds, Usage,
 };
 
 /// What a ledger answers. The command is given when the method is called, not when the answer is polled.
@@ -166,12 +168,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// Every fault.
     fn observe(&self, now: UnixSeconds) -> Answer<UnixSeconds>;
 
-    /// Refuses every hold until the operator accepts this ledger ([`Acceptance::NewLedger`]): it is new, and other
-    /// records say that there was one before. Durable.
+    /// Refuses every hold until the operator accepts this ledger ([`Acceptance::NewLedger`]): it is new, or was restored
+    /// from a copy, and other records say that more was counted. Durable.
     ///
     /// # Errors
     /// Every fault.
-    fn distrust_new(&self) -> Answer<()>;
+    fn distrust(&self) -> Answer<()>;
 
     /// Keeps how far the audit log reaches, in place of what was kept before. Durable. Whoever tells it has made the
     /// record durable first, so that a log which ends before it was cut.
@@ -186,6 +188,38 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// Every fault.
     fn audit_head(&self) -> Answer<Option<AuditHead>>;
+
+    /// Revokes. Once it is answered it is durable, and in the [view](Ledger::revocations_view).
+    ///
+    /// The same target and `before` again is the revocation that there is, kept until the later of the two ends. A
+    /// [fingerprint](crate::Target::Fingerprint) whose level is [known](Ledger::note_alias) revokes that level.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfRange`], and every fault.
+    fn revoke(&self, revocation: NewRevocation) -> Answer<Revocation>;
+
+    /// Takes a revocation back, and returns it; `None` where none of that number is in force. What another
+    /// revocation holds stays revoked.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn lift(&self, number: u64) -> Answer<Option<Revocation>>;
+
+    /// At most `max` revocations in force whose number is above `after`, in the order of their numbers.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn revocations(&self, after: u64, max: u32) -> Answer<Vec<Revocation>>;
+
+    /// The revocations in force, to be asked at once and without a fault.
+    fn revocations_view(&self) -> Arc<RevocationView>;
+
+    /// Notes that the level of this name has (also) this fingerprint, as a renewed one has, so that whoever revokes
+    /// the fingerprint revokes the name. Durable; kept a day beyond `keep_until`.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfRange`], and every fault.
+    fn note_alias(&self, fingerprint: [u8; 16], level: Meter, keep_until: UnixSeconds) -> Answer<()>;
 
     /// Does what was asked before, then stops and lets go of everything. What is asked later is
     /// [`LedgerError::Closed`]. Holds that are open count as after a crash.
@@ -222,7 +256,7 @@ pub struct Status {
     pub ledger: u64,
     /// Nothing was ever recorded in it before it was opened.
     pub fresh: bool,
-    /// Its counts are trusted: false from [`Ledger::distrust_new`] until the operator's acceptance.
+    /// Its counts are trusted: false from [`Ledger::distrust`] until the operator's acceptance.
     pub accepted: bool,
     /// The highest time seen.
     pub time_mark: UnixSeconds,
@@ -233,8 +267,9 @@ pub struct Status {
 /// What an operator accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// The ledger may start from nothing.
-    NewLedger,
+    /// The ledger may go on from what it holds, which may be nothing. It has seen this time:
+    /// what was recorded elsewhere until now is known to lie before.
+    NewLedger(UnixSeconds),
     /// The clock is right, and the highest time seen was not: from here on it is this one.
     Clock(UnixSeconds),
     /// The audit log may lack what the ledger knows to have been in it.

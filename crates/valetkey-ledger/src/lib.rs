@@ -33,7 +33,7 @@ pub use error::{Distrust, LedgerError, OpenError};
 pub use hold::{Action, HoldId, HoldIdError, HoldRequest, LeaseRequest, Purpose, Settlement};
 pub use ledger::{Acceptance, Answer, AuditHead, Ledger, Status, Unresolved};
 pub use meter::{Charge, Limits, Meter, MeterPage, MeterQuery, MeterUsage, Resource, Usage};
-pub use revocation::{NewRevocation, Revocation, Target};
+pub use revocation::{NewRevocation, Reading, Revocable, Revocation, RevocationView, Target};
 pub use session::{
     FinishedPart, NewPart, NewSession, Part, PartId, PartStart, Session, SessionId, SessionIdError,
     SessionQuery,

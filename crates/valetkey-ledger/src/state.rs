@@ -13,16 +13,20 @@
 //! - Meters go a day after their keys have ended, a few at a time. Since clocks lie, that raises `cleared_before` for
 //!   good, and a key that ended earlier is refused whatever the clock later says: no key gets a fresh count.
 
+mod revocations;
 mod sessions;
+
+use std::sync::Arc;
 
 use self::sessions::Uploading;
 use crate::account::{Accounts, Cost};
 use crate::hold::LeaseRequest;
 use crate::lease::{Ended, LeaseKey, Leases, Opening, Ride};
+use crate::revocation::view::Change;
 use crate::store::{Charged, Fault, FileName, Header, HoldRow, HoldState, Standing, Store};
 use crate::{
     Action, AuditHead, Charge, Distrust, HoldId, HoldRequest, LedgerError, Limits, Meter, MeterPage,
-    MeterQuery, MeterUsage, Purpose, Settlement, Status, UnixSeconds, Unresolved, Usage,
+    MeterQuery, MeterUsage, Purpose, RevocationView, Settlement, Status, UnixSeconds, Unresolved, Usage,
 };
 
 /// How far the clock may lie behind the highest time seen, inclusive.
@@ -51,6 +55,9 @@ pub(crate) struct Machine<S> {
     uploading: Uploading,
     /// What waits is to be written with the next commit, though nothing needs it.
     flush_due: bool,
+    revoked: Arc<RevocationView>,
+    /// What becomes of the view with the next commit.
+    changes: Vec<Change>,
     fresh: bool,
     life: u64,
     sequence: u64,
@@ -69,6 +76,8 @@ impl<S: Store> Machine<S> {
             accounts: Accounts::default(),
             uploading: Uploading::default(),
             flush_due: false,
+            revoked: Arc::new(RevocationView::new()),
+            changes: Vec::new(),
             fresh: header.standing == Standing::New,
             life,
             sequence: 0,
@@ -83,6 +92,7 @@ impl<S: Store> Machine<S> {
             }
         }
         machine.settle_sessions()?;
+        machine.load_revocations()?;
         Ok(machine)
     }
 
@@ -225,7 +235,7 @@ impl<S: Store> Machine<S> {
         Ok(Ok(self.header.time_mark))
     }
 
-    pub(crate) fn distrust_new(&mut self) -> Decided<()> {
+    pub(crate) fn distrust_counts(&mut self) -> Decided<()> {
         self.header.standing = Standing::Distrusted;
         Ok(Ok(()))
     }
@@ -259,6 +269,7 @@ impl<S: Store> Machine<S> {
         }
         self.accounts.keep();
         self.uploading.keep();
+        self.show_revocations();
         self.leases.keep(SWEPT_MAX);
         Ok(())
     }
@@ -279,6 +290,7 @@ impl<S: Store> Machine<S> {
         self.accounts.roll_back();
         self.uploading.roll_back();
         self.leases.roll_back();
+        self.changes.clear();
         self.header.standing = self.durable.standing;
         self.header.cleared_before = self.durable.cleared_before;
     }
@@ -435,7 +447,8 @@ impl<S: Store> Machine<S> {
         }
         // A meter goes when a whole day lies between its last second and now.
         let before = UnixSeconds(now.0.saturating_sub(KEEP_SECS));
-        match self.store.clear_meters(before, CLEARED_MAX)? {
+        let cleared = self.store.clear_meters(before, CLEARED_MAX)?;
+        match cleared.max(self.clear_revocations(before, CLEARED_MAX)?) {
             Some(latest) => self.header.cleared_before = self.header.cleared_before.max(latest.plus(1)),
             None => self.clear_at = now.plus(CLEAR_PAUSE_SECS),
         }

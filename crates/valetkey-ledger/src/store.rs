@@ -5,13 +5,14 @@ mod sessions;
 use std::error::Error;
 use std::sync::Arc;
 
+use crate::revocation::rows::RevocationRows;
 use crate::{Action, AuditHead, HoldId, LedgerError, Limits, Meter, MeterQuery, UnixSeconds, Usage};
 
 pub(crate) use sessions::{Finished, PartRow, SessionRow, SessionRows};
 
 /// A place for rows. Between two calls of `commit` or `rollback`, what was written is visible to later reads of the
 /// same store and to nobody else.
-pub(crate) trait Store: SessionRows {
+pub(crate) trait Store: SessionRows + RevocationRows {
     /// Makes sure that nobody else writes until the next commit or rollback.
     fn begin(&mut self) -> Result<(), Fault>;
     fn has_writes(&self) -> bool;
@@ -78,7 +79,7 @@ impl Header {
 pub(crate) enum Standing {
     /// Made, and never taken into use.
     New,
-    /// New while other records are not.
+    /// New, or restored from a copy, while other records are not.
     Distrusted,
     Accepted,
 }

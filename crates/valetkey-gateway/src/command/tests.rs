@@ -1,17 +1,20 @@
 #![allow(clippy::unwrap_used)]
 
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser as _;
+use serde_json::{Value, json};
 use valetkey::key::{KeyUrl, decode};
 use valetkey::{Claims, Denial, Grant, Now, ResourcePath, Secret, Verbs, bound, mint, narrow};
 
 use super::inspect::inspect;
 use super::*;
-use crate::settings::embedded;
+use crate::admin::Answer;
+use crate::settings::{AdminListen, embedded};
 
 const SECRET: &str = "a secret that nobody should see";
 
@@ -58,11 +61,13 @@ allow = ["delete"]
 struct Bench(tempfile::TempDir);
 
 /// What a command answered.
-struct Answer {
+struct Typed {
     verdict: Verdict,
     out: String,
     notes: String,
     accepted: Option<Acceptance>,
+    /// What a running gateway was asked.
+    asked: Vec<String>,
 }
 
 impl Bench {
@@ -83,11 +88,12 @@ impl Bench {
     }
 
     /// Types `words`, with `input` on standard input.
-    fn typed_with(&self, words: &[&str], input: &str) -> Answer {
+    fn typed_with(&self, words: &[&str], input: &str) -> Typed {
         let config = self.path("c.toml");
         let words = ["valetkey"].iter().chain(words).copied();
         let cli = Cli::try_parse_from(words.chain(["--config", config.to_str().unwrap()])).unwrap();
         let (mut out, mut notes, mut accepted) = (Vec::new(), Vec::new(), None);
+        let asked = RefCell::new(Vec::new());
         let mut streams = Streams { input: &mut input.as_bytes(), out: &mut out, notes: &mut notes };
         let gateway = Gateway {
             serve: |_| Ok(()),
@@ -95,14 +101,18 @@ impl Bench {
                 accepted = Some(acceptance);
                 Ok(())
             },
+            ask: |_: &AdminListen, method: &str, target: &str, body: Option<&Value>| {
+                asked.borrow_mut().push(format!("{method} {target} {}", body.unwrap_or(&Value::Null)));
+                Ok(Answer { status: 201, body: json!({"number": 7, "made": "now", "path": "/files/a"}) })
+            },
         };
         let verdict = run(cli, NOW, &mut streams, gateway);
         let (out, notes) = (String::from_utf8(out).unwrap(), String::from_utf8(notes).unwrap());
         assert!(!out.contains(SECRET) && !notes.contains(SECRET), "{out}{notes}");
-        Answer { verdict, out, notes, accepted }
+        Typed { verdict, out, notes, accepted, asked: asked.into_inner() }
     }
 
-    fn typed(&self, words: &[&str]) -> Answer {
+    fn typed(&self, words: &[&str]) -> Typed {
         self.typed_with(words, "")
     }
 
@@ -323,13 +333,61 @@ fn a_window_that_opens_nothing_is_refused() {
 
 #[test]
 fn other_dialects_are_not_offered() {
-    for dialect in ["aws", "azure", "gcs"] {
+    for dialect in ["azure", "gcs"] {
         refuses(
             &["/files/a", "--allow", "read", "--dialect", dialect],
             &format!("dialect {dialect} is not offered"),
         );
     }
     is_wrong_usage(&["sign", "/files/a", "--allow", "read", "--dialect", "jwt"]);
+}
+
+#[test]
+fn aws_urls_are_signed_for_one_method_and_looked_at_again() {
+    let allow = "allow = [\"create\", \"delete\", \"list\", \"read\", \"write\"]";
+    let bench = Bench::new(&CONFIGURATION.replace("allow = [\"create\", \"list\", \"read\"]", allow));
+    for (path, allow, verbs) in [
+        ("/files/a b", "read", "read,stat"),
+        ("/files/a", "stat", "stat"),
+        ("/files/a", "write", "create,write"),
+        ("/files/a", "create", "create"),
+        ("/files/a", "delete", "delete"),
+        ("/files/", "list", "list"),
+    ] {
+        let limits = ["--max", "5KiB", "--uses", "2", "--subject", "u 42", "--ip", "10.0.0.0/8"];
+        let words = [&[path, "--allow", allow, "--dialect", "aws"][..], &limits].concat();
+        let (url, notes) = bench.signed(&words);
+        assert_eq!(notes.contains("If-None-Match: *"), allow == "create", "{notes}");
+        let json = bench.typed(&["inspect", &url, "--json"]);
+        let signature = url.rsplit("X-Amz-Signature=").next().unwrap();
+        assert!(signature.len() == 64 && !json.out.contains(signature), "the key is told");
+        let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!((&json["dialect"], &json["verified"]), (&"aws".into(), &true.into()), "{json}");
+        // Nothing serves them yet.
+        assert_eq!(json["reason"], "not_supported", "{json}");
+        let allowed: Vec<_> = json["allow"].as_array().unwrap().iter().filter_map(|it| it.as_str()).collect();
+        assert_eq!(allowed.join(","), verbs);
+        assert_eq!(
+            (&json["max"], &json["uses"]["limit"], &json["subject"]),
+            (&5120.into(), &2.into(), &"u 42".into())
+        );
+        assert_eq!(json["ip"], serde_json::json!(["10.0.0.0/8"]));
+        let edited = url.replace("x-vk-max=5120", "x-vk-max=5121");
+        let json = bench.typed(&["inspect", &edited, "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!((&json["reason"], &json["verified"]), (&"bad_signature".into(), &false.into()));
+    }
+}
+
+#[test]
+fn what_an_aws_url_cannot_say_is_refused() {
+    let aws = |words: &[&str], part| refuses(&[words, &["--dialect", "aws"]].concat(), part);
+    aws(&["/files/a", "--allow", "create,read"], "must be one verb");
+    aws(&["/files/a", "--allow", "list"], "is not a bucket");
+    aws(&["/files/", "--allow", "read"], "is for --allow list only");
+    aws(&["/files/a", "--allow", "read", "--scope", "/files/"], "--scope is for native keys");
+    aws(&["/files/a", "--allow", "read", "--renew", "2026-12-01T00:00:00Z"], "--renew is for native keys");
+    aws(&["/files/a", "--allow", "create", "--max", "1", "--min", "2"], "vk-min exceeds vk-max");
 }
 
 #[test]
@@ -371,20 +429,51 @@ fn an_upload_key_without_a_size_is_warned_of() {
 }
 
 #[test]
-fn a_limit_that_is_not_enforced_is_signed_with_a_warning() {
-    for (flag, text, name, canonical) in [
-        ("--in", "1KiB", "in", "1024"),
-        ("--out", "5", "out", "5"),
-        ("--files", "3", "files", "3"),
-        ("--rate", "1MB", "rate", "1000000"),
-        ("--parallel", "2", "parallel", "2"),
-        ("--renew", "2026-12-01T00:00:00Z", "renew", "2026-12-01T00:00:00Z"),
-    ] {
-        let (url, notes) = bench().signed(&["/files/a", "--allow", "read", flag, text]);
+fn volumes_are_signed_told_and_kept_within_the_ceiling() {
+    let flags = ["--in", "1KiB", "--out", "5", "--files", "3", "--rate", "1MB", "--parallel", "2"];
+    let (url, notes) = bench().signed(&[&["/files/a", "--allow", "read"][..], &flags].concat());
+    assert_eq!(notes, "");
+    for (name, canonical) in
+        [("in", "1024"), ("out", "5"), ("files", "3"), ("rate", "1000000"), ("parallel", "2")]
+    {
         assert_eq!(value(&url, name).as_deref(), Some(canonical));
-        assert!(notes.contains(&format!("vk-{name} is not enforced by this version")), "{notes}");
-        assert_eq!(inspect(&url, Some(&bench().settings()), NOW).reason, Some("not_supported"));
     }
+    let report = inspect(&url, Some(&bench().settings()), NOW);
+    assert!(report.valid);
+    assert_eq!(report.in_bytes.map(|bytes| bytes.limit), Some(1024));
+    assert_eq!((report.rate, report.parallel), (Some(1_000_000), Some(2)));
+    let told = bench().typed(&["inspect", &url]).out;
+    for line in ["1KiB in all", "3 names in all", "5B in all", "1MB in a second", "2 transfers"] {
+        assert!(told.contains(line), "{line} in {told}");
+    }
+
+    let limits = "in = 10\nout = 10\nfiles = 10\nrate = 10\nparallel = 10\n";
+    let strict =
+        Bench::new(&format!("{CONFIGURATION}[policies.strict]\n{limits}[policies.strict.total]\nin = 5\n"));
+    let dry = Bench::new(&format!("{CONFIGURATION}[policies.strict]\ndry_run = true\n{limits}"));
+    for flag in ["--in", "--out", "--files", "--rate", "--parallel"] {
+        let name = &flag[2..];
+        let words = |text| ["/files/a", "--allow", "read", "--policy", "strict", flag, text];
+        let typed = |text| [&["sign"][..], &words(text)].concat();
+        assert_eq!(strict.typed(&typed("10")).verdict, Verdict::Done, "{flag}");
+        let refused = strict.typed(&typed("11"));
+        assert_eq!(refused.verdict, Verdict::Refused);
+        assert!(refused.notes.contains(&format!("{name} 11")), "{}", refused.notes);
+        assert!(refused.notes.contains("exceeds that of policy strict, 10"), "{}", refused.notes);
+        assert!(dry.signed(&words("11")).1.contains("policy strict is a dry run, so the key is signed"));
+    }
+    let told = strict.typed(&["check"]).out;
+    assert!(told.contains("a key has at most 10B uploaded in all"), "{told}");
+    assert!(told.contains("all its keys together have at most 5B uploaded in all"), "{told}");
+    assert!(dry.typed(&["check"]).out.contains("is a dry run"));
+}
+
+#[test]
+fn a_limit_that_is_not_enforced_is_signed_with_a_warning() {
+    let (url, notes) = bench().signed(&["/files/a", "--allow", "read", "--renew", "2026-12-01T00:00:00Z"]);
+    assert_eq!(value(&url, "renew").as_deref(), Some("2026-12-01T00:00:00Z"));
+    assert!(notes.contains("vk-renew is not enforced by this version"), "{notes}");
+    assert_eq!(inspect(&url, Some(&bench().settings()), NOW).reason, Some("not_supported"));
 }
 
 #[test]
@@ -685,4 +774,67 @@ fn a_later_start_makes_nothing_and_repeats_the_warnings() {
         assert!(notes.starts_with("warning: keys and objects travel unencrypted: 0.0.0.0:8080"), "{notes}");
         assert_eq!(notes.lines().count(), 1, "{notes}");
     }
+}
+
+/// Whether a command line is taken; what is not exits with 2.
+fn is_usage(words: &[&str]) -> bool {
+    Cli::try_parse_from(["valetkey"].iter().chain(words)).is_ok()
+}
+
+#[test]
+fn a_revocation_names_exactly_one_thing() {
+    for words in [
+        &["/files/a?vk-x"][..],
+        &["--id", "x"],
+        &["--id", "x", "--signer", "web", "--before", "2026-11-21T12:00:00Z"],
+        &["--signer", "web"],
+        &["--subject", "u", "--signer", "web"],
+        &["--fingerprint", "0123"],
+        &["--policy", "p"],
+        &["--path", "/files/a/"],
+    ] {
+        assert!(is_usage(&[&["revoke"], words].concat()), "{words:?}");
+    }
+    for words in [
+        &[][..],
+        &["--before", "2026-11-21T12:00:00Z"],
+        &["/files/a?vk-x", "--id", "x"],
+        &["--id", "x", "--subject", "u"],
+        &["--policy", "p", "--signer", "web"],
+        &["--path", "/files/", "--signer", "web"],
+        &["/files/a?vk-x", "--before", "2026-11-21T12:00:00Z"],
+        &["--fingerprint", "0123", "--before", "2026-11-21T12:00:00Z"],
+        &["--id", "x", "--before", "2026-11-21"],
+        &["--id", "x", "--id", "y"],
+    ] {
+        assert!(!is_usage(&[&["revoke"], words].concat()), "{words:?}");
+    }
+    assert!(is_usage(&["usage", "--signer", "web"]) && is_usage(&["usage", "--id", "x", "--signer", "web"]));
+    assert!(!is_usage(&["usage"]) && !is_usage(&["usage", "x", "--signer", "web"]));
+    assert!(!is_usage(&["revocations", "--lift", "0"]));
+}
+
+#[test]
+fn what_is_revoked_travels_in_a_body() {
+    let bench = Bench::new(CONFIGURATION);
+    let typed = bench.typed_with(&["revoke", "-"], "/files/a?vk-sig=s3cr3t\n");
+    assert_eq!(typed.verdict, Verdict::Done, "{}", typed.notes);
+    assert_eq!(typed.asked, ["POST /v1/revocations {\"url\":\"/files/a?vk-sig=s3cr3t\"}"]);
+    assert_eq!(typed.out, "7      now  path /files/a\n");
+    let words = ["revoke", "--subject", "u", "--signer", "web", "--before", "2026-11-21T12:00:00Z"];
+    let typed = bench.typed_with(&words, "");
+    let body = "{\"before\":\"2026-11-21T12:00:00Z\",\"signer\":\"web\",\"subject\":\"u\"}";
+    assert_eq!(typed.asked, [format!("POST /v1/revocations {body}")]);
+    assert_eq!(
+        bench.typed_with(&["revocations", "--lift", "7"], "").asked,
+        ["DELETE /v1/revocations/7 null"]
+    );
+}
+
+#[test]
+fn without_an_admin_listener_nothing_is_asked() {
+    let bench = Bench::new(&format!("[ledger]\nengine = \"memory\"\n{CONFIGURATION}"));
+    let typed = bench.typed_with(&["revocations"], "");
+    assert_eq!(typed.verdict, Verdict::Refused);
+    assert!(typed.asked.is_empty() && typed.notes.contains("say [admin] listen"), "{}", typed.notes);
 }

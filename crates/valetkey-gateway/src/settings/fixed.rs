@@ -16,6 +16,7 @@ impl Settings {
         keep("server.listen", &mut server.listen, &old.listen, &mut kept);
         keep("server.workers", &mut server.workers, &old.workers, &mut kept);
         keep("server.connections_max", &mut server.connections_max, &old.connections_max, &mut kept);
+        keep("[admin]", &mut self.admin, &running.admin, &mut kept);
         keep("[ledger]", &mut self.ledger, &running.ledger, &mut kept);
         keep("[audit]", &mut self.audit, &running.audit, &mut kept);
         // Reading has checked the files that were typed, not those that stay.

@@ -5,6 +5,7 @@
 //! enforce is refused: a limit that somebody wrote is never silently left out. Secrets are read here and
 //! nowhere else, and are in no message.
 
+mod admin;
 mod ceiling;
 mod cors;
 pub mod embedded;
@@ -35,6 +36,7 @@ use valetkey::{Ceiling, ClientRanges, Grant, House, Parameter, Parameters, Signe
 use self::errors::{Findings, Position};
 use self::section::Section;
 
+pub use self::admin::{Admin, AdminListen, AdminToken};
 pub(crate) use self::ceiling::{NUMBER_MAX, TIME_RULE, missing, parse_range};
 pub use self::cors::Cors;
 pub use self::errors::{SettingsError, SettingsErrors};
@@ -43,13 +45,7 @@ pub(crate) use self::watch::Seen;
 pub use self::watch::Watch;
 
 /// The parameters of a key that this version enforces. A key that names another is answered `not_supported`.
-pub const ENFORCED: Parameters = Parameters::ALL
-    .without(Parameter::In)
-    .without(Parameter::Out)
-    .without(Parameter::Files)
-    .without(Parameter::Rate)
-    .without(Parameter::Parallel)
-    .without(Parameter::Renew);
+pub const ENFORCED: Parameters = Parameters::ALL.without(Parameter::Renew);
 
 /// What the name of the configuration file is where nobody says another.
 pub const FILE_NAME: &str = "valetkey.toml";
@@ -59,6 +55,8 @@ pub const FILE_NAME: &str = "valetkey.toml";
 pub struct Settings {
     /// Where and how the gateway listens.
     pub server: Server,
+    /// Where operators are answered; `None` where nobody is.
+    pub admin: Option<Admin>,
     /// Where uses are remembered.
     pub ledger: Ledger,
     /// Where requests are recorded.
@@ -144,8 +142,20 @@ pub struct Bucket {
     pub backend: String,
     /// Where it begins within the backend: `""`, or folders as `a/b/`.
     pub prefix: String,
+    /// What its objects' entity tags are made from.
+    pub etag: Etag,
     /// Whose pages may read its answers; `None` where only those of the gateway's own origin may.
     pub cors: Option<Cors>,
+}
+
+/// What an object's entity tag is made from when it is uploaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Etag {
+    /// The BLAKE3 of its content, which is computed anyway.
+    #[default]
+    Blake3,
+    /// The MD5 of its content, as some clients expect: at a sixth of the speed.
+    Md5,
 }
 
 /// Who may sign keys.

@@ -9,11 +9,12 @@ mod sweep;
 mod terms;
 
 use std::collections::HashSet;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::Response;
-use valetkey::{Bearer, Denial, Permit, ResourcePath};
+use valetkey::{Denial, Permit, ResourcePath};
 use valetkey_dialects::Checksum;
 use valetkey_ledger::{LedgerError, NewSession, Part, Purpose, Session, SessionId, UnixSeconds};
 
@@ -22,9 +23,10 @@ use super::condition::Conditions;
 use super::first_bytes::FirstBytes;
 use super::integrity::{Confirmed, Integrity};
 use super::upload;
-use crate::admit::{self, Held, not_held, seconds};
+use crate::admit::{self, Held, seconds};
 use crate::backend::disk::{Attributes, Finished, Folder, StoreError, StoredPart};
 use crate::gateway::{Gateway, Snapshot};
+use crate::running::End;
 use crate::settle::{self, Hold, Recorder, SessionHold};
 
 pub(crate) use part::{PartPlan, receive};
@@ -68,7 +70,7 @@ pub(crate) async fn begin(
     };
     let request = admit::request(gateway, permit, recorder.witness(purpose));
     let new = NewSession {
-        owner: terms::owner(&permit.bearer)?,
+        owner: terms::owner(permit)?,
         owner_sessions_max: server.open_uploads_max,
         path: plan.path.clone(),
         bytes_max: permit.size.max_bytes,
@@ -86,12 +88,12 @@ pub(crate) async fn find(
     gateway: &Gateway,
     snapshot: &Snapshot,
     id: &str,
-    bearer: &Bearer,
+    permit: &Permit,
 ) -> Result<Open, Denial> {
     let id: SessionId = id.parse().map_err(|_| Denial::NotFound)?;
     let session = gateway.ledger.session(id).await.map_err(|error| unanswered(&error))?;
     let now = seconds(gateway.clock.now().highest);
-    let owner = terms::owner(bearer)?;
+    let owner = terms::owner(permit)?;
     let session =
         session.filter(|session| session.owner == owner && session.expires > now).ok_or(Denial::NotFound)?;
     let terms = Terms::from_words(&session.details)?;
@@ -118,12 +120,13 @@ pub(crate) async fn parts(gateway: &Gateway, open: &Open, after: u32, max: u32) 
 pub(crate) async fn complete(
     gateway: &Arc<Gateway>,
     open: Open,
-    permit: Permit,
+    permit: Rc<Permit>,
     completion: Completion,
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let Open { session, terms, path, folder } = open;
     let Completion { parts, conditions, checksums } = completion;
+    let end = End::begin(gateway, &permit)?;
     let _claim = gateway.sessions.claim(session.id)?;
     let size = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.bytes));
     let caps = [session.bytes_max, permit.size.max_bytes];
@@ -160,7 +163,7 @@ pub(crate) async fn complete(
     let name = path.name().to_owned();
     let hold = Hold::of_session(gateway, SessionHold { session, words, folder: folder.clone() });
     let received = upload::Received { folder, name, finished, conditions, only_create, confirmed };
-    settle::upload(gateway, Held { permit, hold }, received, recorder).await
+    settle::upload(gateway, Held { permit, hold, throttle: None, end }, received, recorder).await
 }
 
 /// Puts the parts together aside, and judges them as one.
@@ -183,11 +186,12 @@ fn assemble(
     };
     let upload = folder.assemble(&session.store_name(), &stored, see).map_err(|refusal| refusal.0)?;
     first_bytes.iter_mut().try_for_each(FirstBytes::judge)?;
-    integrity.check(upload.digest())?;
+    let etag = integrity.check(upload.digest())?;
     let attributes = Attributes {
         content_type: terms.content_type,
         headers: terms.headers,
         hold: Some(session.hold.to_string()),
+        etag,
     };
     upload.finish(attributes).map_err(upload::unwritable)
 }
@@ -237,7 +241,7 @@ fn denied(error: LedgerError, permit: &Permit) -> Denial {
         LedgerError::WrongOffset { end } => {
             Denial::BadRequest(format!("the upload goes on at {end} bytes and nowhere else"))
         }
-        error => not_held(error, permit),
+        error => admit::refused(permit, error),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! It promises all that the others do but to survive: it ends with its process.
 
+mod revocations;
 mod sessions;
 mod store;
 
@@ -11,8 +12,8 @@ use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::{
     Answer, AuditHead, FinishedPart, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage, MeterQuery,
-    NewPart, NewSession, OpenError, Part, PartId, Session, SessionId, SessionQuery, Settlement, Status,
-    UnixSeconds, Unresolved,
+    NewPart, NewRevocation, NewSession, OpenError, Part, PartId, Revocation, RevocationView, Session,
+    SessionId, SessionQuery, Settlement, Status, UnixSeconds, Unresolved,
 };
 pub(crate) use store::MemoryStore;
 
@@ -20,6 +21,7 @@ pub(crate) use store::MemoryStore;
 pub struct MemoryLedger {
     /// `None` once it is closed.
     machine: Shared,
+    revoked: Arc<RevocationView>,
 }
 
 type Shared = Arc<Mutex<Option<Machine<MemoryStore>>>>;
@@ -32,8 +34,9 @@ impl MemoryLedger {
     pub fn open() -> Result<Self, OpenError> {
         let random = || getrandom::u64().map_err(OpenError::Random);
         let machine = Machine::new(MemoryStore::new(random()?), random()?);
+        let revoked = machine.as_ref().map_or_else(|_| Arc::new(RevocationView::new()), Machine::revoked);
         // A store in memory has no faults; if it had, the ledger would answer as a closed one.
-        Ok(Self { machine: Arc::new(Mutex::new(machine.ok())) })
+        Ok(Self { machine: Arc::new(Mutex::new(machine.ok())), revoked })
     }
 
     fn ask<T: Send + 'static>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Answer<T> {
@@ -136,8 +139,8 @@ impl Ledger for MemoryLedger {
         self.ask(|reply| Command::Observe(now, reply))
     }
 
-    fn distrust_new(&self) -> Answer<()> {
-        self.ask(Command::DistrustNew)
+    fn distrust(&self) -> Answer<()> {
+        self.ask(Command::Distrust)
     }
 
     fn note_audit_head(&self, head: AuditHead) -> Answer<()> {
@@ -146,6 +149,26 @@ impl Ledger for MemoryLedger {
 
     fn audit_head(&self) -> Answer<Option<AuditHead>> {
         self.ask(Command::AuditHead)
+    }
+
+    fn revoke(&self, revocation: NewRevocation) -> Answer<Revocation> {
+        self.ask(|reply| Command::Revoke(revocation, reply))
+    }
+
+    fn lift(&self, number: u64) -> Answer<Option<Revocation>> {
+        self.ask(|reply| Command::Lift(number, reply))
+    }
+
+    fn revocations(&self, after: u64, max: u32) -> Answer<Vec<Revocation>> {
+        self.ask(|reply| Command::Revocations { after, max, reply })
+    }
+
+    fn revocations_view(&self) -> Arc<RevocationView> {
+        Arc::clone(&self.revoked)
+    }
+
+    fn note_alias(&self, fingerprint: [u8; 16], level: Meter, keep_until: UnixSeconds) -> Answer<()> {
+        self.ask(|reply| Command::NoteAlias { fingerprint, level, keep_until, reply })
     }
 
     fn close(&self) -> Answer<()> {

@@ -15,8 +15,10 @@
 //!   read: a count that was damaged, or edited by hand, is never taken for a lower one. (Commits that a damaged
 //!   write-ahead log lost after a crash cannot be told from ones that never happened. A clean stop leaves no log.)
 
+mod backup;
 mod file;
 mod meters;
+mod revocations;
 mod schema;
 mod seal;
 mod sessions;
@@ -33,9 +35,10 @@ use crate::state::Machine;
 use crate::store::{Standing, Store};
 use crate::{
     Acceptance, Answer, AuditHead, FinishedPart, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage,
-    MeterQuery, NewPart, NewSession, OpenError, Part, PartId, Session, SessionId, SessionQuery, Settlement,
-    Status, UnixSeconds, Unresolved,
+    MeterQuery, NewPart, NewRevocation, NewSession, OpenError, Part, PartId, Revocation, RevocationView,
+    Session, SessionId, SessionQuery, Settlement, Status, UnixSeconds, Unresolved,
 };
+pub use backup::backup;
 use file::{LockFile, failed};
 use store::SqliteStore;
 use writer::Writer;
@@ -51,6 +54,7 @@ pub const WAITING_MAX: usize = 65_536;
 /// Dropping it stops it as [`Ledger::close`] does, and waits until it has stopped.
 pub struct SqliteLedger {
     queue: Queue,
+    revoked: Arc<RevocationView>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -69,6 +73,7 @@ impl SqliteLedger {
         let mut machine = Machine::new(store, life).map_err(|fault| store::open_error(&path, fault))?;
         machine.commit().map_err(|fault| store::open_error(&path, fault))?;
 
+        let revoked = machine.revoked();
         let (commands, queue) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let writer = Writer::new(machine, queue, Arc::clone(&waiting));
@@ -76,7 +81,7 @@ impl SqliteLedger {
             .name("ledger".to_owned())
             .spawn(move || writer.run(lock))
             .map_err(failed(&path))?;
-        Ok(Self { queue: Queue { commands, waiting }, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue: Queue { commands, waiting }, revoked, thread: Mutex::new(Some(thread)) })
     }
 }
 
@@ -173,8 +178,8 @@ impl Ledger for SqliteLedger {
         self.queue.ask(|reply| Command::Observe(now, reply))
     }
 
-    fn distrust_new(&self) -> Answer<()> {
-        self.queue.ask(Command::DistrustNew)
+    fn distrust(&self) -> Answer<()> {
+        self.queue.ask(Command::Distrust)
     }
 
     fn note_audit_head(&self, head: AuditHead) -> Answer<()> {
@@ -183,6 +188,26 @@ impl Ledger for SqliteLedger {
 
     fn audit_head(&self) -> Answer<Option<AuditHead>> {
         self.queue.ask(Command::AuditHead)
+    }
+
+    fn revoke(&self, revocation: NewRevocation) -> Answer<Revocation> {
+        self.queue.ask(|reply| Command::Revoke(revocation, reply))
+    }
+
+    fn lift(&self, number: u64) -> Answer<Option<Revocation>> {
+        self.queue.ask(|reply| Command::Lift(number, reply))
+    }
+
+    fn revocations(&self, after: u64, max: u32) -> Answer<Vec<Revocation>> {
+        self.queue.ask(|reply| Command::Revocations { after, max, reply })
+    }
+
+    fn revocations_view(&self) -> Arc<RevocationView> {
+        Arc::clone(&self.revoked)
+    }
+
+    fn note_alias(&self, fingerprint: [u8; 16], level: Meter, keep_until: UnixSeconds) -> Answer<()> {
+        self.queue.ask(|reply| Command::NoteAlias { fingerprint, level, keep_until, reply })
     }
 
     fn close(&self) -> Answer<()> {
@@ -215,7 +240,10 @@ pub fn accept(path: impl AsRef<Path>, acceptance: Acceptance) -> Result<(), Open
         store.begin()?;
         let mut header = store.header()?;
         match acceptance {
-            Acceptance::NewLedger => header.standing = Standing::Accepted,
+            Acceptance::NewLedger(now) => {
+                header.standing = Standing::Accepted;
+                header.time_mark = header.time_mark.max(now.min(UnixSeconds::MAX));
+            }
             Acceptance::Clock(now) => header.time_mark = now.min(UnixSeconds::MAX),
             Acceptance::AuditLog => store.put_audit_head(None)?,
         }

@@ -1,5 +1,6 @@
 //! The bytes of one part.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -11,9 +12,11 @@ use super::{Claim, Open, denied, now};
 use crate::admit::charges;
 use crate::backend::disk::Kept;
 use crate::gateway::Gateway;
+use crate::running::End;
 use crate::settle::Recorder;
 use crate::transfer::body::as_u64;
 use crate::transfer::integrity::Integrity;
+use crate::transfer::rate::Throttle;
 use crate::transfer::upload::{Pace, Receiving, next_frame};
 
 /// How much more is reserved at once for a part of unknown length.
@@ -35,11 +38,26 @@ pub(crate) struct PartPlan {
 /// so. Dropping the future leaves nothing either, so whoever must keep what came runs it apart from its connection.
 ///
 /// # Errors
-/// [`Denial::RunsOver`] beyond the session's cap, [`Denial::BytesExhausted`] and the like beyond what its levels
+/// [`Denial::Revoked`], [`Denial::RunsOver`] beyond the session's cap, [`Denial::BytesExhausted`] and the like beyond what its levels
 /// have left, [`Denial::NotFound`] where the session has ended, [`Denial::TooManyAtOnce`],
 /// [`Denial::DigestMismatch`], [`Denial::BadRequest`] where the body breaks off or the offset is another,
 /// [`Denial::QuotaExceeded`] on a full disk.
 pub(crate) async fn receive(
+    gateway: &Arc<Gateway>,
+    open: &Open,
+    permit: &Rc<Permit>,
+    plan: PartPlan,
+    body: &mut Incoming,
+    recorder: &Recorder,
+) -> Result<Part, Denial> {
+    let end = End::begin(gateway, permit)?;
+    tokio::select! {
+        received = receive_all(gateway, open, permit, plan, body, recorder) => received,
+        () = end.told() => Err(Denial::Revoked),
+    }
+}
+
+async fn receive_all(
     gateway: &Arc<Gateway>,
     open: &Open,
     permit: &Permit,
@@ -70,7 +88,8 @@ pub(crate) async fn receive(
         };
         Receiving::new(begin, Integrity::of(&[], checksums))
     };
-    let mut pace = Pace::new();
+    let mut throttle = gateway.rates.throttle(&permit.rates);
+    let mut pace = Pace::new(throttle.as_ref().map(Throttle::slowest));
     let mut reserved_bytes = declared_bytes.unwrap_or(0);
     let mut received_bytes = 0_u64;
     let broke_off = loop {
@@ -89,7 +108,11 @@ pub(crate) async fn receive(
             let granted = gateway.ledger.grow_part(held.id, more).await;
             reserved_bytes += granted.map_err(|error| denied(error, permit))?;
         }
+        let piece_bytes = as_u64(piece.len());
         file.push(piece).await?;
+        if let Some(throttle) = &mut throttle {
+            throttle.pay(piece_bytes).await;
+        }
     };
     let kept = file.keep().await?;
     let part = held.finish(gateway, open, kept).await.map_err(|error| denied(error, permit))?;

@@ -68,9 +68,10 @@ impl Terms {
 ///
 /// A native key is known by the name of its last level, which it keeps when it is renewed. In other dialects each
 /// request bears a signature of its own, so it is the signer, with the id and the subject where they are signed.
-pub(super) fn owner(bearer: &Bearer) -> Result<String, Denial> {
-    let Bearer { dialect, signer, subject, id, level, .. } = bearer;
-    let level = matches!(dialect, Dialect::Native).then(|| level.as_str());
+pub(super) fn owner(permit: &Permit) -> Result<String, Denial> {
+    let Bearer { dialect, signer, subject, id, .. } = &permit.bearer;
+    let level = permit.levels.last().filter(|_| matches!(dialect, Dialect::Native));
+    let level = level.map(|level| level.name.as_str());
     serde_json::to_string(&(dialect.name(), signer, id, subject, level)).map_err(|error| unreadable(&error))
 }
 

@@ -55,30 +55,30 @@ impl Bench {
     }
 
     /// A permit to upload, by a key that is otherwise like this.
-    fn permit(&self, claims: KeyClaims) -> Permit {
+    fn permit(&self, claims: KeyClaims) -> Rc<Permit> {
         let path = ResourcePath::from_text(PATH).unwrap();
         let secrets = &self.snapshot.settings.signers["web"].secrets;
         let query = mint("web", &path, &claims, &secrets.current).unwrap();
-        let head = RequestHead { path: PATH, query: &query, headers: &[] };
+        let head = RequestHead { method: "PUT", path: PATH, query: &query, headers: &[] };
         let identified = crate::identify::identify(&self.snapshot, &head).unwrap();
         let now = self.gateway.clock.now();
-        let bounded = crate::bound::bound(&self.snapshot, identified, now).unwrap();
+        let bounded = crate::bound::bound(&self.gateway, &self.snapshot, identified, now).unwrap();
         let client = Client { address: None, is_secure: false };
         let action = Action::Upload { declared_bytes: None };
         let intent = Intent { action, path: &path, prefix: "", declared_type: None, client };
-        valetkey::admit(bounded.bounded, &intent).unwrap()
+        Rc::new(valetkey::admit(bounded.bounded, &intent).unwrap())
     }
 
     async fn begin(&self, claims: &KeyClaims) -> Result<Open, Denial> {
         let permit = self.permit(claims.clone());
-        let head = RequestHead { path: PATH, query: "", headers: &[] };
+        let head = RequestHead { method: "PUT", path: PATH, query: "", headers: &[] };
         let plan = upload::plan(&self.snapshot, &permit, &head).await?;
         let id = begin(&self.gateway, &self.snapshot, &permit, &plan, &self.recorder).await?;
         self.find(&id.to_string(), claims).await
     }
 
     async fn find(&self, id: &str, claims: &KeyClaims) -> Result<Open, Denial> {
-        find(&self.gateway, &self.snapshot, id, &self.permit(claims.clone()).bearer).await
+        find(&self.gateway, &self.snapshot, id, &self.permit(claims.clone())).await
     }
 
     async fn receive(

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
+use super::revocations::Revocations;
 use super::sessions::Sessions;
 use crate::store::{Fault, FileName, FileRow, Header, HoldRow, HoldState, MeterRow, Store};
 use crate::{AuditHead, HoldId, Meter, MeterQuery, UnixSeconds};
@@ -16,6 +17,7 @@ pub(crate) struct MemoryStore {
     holds: HashMap<HoldId, HoldRow>,
     audit_head: Option<AuditHead>,
     pub(super) sessions: Sessions,
+    pub(super) revocations: Revocations,
     pub(super) has_writes: bool,
 }
 
@@ -28,6 +30,7 @@ impl MemoryStore {
             holds: HashMap::new(),
             audit_head: None,
             sessions: Sessions::default(),
+            revocations: Revocations::default(),
             has_writes: false,
         }
     }

@@ -5,9 +5,8 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode};
 
 use super::file::failed;
-use super::meters;
-use super::sessions;
 use super::store::fault;
+use super::{meters, revocations, sessions};
 use crate::OpenError;
 use crate::store::Fault;
 
@@ -24,8 +23,9 @@ const VERSIONS: [&[Step]; 2] = [
     &[
         Step::Run(AUDIT_HEAD),
         Step::Run(meters::TABLES),
-        Step::Run(sessions::TABLES),
         Step::Do(meters::carry_over),
+        Step::Run(revocations::TABLES),
+        Step::Run(sessions::TABLES),
     ],
 ];
 
@@ -38,7 +38,7 @@ enum Step {
 }
 
 /// Version 1. SQLite keeps the comments, so `.schema` shows them.
-const TABLES: &str = "
+pub(super) const TABLES: &str = "
 CREATE TABLE ledger (
     -- valetkey's ledger. Read it at any time (sqlite3 -readonly); a row changed by hand breaks its seal, and the
     -- gateway then refuses the file.

@@ -8,17 +8,16 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, named_params};
 
 use super::file::failed;
-use super::meters;
 use super::schema::{self, shows_damage, unreadable};
 use super::seal::Seal;
-use super::sessions;
+use super::{meters, revocations, sessions};
 use crate::store::{
     Charged, Fault, FileName, FileRow, Header, HoldRow, HoldState, MeterRow, Standing, Store,
 };
 use crate::{Action, AuditHead, HoldId, Meter, MeterQuery, OpenError, UnixSeconds};
 
 /// How long to wait for another process, which writes an acceptance or copies the file.
-const OTHERS_WAIT: Duration = Duration::from_secs(5);
+pub(super) const OTHERS_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct SqliteStore {
     pub(super) connection: Connection,
@@ -100,6 +99,7 @@ impl SqliteStore {
         self.header()?;
         self.audit_head()?;
         sessions::check_seals(&self.connection)?;
+        revocations::check_aliases(&self.connection)?;
         meters::check_seals(&self.connection)
     }
 
@@ -129,6 +129,18 @@ impl SqliteStore {
 
     pub(super) fn begin_writing(&mut self) -> Result<(), Fault> {
         self.begin()
+    }
+
+    /// Runs a statement that reads rows with seals of their own.
+    pub(super) fn read_all<T>(
+        &self,
+        sql: &'static str,
+        params: impl rusqlite::Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<Result<T, Fault>>,
+    ) -> Result<Vec<T>, Fault> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
+        let rows = statement.query_map(params, read).map_err(fault)?;
+        rows.map(|row| row.map_err(fault)?).collect()
     }
 
     /// Runs one of the statements around a transaction.

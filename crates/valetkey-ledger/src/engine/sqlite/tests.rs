@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod acceptance;
+mod backup;
 mod crash;
 mod damage;
 mod sessions;
+mod versions;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::{Action, Unresolved};
+use crate::{Action, NewRevocation, Revocable, Target, Unresolved};
 
 #[test]
 fn restart_releases_the_held_reports_the_publishing_and_keeps_downloads_spent() {
@@ -47,6 +47,52 @@ fn restart_releases_the_held_reports_the_publishing_and_keeps_downloads_spent() 
         ));
         check_usage(&ledger, "upload", 1);
         check_usage(&ledger, "delete", 0);
+    }
+}
+
+#[test]
+fn restart_and_kill_leave_every_answered_revocation_in_force() {
+    let (_folder, path) = folder();
+    let ledger = open(&path);
+    let new = |target, before| NewRevocation { target, before, now: NOW, keep_until: UnixSeconds::MAX };
+    let targets = [
+        Target::Level(Meter::new("[\"web\",\"id\",\"x\"]")),
+        Target::Fingerprint([9; 16]),
+        Target::Id { signer: None, id: "x".to_owned() },
+        Target::Id { signer: Some("web".to_owned()), id: "x".to_owned() },
+        Target::Subject { signer: None, subject: "ann".to_owned() },
+        Target::Signer("web".to_owned()),
+        Target::Policy("avatar".to_owned()),
+        Target::Path("/files/u42/".to_owned()),
+    ];
+    let mut made = Vec::new();
+    for (target, before) in targets.into_iter().zip([None, Some(NOW)].into_iter().cycle()) {
+        made.push(wait(ledger.revoke(new(target, before))).unwrap());
+    }
+    // Of two of one target the later moment counts, whichever is read first.
+    for before in [Some(NOW.plus(9)), Some(NOW.plus(5))] {
+        made.push(wait(ledger.revoke(new(Target::Signer("two".to_owned()), before))).unwrap());
+    }
+    wait(ledger.note_alias([7; 16], Meter::new("renewed"), UnixSeconds::MAX)).unwrap();
+    let lifted = wait(ledger.revoke(new(Target::Signer("lifted".to_owned()), None))).unwrap();
+    wait(ledger.lift(lifted.number)).unwrap();
+    let (_copy, killed_path) = killed(&path);
+    drop(ledger);
+    for path in [path, killed_path] {
+        let ledger = open(&path);
+        assert_eq!(wait(ledger.revocations(0, 100)).unwrap(), made);
+        let view = ledger.revocations_view();
+        assert_eq!(view.len(), made.len() - 1);
+        let reading = view.read().unwrap();
+        assert!(reading.revokes(Revocable::Level("[\"web\",\"id\",\"x\"]"), Some(NOW)));
+        assert!(reading.revokes(Revocable::Path("/files/u42/x"), None));
+        assert!(reading.revokes(Revocable::Signer("two"), Some(NOW.plus(8))));
+        assert!(!reading.revokes(Revocable::Signer("two"), Some(NOW.plus(9))));
+        assert!(!reading.revokes(Revocable::Signer("lifted"), None));
+        drop(reading);
+        let next = wait(ledger.revoke(new(Target::Fingerprint([7; 16]), None))).unwrap();
+        assert_eq!(next.target, Target::Level(Meter::new("renewed")));
+        assert!(next.number > lifted.number, "a number is never given twice");
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is refused: the ledger never opens with less than it held.
 
 use super::*;
+use crate::{NewRevocation, Target};
 
 /// A ledger that has stopped, in which "m" has three uses among those of forty others.
 fn used() -> (tempfile::TempDir, PathBuf) {
@@ -39,6 +40,26 @@ fn count_that_was_edited_is_refused() {
 }
 
 #[test]
+fn revocation_that_was_edited_is_refused() {
+    for sql in [
+        "UPDATE revocations SET name = 'another'",
+        "UPDATE revocations SET issued_before = 1",
+        "UPDATE revocations SET keep_until = 1",
+        "UPDATE aliases SET level = 'another'",
+    ] {
+        let (_folder, path) = used();
+        let ledger = open(&path);
+        let target = Target::Signer("web".to_owned());
+        let new = NewRevocation { target, before: None, now: NOW, keep_until: UnixSeconds::MAX };
+        wait(ledger.revoke(new)).unwrap();
+        wait(ledger.note_alias([1; 16], Meter::new("m"), UnixSeconds::MAX)).unwrap();
+        drop(ledger);
+        edit(&path, sql);
+        check_damaged(&path);
+    }
+}
+
+#[test]
 fn header_that_was_edited_is_refused() {
     for sql in
         ["UPDATE ledger SET cleared_before = 1", "UPDATE ledger SET time_mark = -1", "DELETE FROM ledger"]
@@ -46,7 +67,7 @@ fn header_that_was_edited_is_refused() {
         let (_folder, path) = used();
         edit(&path, sql);
         check_damaged(&path);
-        assert!(matches!(accept(&path, Acceptance::NewLedger), Err(OpenError::Damaged { .. })), "{sql}");
+        assert!(matches!(accept(&path, Acceptance::NewLedger(NOW)), Err(OpenError::Damaged { .. })), "{sql}");
     }
 }
 
@@ -131,7 +152,7 @@ fn what_is_no_ledger_is_left_alone() {
     edit(&path, "CREATE TABLE notes (text)");
     let before = fs::read(&path).unwrap();
     assert!(matches!(SqliteLedger::open(&path), Err(OpenError::Foreign(_))));
-    assert!(matches!(accept(&path, Acceptance::NewLedger), Err(OpenError::Foreign(_))));
+    assert!(matches!(accept(&path, Acceptance::NewLedger(NOW)), Err(OpenError::Foreign(_))));
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
