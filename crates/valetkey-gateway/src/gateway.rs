@@ -14,6 +14,7 @@ use crate::observe::Metrics;
 use crate::revocation::Gate;
 use crate::settings::Settings;
 use crate::transfer::rate::Rates;
+use crate::transfer::session::Claims;
 
 /// A gateway, shared by all its connections.
 pub(crate) struct Gateway {
@@ -33,6 +34,7 @@ pub(crate) struct Gateway {
     /// How fast bytes move, over all connections.
     pub(crate) rates: Rates,
     pub(crate) request_ids: RequestIds,
+    pub(crate) sessions: Claims,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -62,6 +64,7 @@ impl Gateway {
             ledger_answers: AtomicBool::new(true),
             rates: Rates::new(),
             request_ids: RequestIds { start, next: AtomicU64::new(0) },
+            sessions: Claims::default(),
             metrics: Arc::new(Metrics::new()),
         }
     }

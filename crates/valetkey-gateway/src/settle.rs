@@ -13,10 +13,10 @@ use http::header;
 use http::{Response, StatusCode};
 use hyper::body::Body as _;
 use valetkey::{Action, Bearer, Denial, ResourcePath};
-use valetkey_ledger::{HoldId, Ledger, LedgerError, Purpose, Settlement};
+use valetkey_ledger::{HoldId, Ledger, LedgerError, Purpose, Session, Settlement};
 
 use crate::admit::{Held, seconds};
-use crate::backend::disk::{Metadata, Publish, Removed, StoreError};
+use crate::backend::disk::{Folder, Metadata, Publish, Removed, StoreError};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::notify::{Audit, Receipt};
@@ -38,15 +38,33 @@ pub(crate) struct Hold {
     /// `None` where nothing is counted.
     id: Option<HoldId>,
     published: bool,
+    session: Option<Box<SessionHold>>,
+}
+
+/// What a hold has to do with an upload session: it is the session's until its object shows.
+pub(crate) struct SessionHold {
+    pub(crate) session: Session,
+    /// What the ledger is to keep of the request that completes it.
+    pub(crate) words: String,
+    /// Where its parts are.
+    pub(crate) folder: Folder,
 }
 
 impl Hold {
+    /// The hold of a session that is to be completed. Released or dropped, it leaves the session open.
+    pub(crate) fn of_session(gateway: &Gateway, session: SessionHold) -> Self {
+        let mut hold = Self::of(gateway, session.session.hold);
+        hold.session = Some(Box::new(session));
+        hold
+    }
+
     pub(crate) fn of(gateway: &Gateway, id: HoldId) -> Self {
         Self {
             ledger: Arc::clone(&gateway.ledger),
             clock: Arc::clone(&gateway.clock),
             id: Some(id),
             published: false,
+            session: None,
         }
     }
 
@@ -56,6 +74,7 @@ impl Hold {
             clock: Arc::clone(&gateway.clock),
             id: None,
             published: false,
+            session: None,
         }
     }
 
@@ -82,11 +101,21 @@ impl Hold {
     async fn publish(&mut self) -> Result<(), Denial> {
         let Some(id) = self.id else { return Ok(()) };
         self.published = true;
-        self.ledger.publish(id).await.map_err(|error| {
+        let marked = match &self.session {
+            None => self.ledger.publish(id).await,
+            Some(held) => self.ledger.complete_session(held.session.id, held.words.clone()).await.map(drop),
+        };
+        marked.map_err(|error| {
             // Nothing can be seen yet, so dropping the hold gives it back.
             self.published = false;
-            tracing::error!(%error, "the ledger cannot mark a hold");
-            Denial::LedgerUnavailable
+            match error {
+                LedgerError::UnknownSession(_) => Denial::NotFound,
+                LedgerError::SessionBusy(_) => Denial::TooManyAtOnce,
+                error => {
+                    tracing::error!(%error, "the ledger cannot mark a hold");
+                    Denial::LedgerUnavailable
+                }
+            }
         })
     }
 
@@ -113,10 +142,21 @@ impl Hold {
     }
 
     fn end(&mut self, settlement: Settlement) {
-        if let Some(id) = self.id.take() {
-            let now = seconds(self.clock.now().clock);
-            drop(self.ledger.settle(id, settlement, now));
+        let Some(id) = self.id.take() else { return };
+        match (self.session.take(), settlement) {
+            (Some(held), Settlement::Released) => {
+                if self.published {
+                    drop(self.ledger.reopen_session(held.session.id));
+                }
+                return;
+            }
+            (Some(held), Settlement::Done { .. }) => {
+                tokio::task::spawn_blocking(move || held.folder.remove_session(&held.session.store_name()));
+            }
+            (None, _) => {}
         }
+        let now = seconds(self.clock.now().clock);
+        drop(self.ledger.settle(id, settlement, now));
     }
 }
 
@@ -356,6 +396,16 @@ impl Recorder {
         });
     }
 
+    /// Notes that the request is about no bucket in particular.
+    pub(crate) fn asks_of_all(&self) {
+        self.note(|receipt| (receipt.bucket, receipt.object) = (None, None));
+    }
+
+    /// Notes that the request brings a part of an upload.
+    pub(crate) fn brings_part(&self) {
+        self.note(|receipt| receipt.action = Some("part"));
+    }
+
     /// Puts what is known of the request beside the object's name, for the ledger to keep while it is under way.
     pub(crate) fn witness(&self, purpose: Purpose) -> Purpose {
         let words = |path| Witness { path, receipt: self.0.receipt.borrow().clone() }.into_words();
@@ -390,9 +440,9 @@ impl Recorder {
     }
 
     /// Records a refusal.
-    pub(crate) fn refused(&self, denial: &Denial) {
+    pub(crate) fn refused(&self, denial: &Denial, status: u16) {
         self.note(|receipt| receipt.reason = Some(denial.reason().into()));
-        self.record(denial.status());
+        self.record(status);
     }
 
     /// Records an answer that moved no bytes.
@@ -489,7 +539,8 @@ mod tests {
                 now: seconds(clock.now().clock),
             };
             let id = ledger.hold(request).await.unwrap();
-            end(Hold { ledger: Arc::clone(&ledger), clock, id: Some(id), published: false }).await;
+            end(Hold { ledger: Arc::clone(&ledger), clock, id: Some(id), published: false, session: None })
+                .await;
             ledger.usage(meter).await.unwrap().uses
         })
     }

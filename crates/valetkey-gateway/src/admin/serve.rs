@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinSet, LocalSet};
+use valetkey_dialects::Language;
 
 use super::desk::Desk;
 use super::listen::{Listener, SocketFile};
@@ -184,7 +185,7 @@ async fn answer(desk: &Desk, token: Option<&AdminToken>, request: Request<Incomi
     let headers = answer.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    crate::respond::named(answer, &request_id)
+    crate::respond::named(answer, &request_id, Language::Native)
 }
 
 /// Whether a call carries the token, once.

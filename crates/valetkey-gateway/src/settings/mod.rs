@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeTable;
-use valetkey::{Ceiling, ClientRanges, Grant, House, Parameter, Parameters, SignerSecrets};
+use valetkey::{Ceiling, ClientRanges, Dialect, Grant, House, Parameter, Parameters, SignerSecrets};
 
 use self::errors::{Findings, Position};
 use self::section::Section;
@@ -84,6 +84,10 @@ pub struct Server {
     pub clock_skew: Duration,
     /// How long a download's lease lasts after its last request, where no policy says.
     pub lease: Duration,
+    /// How long an upload in several requests may take from its beginning to its end.
+    pub upload_expiry: Duration,
+    /// How many of those one key may have open.
+    pub open_uploads_max: u64,
     /// How many threads serve; `None` is one for each core.
     pub workers: Option<NonZeroUsize>,
     /// How many connections are open at once, over all threads.
@@ -163,6 +167,8 @@ pub struct Signer {
     pub ceiling: Ceiling,
     /// The policy that bounds all its keys.
     pub policy: Option<String>,
+    /// The wire forms of its keys.
+    pub dialects: Vec<Dialect>,
 }
 
 impl Settings {
@@ -247,6 +253,13 @@ impl Settings {
         let seen = findings.seen();
         let settings = findings.conclude(path, text).map(|warnings| Self { warnings, ..settings });
         (settings, seen)
+    }
+
+    /// What verifies the keys of a signer in a dialect; `None` where there is no such signer, or it does not sign
+    /// in that dialect.
+    pub(crate) fn secrets(&self, signer: &str, dialect: Dialect) -> Option<&SignerSecrets> {
+        let signer = self.signers.get(signer).filter(|signer| signer.dialects.contains(&dialect))?;
+        Some(&signer.secrets)
     }
 
     /// What the house says about `grant`.
