@@ -22,7 +22,7 @@ const STATUSES: [(&str, u16); 8] = [
 #[test]
 fn published_vectors_hold_in_the_independent_implementation() {
     let vectors = python::root().join("docs/vectors");
-    for name in ["native_keys.json", "native_keys_more.json"] {
+    for name in ["native_keys.json", "native_keys_more.json", "native_renewals.json"] {
         let path = vectors.join(name).to_string_lossy().into_owned();
         let text = python::keys(&["--check", &path]).unwrap();
         assert!(text.ends_with("vectors, 0 wrong\n"), "{text}");

@@ -40,6 +40,8 @@ pub struct Ceiling {
     pub total: Limits,
     /// The limits over all keys of a signer that name one subject; `uses` is none.
     pub per_subject: Limits,
+    /// The latest end that a key may be renewed to.
+    pub renew: Option<Timestamp>,
     /// How long after it was issued a key may be renewed to.
     pub max_renew: Option<Duration>,
     /// From which addresses.
@@ -127,6 +129,19 @@ pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, D
     // A ceiling may have a window of its own.
     check_window(&grant, house.clock_skew, now)?;
     Ok(Bounded { grant, lease })
+}
+
+impl Grant {
+    /// The grant within the bounds of its signer and its policies, as far as they exist, whether it opens anything
+    /// now or not: what its holder may be told of it. It admits nothing, only a [`Bounded`] does.
+    #[must_use]
+    pub fn within(mut self, house: &House<'_>) -> Self {
+        restrict(&mut self, house.signer);
+        for (_, ceiling) in house.policies.iter().flatten() {
+            restrict(&mut self, ceiling);
+        }
+        self
+    }
 }
 
 /// Adds what is counted over many keys.

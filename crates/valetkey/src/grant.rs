@@ -10,6 +10,7 @@ use crate::client::ClientRanges;
 use crate::content::{Digest, Disposition};
 use crate::key::claims::Claims;
 use crate::key::parameter::{Parameter, Parameters};
+use crate::key::renew::Renewable;
 use crate::key::{Key, Level, Presented};
 use crate::limits::Limits;
 use crate::media::MediaTypes;
@@ -43,7 +44,7 @@ impl Dialect {
 /// What a verified key permits, before the house has bounded it.
 ///
 /// It can only be made from a key whose signature held.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Grant {
     pub(crate) dialect: Dialect,
     pub(crate) signer: String,
@@ -52,6 +53,8 @@ pub struct Grant {
     pub(crate) start: Option<Timestamp>,
     pub(crate) end: Timestamp,
     pub(crate) issued: Option<Timestamp>,
+    /// How far its holder may have its end moved; `None` where they may not.
+    pub(crate) renewable: Option<Renewable>,
     pub(crate) size: SizeRange,
     /// All must contain the client.
     pub(crate) clients: Vec<ClientRanges>,
@@ -80,8 +83,8 @@ pub struct GrantLevel {
     pub fingerprint: Fingerprint,
     /// Its own limits.
     pub limits: Limits,
-    /// The first second at which it opens nothing new, before the house bounded it and whatever is narrowed
-    /// below it: until then what is counted under its name matters.
+    /// The first second at which it opens nothing new, as far as its holder can ever have that moved, before the
+    /// house bounded it and whatever is narrowed below it: until then what is counted under its name matters.
     pub end: Timestamp,
 }
 
@@ -221,6 +224,26 @@ impl Grant {
         self.start
     }
 
+    /// When it was signed.
+    pub fn issued(&self) -> Option<Timestamp> {
+        self.issued
+    }
+
+    /// How far its holder may have its end moved; `None` where they may not.
+    pub fn renewable(&self) -> Option<Renewable> {
+        self.renewable
+    }
+
+    /// The address ranges of the client, which lies in each of them.
+    pub fn clients(&self) -> &[ClientRanges] {
+        &self.clients
+    }
+
+    /// Whether it opens over TLS only.
+    pub fn requires_tls(&self) -> bool {
+        self.require_tls
+    }
+
     /// The bounds of an upload's size.
     pub fn size(&self) -> SizeRange {
         self.size
@@ -266,6 +289,7 @@ impl Grant {
 
 impl From<Key<'_>> for Grant {
     fn from(key: Key<'_>) -> Self {
+        let renewable = Renewable::of(&key);
         let Presented { levels, named, .. } = key.presented;
         let signer =
             levels[0].block.value(Parameter::Signer).expect("a decoded key names its signer").to_owned();
@@ -273,7 +297,8 @@ impl From<Key<'_>> for Grant {
         for level in &levels {
             let parent = names.last();
             let name = MeterName::of(&signer, parent.map(|parent| &parent.name), level);
-            let end = stricter(parent.map(|parent| parent.end), level.claims.end);
+            let own = level.claims.end.map(|end| end.max(level.claims.renew.unwrap_or(end)));
+            let end = stricter(parent.map(|parent| parent.end), own);
             let end = end.expect("a decoded key has an end");
             names.push(GrantLevel { name, fingerprint: level.fingerprint, limits: level.claims.limits, end });
         }
@@ -288,6 +313,7 @@ impl From<Key<'_>> for Grant {
             start: base.start,
             end: base.end.expect("a decoded key has an end"),
             issued: base.issued,
+            renewable,
             clients: base.clients.map_or_else(Vec::new, |clients| vec![clients]),
             types: MediaTypes::of(base.types),
             digests: base.digest.into_iter().collect(),

@@ -69,6 +69,11 @@ impl fmt::Debug for Signature {
 pub struct Fingerprint([u8; 16]);
 
 impl Fingerprint {
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
     /// Reads a fingerprint as records print it: 32 digits of hex in lower case.
     pub fn of_hex(hex: &str) -> Option<Self> {
         let digits = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
