@@ -39,7 +39,6 @@ fn breaches() -> Vec<Breach> {
         breach("files", "1", "PUT", 4, 501, "not_supported"),
         breach("rate", "1000000", "GET", 0, 501, "not_supported"),
         breach("parallel", "1", "GET", 0, 501, "not_supported"),
-        breach("renew", &from_now(90_000), "GET", 0, 501, "not_supported"),
         breach("type", "image/png", "PUT", 4, 415, "type_not_allowed"),
         breach(
             "digest",
@@ -89,7 +88,7 @@ fn every_limit_is_enforced_or_refused_in_each_block() {
 /// The table above misses none: names that it lacks are shown to hold elsewhere in this suite.
 #[test]
 fn table_of_limits_is_whole() {
-    let elsewhere = ["signer", "uses", "disposition", "subject", "id", "sig"];
+    let elsewhere = ["signer", "uses", "disposition", "renew", "subject", "id", "sig"];
     let all = [
         "signer",
         "allow",

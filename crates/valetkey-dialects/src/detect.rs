@@ -5,7 +5,7 @@
 
 use alloc::string::ToString;
 
-use valetkey::{Denial, ResourcePath};
+use valetkey::{Denial, ResourcePath, key};
 
 use crate::head::RequestHead;
 use crate::presented::Presented;
@@ -29,6 +29,28 @@ pub fn present<'a>(head: &RequestHead<'a>, path: &ResourcePath) -> Result<Presen
         Credential::NativeHeader(text) => native::present(text, path),
         Credential::Foreign(dialect) => Err(Denial::CallNotSupported(dialect)),
     }
+}
+
+/// The key that a request asks something about, and the text in which it stands.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The query string of the URL, or that of the `Authorization` header.
+    pub text: &'a str,
+    /// The key.
+    pub presented: key::Presented<'a>,
+}
+
+/// Finds the one key of a request whose URL is no resource, so that the key itself says its path, and parses it.
+///
+/// # Errors
+/// As [`present`].
+pub fn present_asked<'a>(head: &RequestHead<'a>) -> Result<Asked<'a>, Denial> {
+    let text = match find(head)? {
+        Credential::NativeQuery => head.query,
+        Credential::NativeHeader(text) => text,
+        Credential::Foreign(dialect) => return Err(Denial::CallNotSupported(dialect)),
+    };
+    Ok(Asked { text, presented: native::decode(text, None)? })
 }
 
 fn find<'a>(head: &RequestHead<'a>) -> Result<Credential<'a>, Denial> {

@@ -17,7 +17,7 @@ mod presented;
 mod query;
 mod taken;
 
-pub use detect::present;
+pub use detect::{Asked, present, present_asked};
 pub use head::RequestHead;
 pub use integrity::{Checksum, ChecksumAlgorithm, checksums};
 pub use presented::Presented;

@@ -26,7 +26,7 @@ use crate::serve::outbox::Outbox;
 use crate::settle::Recorder;
 use crate::transfer::body::Body;
 use crate::transfer::{delete, download, list, upload};
-use crate::{admit, bound, cors, identify, request, respond, settle};
+use crate::{admit, bound, cors, holder, identify, request, respond, settle};
 
 /// The connection that a request came over.
 #[derive(Clone)]
@@ -78,13 +78,21 @@ async fn run(
     let head =
         RequestHead { path: parts.uri.path(), query: parts.uri.query().unwrap_or(""), headers: &headers };
     request::check(parts, &head)?;
-    request::check_own_space(head.path)?;
+    let question = holder::Question::of(&head, parts, body)?;
+    if question.is_none() {
+        request::check_own_space(head.path)?;
+    }
     admit::records_keep_up(gateway).await;
     let now = gateway.clock.now();
+    if let Some(question) = question {
+        let asker = holder::Asker { gateway, snapshot, client: connection.client, recorder, now };
+        return holder::answer(question, &asker, &head, parts).await;
+    }
 
     let identified = identify::identify(snapshot, &head)?;
     recorder.speaks_for(identified.grant.bearer());
     let bounded = bound::bound(snapshot, identified, now)?;
+    gateway.recent.note(bounded.bounded.grant(), connection.client, now.clock);
     let permit = admit::admit(bounded, parts, body, connection.client, recorder)?;
     admit::audit_is_sound(gateway, &permit)?;
 

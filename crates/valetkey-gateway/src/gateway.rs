@@ -10,6 +10,7 @@ use valetkey_ledger::Ledger;
 use crate::backend::disk::Folder;
 use crate::clock::Clock;
 use crate::notify::Audit;
+use crate::recent::RecentKeys;
 use crate::settings::Settings;
 
 /// A gateway, shared by all its connections.
@@ -25,6 +26,7 @@ pub(crate) struct Gateway {
     /// Cleared while the ledger does not answer.
     pub(crate) ledger_answers: AtomicBool,
     pub(crate) request_ids: RequestIds,
+    pub(crate) recent: RecentKeys,
 }
 
 /// What the operator wrote, and what it opened. It never changes; a new configuration replaces it whole.
@@ -50,6 +52,7 @@ impl Gateway {
             settling: AtomicUsize::new(0),
             ledger_answers: AtomicBool::new(true),
             request_ids: RequestIds { start, next: AtomicU64::new(0) },
+            recent: RecentKeys::default(),
         }
     }
 

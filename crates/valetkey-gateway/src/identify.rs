@@ -1,7 +1,7 @@
 //! Who vouches for this request, and did they?
 
 use valetkey::{Denial, Grant, ResourcePath};
-use valetkey_dialects::{RequestHead, Survey, native, present};
+use valetkey_dialects::{Asked, RequestHead, Survey, native, present, present_asked};
 
 use crate::gateway::Snapshot;
 
@@ -30,4 +30,27 @@ pub(crate) fn identify(snapshot: &Snapshot, head: &RequestHead<'_>) -> Result<Id
     let signer = snapshot.settings.signers.get(presented.signer());
     let grant = presented.verify(signer.map(|signer| &signer.secrets))?;
     Ok(Identified { grant, path, survey })
+}
+
+/// A question of a holder, whose key's signature holds.
+pub(crate) struct Holder<'a> {
+    pub(crate) grant: Grant,
+    /// What the key was signed for.
+    pub(crate) path: ResourcePath,
+    /// The query string in which the key stands.
+    pub(crate) text: &'a str,
+}
+
+/// Finds the key that a request asks about and checks its signature.
+///
+/// # Errors
+/// As [`identify`].
+pub(crate) fn identify_holder<'a>(snapshot: &Snapshot, head: &RequestHead<'a>) -> Result<Holder<'a>, Denial> {
+    let Asked { text, presented } = present_asked(head)?;
+    native::check_headers(head)?;
+    Survey::of(head.query)?;
+    let path = presented.path().clone();
+    let signer = snapshot.settings.signers.get(presented.signer());
+    let grant = Grant::from(presented.verify(signer.map(|signer| &signer.secrets))?);
+    Ok(Holder { grant, path, text })
 }

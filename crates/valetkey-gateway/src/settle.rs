@@ -305,6 +305,15 @@ impl Recorder {
         });
     }
 
+    /// Notes what a holder wants to know or to be done about a key for `path`.
+    pub(crate) fn asks(&self, action: &'static str, path: &ResourcePath) {
+        self.note(|receipt| {
+            receipt.action = Some(action);
+            receipt.bucket = Some(path.bucket().to_owned());
+            receipt.object = Some(path.name().to_owned());
+        });
+    }
+
     /// Puts what is known of the request beside the object's name, for the ledger to keep while it is under way.
     pub(crate) fn witness(&self, purpose: Purpose) -> Purpose {
         let words = |path| Witness { path, receipt: self.0.receipt.borrow().clone() }.into_words();

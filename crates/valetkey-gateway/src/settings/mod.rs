@@ -48,8 +48,7 @@ pub const ENFORCED: Parameters = Parameters::ALL
     .without(Parameter::Out)
     .without(Parameter::Files)
     .without(Parameter::Rate)
-    .without(Parameter::Parallel)
-    .without(Parameter::Renew);
+    .without(Parameter::Parallel);
 
 /// What the name of the configuration file is where nobody says another.
 pub const FILE_NAME: &str = "valetkey.toml";

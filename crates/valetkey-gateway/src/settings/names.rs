@@ -76,6 +76,8 @@ pub(super) const SIGNER: Table = Table {
         "start",
         "end",
         "max_lifetime",
+        "renew",
+        "max_renew",
         "max",
         "min",
         "uses",
@@ -96,6 +98,8 @@ pub(super) const POLICY: Table = Table {
         "start",
         "end",
         "max_lifetime",
+        "renew",
+        "max_renew",
         "max",
         "min",
         "uses",
@@ -109,8 +113,7 @@ pub(super) const POLICY: Table = Table {
     later: LIMITS_LATER,
 };
 
-const LIMITS_LATER: &[&str] =
-    &["in", "out", "files", "rate", "parallel", "renew", "max_renew", "total", "per_subject"];
+const LIMITS_LATER: &[&str] = &["in", "out", "files", "rate", "parallel", "total", "per_subject"];
 
 /// Every table, in the order of the reference page.
 #[cfg(test)]

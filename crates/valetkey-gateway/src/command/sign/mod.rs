@@ -109,7 +109,7 @@ pub fn sign(
         id: claims.id.clone().unwrap_or(fresh_id),
         fingerprint,
         end: end.to_string(),
-        warnings: warnings(args, &ceilings),
+        warnings: warnings(args, end, &ceilings),
     })
 }
 
@@ -197,12 +197,15 @@ fn check_scope(args: &SignArgs, settings: &Settings) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn warnings(args: &SignArgs, ceilings: &[Named<'_>]) -> Vec<String> {
+fn warnings(args: &SignArgs, end: Timestamp, ceilings: &[Named<'_>]) -> Vec<String> {
     let mut warnings = Vec::new();
     let uploads = [Verb::Create, Verb::Write].into_iter().any(|verb| args.allow.contains(verb));
     let capped = args.limits.max.is_some() || ceilings.iter().any(|named| named.ceiling.size_max.is_some());
     if uploads && !capped {
         warnings.push("this key uploads without a largest size; say --max".to_owned());
+    }
+    if args.renew.is_some_and(|renew| renew <= end) {
+        warnings.push("--renew is not after the end, so nothing is there to renew".to_owned());
     }
     let named = [
         (Parameter::In, args.limits.in_bytes.is_some()),
@@ -210,7 +213,6 @@ fn warnings(args: &SignArgs, ceilings: &[Named<'_>]) -> Vec<String> {
         (Parameter::Files, args.limits.files.is_some()),
         (Parameter::Rate, args.limits.rate.is_some()),
         (Parameter::Parallel, args.limits.parallel.is_some()),
-        (Parameter::Renew, args.renew.is_some()),
     ];
     for (parameter, _) in named.into_iter().filter(|(parameter, set)| *set && !ENFORCED.contains(*parameter))
     {
