@@ -26,7 +26,7 @@ fn reasons_have_their_status_for_get_and_head() {
         (key.clone().set("allow", "write").url(), 403, "not_allowed"),
         (key.clone().set("path", "/files/b").url(), 403, "out_of_scope"),
         (key.clone().set("ip", "192.0.2.0/24").url(), 403, "client_not_allowed"),
-        (key.clone().set("out", "100").url(), 501, "not_supported"),
+        (key.clone().set("renew", &from_now(90_000)).url(), 501, "not_supported"),
         (Key::new("/files/absent", "read").url(), 404, "not_found"),
         (Key::new("/none/absent", "read").url(), 403, "out_of_scope"),
         (key.url() + "&response-content-type=text/html", 400, "bad_request"),
@@ -208,6 +208,22 @@ fn uploaders_cache_control_only_tightens() {
     assert!(!loose.contains("public") && max_age(&loose) <= 300, "{loose}");
     assert!(after("no-store").contains("no-store"));
     assert!(max_age(&after("max-age=5")) <= 5);
+}
+
+#[test]
+fn etag_is_the_md5_where_the_bucket_says_so() {
+    let secret = "a secret for the sums alone";
+    let gateway = Gateway::builder()
+        .bucket("sums", "prefix = \"sums/\"\netag = \"md5\"")
+        .signer("sums", secret, "scope = [\"/sums/\"]\nallow = [\"create\", \"read\"]")
+        .start();
+    let key = Key::new("/sums/digits.txt", "create,read").signed_by("sums", secret);
+    let put = gateway.send(&Request::put(key.url(), b"123456789"));
+    assert_eq!(put.header("etag"), Some("\"25f9e794323b453885f5181f1b624d0b\""));
+    assert_eq!(gateway.get(key.url()).header("etag"), put.header("etag"));
+    // What an operator has edited no longer has it.
+    std::fs::write(gateway.file_of("/sums/digits.txt"), "ops").unwrap();
+    assert_etag_form(gateway.get(key.url()).header("etag").unwrap());
 }
 
 #[test]

@@ -412,3 +412,106 @@ fn signing_asks_the_ceiling() {
     let (_, end) = renewed(&gateway.send(&Request::new("POST", format!("/-/renew?{query}"))));
     assert!(query.contains(&format!("vk-renew={end}")), "{end} {query}");
 }
+
+fn ending(key: &Key) -> Request {
+    Request::new("POST", format!("/-/end?{}", key.query())).body("")
+}
+
+#[test]
+fn an_ended_key_opens_nothing_more_and_stays_ended() {
+    let mut gateway = Gateway::new();
+    gateway.plant("/files/a", "x");
+    let key = renewable("over").set("uses", "9");
+    accepted(&gateway.get(key.url()), 200);
+    let answer = gateway.send(&ending(&key));
+    accepted(&answer, 204);
+    let record = record_of(&gateway, answer.header("x-request-id").unwrap()).unwrap();
+    assert_eq!((&record["action"], &record["status"]), (&"revoke".into(), &204.into()));
+    assert_eq!((&record["key"], &record["id"]), (&key.fingerprint().into(), &"over".into()));
+    for _ in 0..2 {
+        refused(&gateway.get(key.url()), 403, "revoked");
+        refused(&gateway.send(&Request::head(key.url())), 403, "revoked");
+        // Another request would be answered `revoked`; this is no reason of a renewal.
+        refused(&gateway.send(&renewal(&key)), 403, "not_allowed");
+        let told = told(&gateway, &key);
+        assert_eq!((&told["valid"], &told["reason"]), (&false.into(), &"revoked".into()));
+        assert_eq!(told["uses"], serde_json::json!({"limit": 9, "left": 8}));
+        // Whoever lost the answer may ask again.
+        let again = gateway.send(&ending(&key));
+        accepted(&again, 204);
+        let record = record_of(&gateway, again.header("x-request-id").unwrap()).unwrap();
+        assert_eq!((&record["action"], &record["status"]), (&"end".into(), &204.into()));
+        gateway.kill9().unwrap();
+        gateway.start().unwrap();
+    }
+}
+
+/// A key that was renewed is ended by its old URL, and the old one by the new: they have one name.
+#[test]
+fn old_and_renewed_key_end_together() {
+    for old_ends in [true, false] {
+        let gateway = Gateway::new();
+        gateway.plant("/files/a", "x");
+        let key = renewable("both");
+        let (query, end) = renewed(&gateway.send(&renewal(&key)));
+        let new = key.clone().set("end", &end);
+        assert_eq!(gateway.get(format!("/-/key?{query}")).json().unwrap()["fingerprint"], new.fingerprint());
+        accepted(&gateway.get(new.url()), 200);
+        accepted(&gateway.send(&ending(if old_ends { &key } else { &new })), 204);
+        refused(&gateway.get(new.url()), 403, "revoked");
+        refused(&gateway.get(key.url()), 403, "revoked");
+        refused(&gateway.send(&renewal(&new)), 403, "not_allowed");
+    }
+}
+
+/// A key ends its own last level: not its parent, not its siblings, and nobody whose id it took.
+#[test]
+fn a_narrowed_key_ends_itself_and_what_is_below() {
+    let gateway = Gateway::new();
+    gateway.plant("/files/a", "x");
+    let (parent, victim) = (renewable("parent"), renewable("victim"));
+    let child = parent.clone().narrow(&[("id", "victim"), ("uses", "2")]);
+    let below = child.clone().narrow(&[("uses", "1")]);
+    let sibling = parent.clone().narrow(&[("id", "sibling")]);
+    let unnamed = parent.clone().narrow(&[("uses", "5")]);
+    accepted(&gateway.send(&ending(&child)), 204);
+    for ended in [&child, &below] {
+        refused(&gateway.get(ended.url()), 403, "revoked");
+    }
+    for open in [&parent, &victim, &sibling, &unnamed] {
+        accepted(&gateway.get(open.url()), 200);
+    }
+    accepted(&gateway.send(&ending(&unnamed)), 204);
+    refused(&gateway.get(unnamed.url()), 403, "revoked");
+    for open in [&parent, &victim, &sibling] {
+        accepted(&gateway.get(open.url()), 200);
+    }
+    accepted(&gateway.send(&ending(&parent)), 204);
+    refused(&gateway.get(sibling.url()), 403, "revoked");
+    accepted(&gateway.get(victim.url()), 200);
+}
+
+/// Spending a child that took a victim's id spends nothing of the victim's.
+#[test]
+fn an_id_in_a_block_is_not_the_id_of_a_key() {
+    let gateway = Gateway::new();
+    gateway.plant("/files/a", "x");
+    let victim = renewable("victim").set("uses", "1");
+    let child = renewable("thief").narrow(&[("id", "victim"), ("uses", "1")]);
+    accepted(&gateway.get(child.url()), 200);
+    refused(&gateway.send(&Request::get(child.url()).header("User-Agent", "other")), 403, "uses_exhausted");
+    assert_eq!(told(&gateway, &victim)["uses"], serde_json::json!({"limit": 1, "left": 1}));
+}
+
+/// Who finds a key that is past its end must not end the one that took its place.
+#[test]
+fn a_key_past_its_end_ends_nothing() {
+    let gateway = Gateway::new();
+    gateway.plant("/files/a", "x");
+    let (old, new) = (renewable("same").set("end", &from_now(-5)), renewable("same"));
+    refused(&gateway.send(&ending(&old)), 403, "expired");
+    refused(&gateway.send(&ending(&renewable("same").set("ip", "192.0.2.0/24"))), 403, "client_not_allowed");
+    let bad = format!("/-/end?{}", renewable("same").query_with_sig(&"A".repeat(43)));
+    refused(&gateway.send(&Request::new("POST", bad)), 403, "bad_signature");
+    accepted(&gateway.get(new.url()), 200);
+}

@@ -63,12 +63,10 @@ impl RecentKeys {
     /// Notes that a key is used.
     pub(crate) fn note(&self, grant: &Grant, client: Client, now: Timestamp) {
         let mut shard = self.shard(grant.fingerprint()).lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = shard.seen(grant, now);
-        seen.last_seen = seen.last_seen.max(now);
-        seen.last_client = client.address;
-        seen.requests = seen.requests.saturating_add(1);
-        // An edited policy may have moved it.
-        seen.end = grant.end();
+        match shard.young.get_mut(&grant.fingerprint()) {
+            Some(seen) => seen.again(grant, client, now),
+            None => shard.bring(grant, now).again(grant, client, now),
+        }
     }
 
     /// All of them, in no order.
@@ -112,17 +110,24 @@ impl RecentKeys {
 }
 
 impl Shard {
-    /// The entry of a key, in the young generation.
-    fn seen(&mut self, grant: &Grant, now: Timestamp) -> &mut RecentKey {
+    /// Brings a key that is not among the young into their generation.
+    fn bring(&mut self, grant: &Grant, now: Timestamp) -> &mut RecentKey {
         let fingerprint = grant.fingerprint();
-        if !self.young.contains_key(&fingerprint) {
-            let entry = self.old.remove(&fingerprint).unwrap_or_else(|| entry(grant, now));
-            if self.young.len() >= GENERATION {
-                self.old = std::mem::take(&mut self.young);
-            }
-            self.young.insert(fingerprint, entry);
+        let key = self.old.remove(&fingerprint).unwrap_or_else(|| entry(grant, now));
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
         }
-        self.young.get_mut(&fingerprint).expect("it was there or was just put there")
+        self.young.entry(fingerprint).or_insert(key)
+    }
+}
+
+impl RecentKey {
+    fn again(&mut self, grant: &Grant, client: Client, now: Timestamp) {
+        self.last_seen = self.last_seen.max(now);
+        self.last_client = client.address;
+        self.requests = self.requests.saturating_add(1);
+        // An edited policy may have moved it.
+        self.end = grant.end();
     }
 }
 
@@ -200,8 +205,10 @@ mod tests {
         let mut shard = Shard::default();
         let kept = grant(0, None);
         for number in 1..=3 * GENERATION {
-            shard.seen(&grant(number, None), NOW);
-            shard.seen(&kept, NOW);
+            shard.bring(&grant(number, None), NOW);
+            if !shard.young.contains_key(&kept.fingerprint()) {
+                shard.bring(&kept, NOW);
+            }
             assert!(shard.young.len() <= GENERATION && shard.old.len() <= GENERATION);
         }
         assert!(shard.young.contains_key(&kept.fingerprint()));

@@ -25,6 +25,8 @@ use crate::verb::Verbs;
 pub enum Dialect {
     /// Readable `vk-` parameters.
     Native,
+    /// AWS's signature version 4, as S3's clients sign.
+    Aws,
 }
 
 impl Dialect {
@@ -32,12 +34,13 @@ impl Dialect {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::Aws => "aws",
         }
     }
 
     /// The dialect of this name in records.
     pub fn of_name(name: &str) -> Option<Self> {
-        [Self::Native].into_iter().find(|dialect| dialect.name() == name)
+        [Self::Native, Self::Aws].into_iter().find(|dialect| dialect.name() == name)
     }
 }
 
@@ -55,6 +58,9 @@ pub struct Grant {
     pub(crate) issued: Option<Timestamp>,
     /// How far its holder may have its end moved; `None` where they may not.
     pub(crate) renewable: Option<Renewable>,
+    /// Whether its end is a window of ours around the time at which the request itself was signed, and not an
+    /// end that its signer chose.
+    pub(crate) is_of_request: bool,
     pub(crate) size: SizeRange,
     /// All must contain the client.
     pub(crate) clients: Vec<ClientRanges>,
@@ -63,6 +69,8 @@ pub struct Grant {
     pub(crate) digests: Vec<Digest>,
     /// No key says it; the house may.
     pub(crate) require_tls: bool,
+    /// Whether answers say what is left. No key says it; the house may.
+    pub(crate) tell: bool,
     pub(crate) disposition: Option<Disposition>,
     pub(crate) policy: Option<String>,
     pub(crate) subject: Option<String>,
@@ -100,7 +108,7 @@ pub struct Quota {
 /// The name under which something is counted, a tuple.
 ///
 /// A level of a key: the signer, then for each level down to this one whether it is named by its `id` or by its
-/// fingerprint (`fp`), and the value. A quota of the house: the empty text, which is no signer's name, then
+/// fingerprint (`fp`), and the value; or the signer and `header`. A quota of the house: the empty text, which is no signer's name, then
 /// `policy` or `signer` and its name, then, where it is counted for each subject, `subject`, the signer and the
 /// subject if the key names one.
 ///
@@ -115,6 +123,14 @@ pub enum QuotaOwner<'a> {
     Policy(&'a str),
     /// A signer.
     Signer(&'a str),
+}
+
+/// What names a base level that has no id.
+#[derive(Clone, Copy)]
+pub(crate) enum Unnamed {
+    By(Fingerprint),
+    /// All requests that one signer signed in their headers are one key.
+    ByHeader,
 }
 
 impl MeterName {
@@ -158,6 +174,16 @@ impl MeterName {
         Self(match &level.claims.id {
             Some(id) => [&above, ",\"id\",\"", id, "\"]"].concat(),
             None => alloc::format!("{above},\"fp\",\"{}\"]", level.fingerprint),
+        })
+    }
+
+    /// The name of the base level of a foreign credential.
+    pub(crate) fn of_foreign(signer: &str, id: Option<&str>, unnamed: Unnamed) -> Self {
+        // A signer's name has no character that JSON would escape.
+        Self(match (id, unnamed) {
+            (Some(id), _) => ["[\"", signer, "\",\"id\",\"", id, "\"]"].concat(),
+            (None, Unnamed::ByHeader) => ["[\"", signer, "\",\"header\"]"].concat(),
+            (None, Unnamed::By(fingerprint)) => alloc::format!("[\"{signer}\",\"fp\",\"{fingerprint}\"]"),
         })
     }
 
@@ -224,19 +250,9 @@ impl Grant {
         self.start
     }
 
-    /// When it was signed.
-    pub fn issued(&self) -> Option<Timestamp> {
-        self.issued
-    }
-
     /// How far its holder may have its end moved; `None` where they may not.
     pub fn renewable(&self) -> Option<Renewable> {
         self.renewable
-    }
-
-    /// The address ranges of the client, which lies in each of them.
-    pub fn clients(&self) -> &[ClientRanges] {
-        &self.clients
     }
 
     /// Whether it opens over TLS only.
@@ -257,6 +273,16 @@ impl Grant {
     /// What an upload must hash to, all of them.
     pub fn digests(&self) -> &[Digest] {
         &self.digests
+    }
+
+    /// From which addresses; the client lies in each of them.
+    pub fn clients(&self) -> &[ClientRanges] {
+        &self.clients
+    }
+
+    /// When it was signed, as far as it says.
+    pub fn issued(&self) -> Option<Timestamp> {
+        self.issued
     }
 
     /// The counted levels, the base first.
@@ -314,10 +340,12 @@ impl From<Key<'_>> for Grant {
             end: base.end.expect("a decoded key has an end"),
             issued: base.issued,
             renewable,
+            is_of_request: false,
             clients: base.clients.map_or_else(Vec::new, |clients| vec![clients]),
             types: MediaTypes::of(base.types),
             digests: base.digest.into_iter().collect(),
             require_tls: false,
+            tell: false,
             disposition: base.disposition,
             policy: base.policy,
             subject: base.subject,

@@ -1,20 +1,48 @@
 //! `POST /-/end`: end a key now.
+//!
+//! It revokes the name of the key's last level, and with it what was narrowed below and what it was renewed to;
+//! nothing above it and beside it. A key that is past its end has no power left, not even this one over keys of the
+//! same name.
 
-use http::Response;
+use http::{Response, StatusCode};
 use valetkey::Denial;
+use valetkey_ledger::{Meter, NewRevocation, Target};
 
 use super::Asker;
+use crate::admit::seconds;
 use crate::identify::Holder;
 use crate::transfer::body::Body;
+use crate::{respond, revocation};
 
-/// Ends the last level of a key, with all that is narrowed below it.
+/// Ends the last level of a key, with all that is narrowed below it. Of one that is revoked already nothing is left
+/// to be done: whoever lost the answer may ask again.
 ///
 /// # Errors
-/// As [`valetkey::bound`].
+/// As [`valetkey::bound`], [`Denial::ClientNotAllowed`], [`Denial::TlsRequired`], [`Denial::LedgerUnavailable`].
 pub(super) async fn answer(asker: &Asker<'_>, holder: Holder<'_>) -> Result<Response<Body>, Denial> {
-    let house = asker.snapshot.settings.house(&holder.grant);
-    let bounded = valetkey::bound(holder.grant, &house, asker.now)?;
-    bounded.grant().admit_client(asker.client)?;
+    let settings = &asker.snapshot.settings;
+    let house = settings.house(&holder.grant);
+    let shown = holder.grant.clone().within(&house);
+    let ended = || respond::status(StatusCode::NO_CONTENT);
+    let bounded = match asker.bound(holder.grant, &house, &holder.path) {
+        Err(Denial::Revoked) => {
+            shown.admit_client(asker.client)?;
+            return Ok(asker.recorder.answered(ended()));
+        }
+        bounded => bounded?,
+    };
+    let grant = bounded.grant();
+    grant.admit_client(asker.client)?;
     asker.audit_is_sound()?;
-    Err(Denial::CallNotSupported("ending a key"))
+    let last = grant.levels().last().ok_or(Denial::BadSignature)?;
+    let now = asker.now.clock;
+    let new = NewRevocation {
+        target: Target::Level(Meter::new(last.name.as_str())),
+        before: None,
+        now: seconds(now),
+        keep_until: revocation::keep_until(grant.forgettable_at(house.signer.max_lifetime, now)),
+    };
+    asker.gateway.revoke(new, asker.recorder.receipt(StatusCode::NO_CONTENT)).await?;
+    asker.recorder.was_recorded(StatusCode::NO_CONTENT);
+    Ok(ended())
 }

@@ -87,13 +87,7 @@ pub(super) async fn answer(
     let shown = grant.clone().within(&house);
     shown.admit_client(asker.client)?;
     let counts = counts(asker, &shown).await?;
-    let verdict = match valetkey::bound(grant, &house, asker.now) {
-        Ok(bounded) => {
-            asker.gateway.recent.note(bounded.grant(), asker.client, asker.now.clock);
-            opens_something(&shown, &counts)
-        }
-        Err(denial) => Err(denial),
-    };
+    let verdict = asker.bound(grant, &house, &path).and_then(|_| opens_something(&shown, &counts));
     let view = View::of(&shown, &path, &counts, verdict.err());
     Ok(asker.recorder.answered(respond::about_key(&view, parts)))
 }

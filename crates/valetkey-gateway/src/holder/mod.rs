@@ -13,14 +13,17 @@ mod end;
 mod key;
 mod renew;
 
+use std::sync::Arc;
+
 use http::request::Parts;
 use http::{Method, Response};
 use hyper::body::{Body as _, Incoming};
-use valetkey::{Client, Denial, Now};
+use valetkey::{Bounded, Client, Denial, Grant, House, Now, ResourcePath};
 use valetkey_dialects::RequestHead;
 
 use crate::gateway::{Gateway, Snapshot};
 use crate::identify;
+use crate::revocation;
 use crate::settle::Recorder;
 use crate::transfer::body::Body;
 
@@ -34,7 +37,7 @@ pub(crate) enum Question {
 
 /// Who asks, when, and of whom.
 pub(crate) struct Asker<'a> {
-    pub(crate) gateway: &'a Gateway,
+    pub(crate) gateway: &'a Arc<Gateway>,
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) client: Client,
     pub(crate) recorder: &'a Recorder,
@@ -94,6 +97,14 @@ pub(crate) async fn answer(
 }
 
 impl Asker<'_> {
+    /// Bounds the grant of a holder by its signer, its policies and the time, and refuses what was revoked.
+    fn bound(&self, grant: Grant, house: &House<'_>, path: &ResourcePath) -> Result<Bounded, Denial> {
+        let bounded = valetkey::bound(grant, house, self.now)?;
+        revocation::check(&self.gateway.revoked, &bounded.identity(), path, "")?;
+        self.gateway.recent.note(bounded.grant(), self.client, self.now.clock);
+        Ok(bounded)
+    }
+
     /// Refuses what must be recorded while nothing can be.
     fn audit_is_sound(&self) -> Result<(), Denial> {
         if self.gateway.audit.is_sound() { Ok(()) } else { Err(Denial::LedgerUnavailable) }

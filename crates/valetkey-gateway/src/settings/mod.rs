@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeTable;
-use valetkey::{Ceiling, ClientRanges, Grant, House, Parameter, Parameters, SignerSecrets};
+use valetkey::{Ceiling, ClientRanges, Grant, House, Parameters, SignerSecrets};
 
 use self::errors::{Findings, Position};
 use self::section::Section;
@@ -43,12 +43,7 @@ pub(crate) use self::watch::Seen;
 pub use self::watch::Watch;
 
 /// The parameters of a key that this version enforces. A key that names another is answered `not_supported`.
-pub const ENFORCED: Parameters = Parameters::ALL
-    .without(Parameter::In)
-    .without(Parameter::Out)
-    .without(Parameter::Files)
-    .without(Parameter::Rate)
-    .without(Parameter::Parallel);
+pub const ENFORCED: Parameters = Parameters::ALL;
 
 /// What the name of the configuration file is where nobody says another.
 pub const FILE_NAME: &str = "valetkey.toml";
@@ -139,8 +134,20 @@ pub struct Bucket {
     pub backend: String,
     /// Where it begins within the backend: `""`, or folders as `a/b/`.
     pub prefix: String,
+    /// What its objects' entity tags are made from.
+    pub etag: Etag,
     /// Whose pages may read its answers; `None` where only those of the gateway's own origin may.
     pub cors: Option<Cors>,
+}
+
+/// What an object's entity tag is made from when it is uploaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Etag {
+    /// The BLAKE3 of its content, which is computed anyway.
+    #[default]
+    Blake3,
+    /// The MD5 of its content, as some clients expect: at a sixth of the speed.
+    Md5,
 }
 
 /// Who may sign keys.

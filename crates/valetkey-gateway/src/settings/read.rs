@@ -11,7 +11,7 @@ use super::ceiling::{self, missing};
 use super::errors::{Findings, Position};
 use super::measure::{SIZE_RULE, parse_size};
 use super::section::{Placed, Section};
-use super::{Audit, Backend, Bucket, Ledger, Settings, Signer, cors, names, place, secret, server};
+use super::{Audit, Backend, Bucket, Etag, Ledger, Settings, Signer, cors, names, place, secret, server};
 
 /// Reads the whole document. Where something is at fault, what is returned is not to be used.
 pub(super) fn read(
@@ -91,17 +91,27 @@ fn buckets<'a>(
             findings.fault(prefix.at, message);
         }
         only(&mut section, "delivery", "stream", findings);
-        only(&mut section, "etag", "blake3", findings);
+        let etag = etag(&mut section, findings);
         let cors = cors::read(section.table("cors", &names::CORS, findings), findings);
         let at = section.at;
         section.finish(findings);
         if let Some(backend) = backend {
             let prefix = prefix.map_or("", |prefix| prefix.value).to_owned();
-            let bucket = Bucket { backend: backend.value.to_owned(), prefix, cors };
+            let bucket = Bucket { backend: backend.value.to_owned(), prefix, etag, cors };
             buckets.insert(name, Placed { value: bucket, at });
         }
     }
     buckets
+}
+
+fn etag(section: &mut Section<'_>, findings: &mut Findings) -> Etag {
+    section
+        .parsed("etag", "\"blake3\" or \"md5\"", findings, |text| match text {
+            "blake3" => Some(Etag::Blake3),
+            "md5" => Some(Etag::Md5),
+            _ => None,
+        })
+        .map_or_else(Etag::default, |etag| etag.value)
 }
 
 /// Faults every value of `name` but the one that this version enforces.
@@ -124,7 +134,16 @@ fn policies<'a>(
     for (name, mut section) in sections {
         check_name("policy", name, section.at, findings);
         let lease = ceiling::duration(&mut section, "lease", Duration::from_secs(1)..=DAY, findings);
-        let ceiling = Ceiling { lease, ..ceiling::read(&mut section, buckets, findings) };
+        let tell = section.flag("tell", findings).value;
+        let dry_run = section.flag("dry_run", findings).value;
+        let ceiling = Ceiling { lease, tell, dry_run, ..ceiling::read(&mut section, buckets, findings) };
+        if dry_run {
+            findings.warn(format!(
+                "[{}] is a dry run and bounds nothing: what it would refuse is logged, but for what only \
+                 counting or the body of an upload would show",
+                section.heading()
+            ));
+        }
         section.finish(findings);
         policies.insert(name, Some(ceiling));
     }

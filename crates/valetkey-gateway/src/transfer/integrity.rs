@@ -22,6 +22,7 @@ pub(crate) struct Integrity {
     blake3: Vec<[u8; 32]>,
     expected: Vec<(ChecksumAlgorithm, Vec<u8>)>,
     hashers: Vec<(ChecksumAlgorithm, Hasher)>,
+    tells_md5: bool,
 }
 
 enum Hasher {
@@ -35,7 +36,8 @@ enum Hasher {
 impl Integrity {
     /// All that is asked by a key's `digests` and by the `checksums` of a request.
     pub(crate) fn of(digests: &[Digest], checksums: Vec<Checksum>) -> Self {
-        let mut integrity = Self { blake3: Vec::new(), expected: Vec::new(), hashers: Vec::new() };
+        let mut integrity =
+            Self { blake3: Vec::new(), expected: Vec::new(), hashers: Vec::new(), tells_md5: false };
         for digest in digests {
             match digest.algorithm {
                 DigestAlgorithm::Blake3 => integrity.blake3.push(digest.bytes),
@@ -48,11 +50,22 @@ impl Integrity {
         integrity
     }
 
+    /// Computes the MD5 too, whatever is asked, for [`Integrity::check`] to tell.
+    pub(crate) fn telling_md5(mut self) -> Self {
+        self.tells_md5 = true;
+        self.hash_with(ChecksumAlgorithm::Md5);
+        self
+    }
+
     fn expect(&mut self, algorithm: ChecksumAlgorithm, value: Vec<u8>) {
+        self.hash_with(algorithm);
+        self.expected.push((algorithm, value));
+    }
+
+    fn hash_with(&mut self, algorithm: ChecksumAlgorithm) {
         if self.hashers.iter().all(|(known, _)| *known != algorithm) {
             self.hashers.push((algorithm, Hasher::of(algorithm)));
         }
-        self.expected.push((algorithm, value));
     }
 
     /// Goes on with the next pieces.
@@ -64,22 +77,26 @@ impl Integrity {
         }
     }
 
-    /// Compares all that came, whose BLAKE3 is `digest`.
+    /// Compares all that came, whose BLAKE3 is `digest`. Returns its MD5 in hex if that was to be told.
     ///
     /// # Errors
     /// [`Denial::DigestMismatch`].
-    pub(crate) fn check(self, digest: [u8; 32]) -> Result<(), Denial> {
+    pub(crate) fn check(self, digest: [u8; 32]) -> Result<Option<String>, Denial> {
         if self.blake3.iter().any(|expected| *expected != digest) {
             return Err(Denial::DigestMismatch("blake3"));
         }
+        let mut md5 = None;
         for (algorithm, hasher) in self.hashers {
             let value = hasher.finish(algorithm);
+            if algorithm == ChecksumAlgorithm::Md5 && self.tells_md5 {
+                md5 = Some(value.iter().map(|byte| format!("{byte:02x}")).collect());
+            }
             let mut expected = self.expected.iter().filter(|(known, _)| *known == algorithm);
             if expected.any(|(_, expected)| *expected != value) {
                 return Err(Denial::DigestMismatch(algorithm.name()));
             }
         }
-        Ok(())
+        Ok(md5)
     }
 }
 
@@ -166,7 +183,7 @@ mod tests {
         let mut integrity = Integrity::of(&[], vec![Checksum { algorithm, value, by_s3_header: false }]);
         integrity.update(&[Bytes::from_static(b"1234"), Bytes::new()]);
         integrity.update(&[Bytes::from_static(b"56789")]);
-        integrity.check([0; 32])
+        integrity.check([0; 32]).map(drop)
     }
 
     #[test]
@@ -182,11 +199,19 @@ mod tests {
     }
 
     #[test]
+    fn the_md5_is_told_where_it_is_wanted() {
+        let told = |integrity: Integrity| integrity.check([0; 32]).unwrap();
+        assert_eq!(told(Integrity::of(&[], Vec::new())), None);
+        let empty = Some("d41d8cd98f00b204e9800998ecf8427e".to_owned());
+        assert_eq!(told(Integrity::of(&[], Vec::new()).telling_md5()), empty);
+    }
+
+    #[test]
     fn all_that_is_said_must_hold() {
         let blake3 = |bytes| Digest { algorithm: DigestAlgorithm::Blake3, bytes };
         let sha256 = |bytes| Digest { algorithm: DigestAlgorithm::Sha256, bytes };
         let empty: [u8; 32] = sha2::Sha256::digest(b"").into();
-        let check = |digests: &[Digest]| Integrity::of(digests, Vec::new()).check([7; 32]);
+        let check = |digests: &[Digest]| Integrity::of(digests, Vec::new()).check([7; 32]).map(drop);
         assert_eq!(check(&[blake3([7; 32]), sha256(empty)]), Ok(()));
         assert_eq!(check(&[blake3([7; 32]), blake3([8; 32])]), Err(Denial::DigestMismatch("blake3")));
         assert_eq!(check(&[sha256(empty), sha256([8; 32])]), Err(Denial::DigestMismatch("sha256")));

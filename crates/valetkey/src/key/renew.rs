@@ -60,7 +60,7 @@ impl Bounded {
         let Renewable { end, until } = grant.renewable?;
         let policies = house.policies.iter().flatten().map(|(_, ceiling)| *ceiling);
         let mut latest = until;
-        for ceiling in core::iter::once(house.signer).chain(policies) {
+        for ceiling in core::iter::once(house.signer).chain(policies).filter(|ceiling| !ceiling.dry_run) {
             let bounds = [
                 ceiling.renew,
                 ceiling.max_lifetime.map(|max| now.clock.plus(max)),

@@ -38,6 +38,7 @@ const SIZE: &str = "size";
 const MTIME: &str = "mtime";
 const DIGEST: &str = "digest";
 const HOLD: &str = "hold";
+const ETAG: &str = "etag";
 const CONTENT_TYPE: &str = "content-type";
 
 /// What an uploader said about an object, to be said again when it is read.
@@ -49,6 +50,9 @@ pub struct Attributes {
     pub headers: Vec<(String, String)>,
     /// The ledger's name for the upload that wrote the object, by which it is found after a crash.
     pub hold: Option<String>,
+    /// The entity tag, without quotes, where it is not to be made from the content's digest: an MD5 in hex, and
+    /// perhaps a hyphen and a number of parts.
+    pub etag: Option<String>,
 }
 
 /// The attribute's whole content: the attributes, and the file that they are true of.
@@ -144,7 +148,7 @@ impl Record {
 
 impl Attributes {
     fn lines(&self) -> impl Iterator<Item = (&str, &str)> {
-        let own = [(HOLD, &self.hold), (CONTENT_TYPE, &self.content_type)];
+        let own = [(HOLD, &self.hold), (ETAG, &self.etag), (CONTENT_TYPE, &self.content_type)];
         own.into_iter()
             .filter_map(|(name, value)| Some((name, value.as_deref()?)))
             .chain(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())))
@@ -156,6 +160,7 @@ impl Attributes {
         }
         match name {
             HOLD if self.hold.is_none() => self.hold = Some(value.to_owned()),
+            ETAG if self.etag.is_none() && is_etag(value) => self.etag = Some(value.to_owned()),
             CONTENT_TYPE if self.content_type.is_none() => {
                 self.content_type = Some(value.to_owned());
             }
@@ -171,10 +176,19 @@ impl Attributes {
 /// [RFC 9110, 5.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.1) makes it a token.
 fn is_name(name: &str) -> bool {
     !name.is_empty()
-        && !matches!(name, SIZE | MTIME | DIGEST | HOLD | CONTENT_TYPE)
+        && !matches!(name, SIZE | MTIME | DIGEST | HOLD | ETAG | CONTENT_TYPE)
         && name.bytes().all(|byte| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte)
         })
+}
+
+/// Whether this is 32 hex digits, and perhaps a hyphen and a number.
+fn is_etag(text: &str) -> bool {
+    let (hash, parts) = text.split_once('-').map_or((text, None), |(hash, parts)| (hash, Some(parts)));
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let is_number =
+        |parts: &str| (1..=5).contains(&parts.len()) && parts.bytes().all(|byte| byte.is_ascii_digit());
+    hash.len() == 32 && hash.bytes().all(is_hex) && parts.is_none_or(is_number)
 }
 
 /// Whether this is a header's value: anything but control characters, of which it may hold the tab.
@@ -205,6 +219,7 @@ mod tests {
                 ("x-amz-meta-empty".to_owned(), String::new()),
             ],
             hold: Some("7f3k2m".to_owned()),
+            etag: Some("900150983cd24fb0d6963f7d28e17f72-12".to_owned()),
         }
     }
 
@@ -233,6 +248,7 @@ mod tests {
             content_type: Some("text/plain".to_owned()),
             headers: vec![("x-amz-meta-album".to_owned(), "summer".to_owned())],
             hold: Some("7f3k2m".to_owned()),
+            etag: None,
         });
         assert_eq!(
             text.encode().unwrap(),

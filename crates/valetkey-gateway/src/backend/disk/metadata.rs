@@ -14,8 +14,8 @@ pub struct Metadata {
     pub size_bytes: u64,
     /// When its content was last changed.
     pub modified: SystemTime,
-    /// Its entity tag without quotes: 32 hex digits, a hyphen and a number. It is made from the
-    /// content's digest (`-1`), or, of a plain file, from what the file system changes with every
+    /// Its entity tag without quotes: what its attributes say, else 32 hex digits, a hyphen and a number, made
+    /// from the content's digest (`-1`), or, of a plain file, from what the file system changes with every
     /// edit (`-2`).
     pub etag: String,
     /// The content's BLAKE3, unless the file is a plain one.
@@ -39,7 +39,8 @@ impl Metadata {
             Some(record) if record.version == version => Self {
                 size_bytes,
                 modified,
-                etag: etag(blake3::Hash::from_bytes(record.digest), 1),
+                etag: (record.attributes.etag.clone())
+                    .unwrap_or_else(|| etag(blake3::Hash::from_bytes(record.digest), 1)),
                 digest: Some(record.digest),
                 attributes: record.attributes,
             },

@@ -11,6 +11,7 @@ fn attributes() -> Attributes {
         content_type: Some("text/plain".to_owned()),
         headers: vec![("x-amz-meta-album".to_owned(), "summer".to_owned())],
         hold: Some("h1".to_owned()),
+        etag: None,
     }
 }
 
