@@ -10,6 +10,7 @@ use valetkey_ledger::{Ledger, RevocationView};
 use crate::backend::disk::Folder;
 use crate::clock::Clock;
 use crate::notify::Audit;
+use crate::observe::Metrics;
 use crate::recent::RecentKeys;
 use crate::revocation::Gate;
 use crate::settings::Settings;
@@ -33,6 +34,7 @@ pub(crate) struct Gateway {
     /// How fast bytes move, over all connections.
     pub(crate) rates: Rates,
     pub(crate) request_ids: RequestIds,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) recent: RecentKeys,
 }
 
@@ -62,6 +64,7 @@ impl Gateway {
             ledger_answers: AtomicBool::new(true),
             rates: Rates::new(),
             request_ids: RequestIds { start, next: AtomicU64::new(0) },
+            metrics: Arc::new(Metrics::new()),
             recent: RecentKeys::default(),
         }
     }

@@ -5,6 +5,7 @@
 //! can make any number of narrowings of it and fill it with them, at the cost of the others' entries only.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -22,7 +23,7 @@ const GENERATION: usize = 2048;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "it is for the admin listener")]
 pub(crate) struct RecentKey {
-    /// The fingerprint of its last level.
+    /// The fingerprint of its last level, the newest where it was renewed.
     pub(crate) fingerprint: Fingerprint,
     /// The name of its last level, under which it is counted and revoked.
     pub(crate) name: MeterName,
@@ -49,21 +50,24 @@ pub(crate) struct RecentKey {
 #[derive(Debug, Default)]
 pub(crate) struct RecentKeys {
     shards: [Mutex<Shard>; SHARDS],
+    /// Keyed at random, so that nobody can choose names that all meet at one lock.
+    hasher: RandomState,
 }
 
 /// Two generations: what is used moves into the young one, and when that is full, the old one is let go of and the
 /// young one grows old. So nothing is ever searched for what to let go of.
 #[derive(Debug, Default)]
 struct Shard {
-    young: HashMap<Fingerprint, RecentKey>,
-    old: HashMap<Fingerprint, RecentKey>,
+    young: HashMap<MeterName, RecentKey>,
+    old: HashMap<MeterName, RecentKey>,
 }
 
 impl RecentKeys {
     /// Notes that a key is used.
     pub(crate) fn note(&self, grant: &Grant, client: Client, now: Timestamp) {
-        let mut shard = self.shard(grant.fingerprint()).lock().unwrap_or_else(PoisonError::into_inner);
-        match shard.young.get_mut(&grant.fingerprint()) {
+        let name = name_of(grant);
+        let mut shard = self.shard(name).lock().unwrap_or_else(PoisonError::into_inner);
+        match shard.young.get_mut(name) {
             Some(seen) => seen.again(grant, client, now),
             None => shard.bring(grant, now).again(grant, client, now),
         }
@@ -103,21 +107,21 @@ impl RecentKeys {
         })
     }
 
-    /// A fingerprint is a hash, so any of its bytes tells shards apart.
-    fn shard(&self, fingerprint: Fingerprint) -> &Mutex<Shard> {
-        &self.shards[usize::from(fingerprint.as_bytes()[0]) % SHARDS]
+    fn shard(&self, name: &MeterName) -> &Mutex<Shard> {
+        let [byte, ..] = self.hasher.hash_one(name).to_le_bytes();
+        &self.shards[usize::from(byte) % SHARDS]
     }
 }
 
 impl Shard {
     /// Brings a key that is not among the young into their generation.
     fn bring(&mut self, grant: &Grant, now: Timestamp) -> &mut RecentKey {
-        let fingerprint = grant.fingerprint();
-        let key = self.old.remove(&fingerprint).unwrap_or_else(|| entry(grant, now));
+        let name = name_of(grant);
+        let key = self.old.remove(name).unwrap_or_else(|| entry(grant, now));
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.entry(fingerprint).or_insert(key)
+        self.young.entry(name.clone()).or_insert(key)
     }
 }
 
@@ -126,15 +130,20 @@ impl RecentKey {
         self.last_seen = self.last_seen.max(now);
         self.last_client = client.address;
         self.requests = self.requests.saturating_add(1);
-        // An edited policy may have moved it.
-        self.end = grant.end();
+        // It may have been renewed, or a policy edited.
+        (self.fingerprint, self.end) = (grant.fingerprint(), grant.end());
     }
+}
+
+/// The name of a grant's last level: what a renewed key and all that one signer signs in headers have in common.
+fn name_of(grant: &Grant) -> &MeterName {
+    &grant.levels().last().expect("a grant has a level").name
 }
 
 fn entry(grant: &Grant, now: Timestamp) -> RecentKey {
     RecentKey {
         fingerprint: grant.fingerprint(),
-        name: grant.levels().last().expect("a grant has a level").name.clone(),
+        name: name_of(grant).clone(),
         dialect: grant.dialect(),
         signer: grant.signer().to_owned(),
         subject: grant.subject().map(str::to_owned),
@@ -206,14 +215,14 @@ mod tests {
         let kept = grant(0, None);
         for number in 1..=3 * GENERATION {
             shard.bring(&grant(number, None), NOW);
-            if !shard.young.contains_key(&kept.fingerprint()) {
+            if !shard.young.contains_key(name_of(&kept)) {
                 shard.bring(&kept, NOW);
             }
             assert!(shard.young.len() <= GENERATION && shard.old.len() <= GENERATION);
         }
-        assert!(shard.young.contains_key(&kept.fingerprint()));
-        assert!(!shard.old.contains_key(&kept.fingerprint()));
-        let first = grant(1, None).fingerprint();
-        assert!(!shard.young.contains_key(&first) && !shard.old.contains_key(&first));
+        assert!(shard.young.contains_key(name_of(&kept)));
+        assert!(!shard.old.contains_key(name_of(&kept)));
+        let first = grant(1, None);
+        assert!(!shard.young.contains_key(name_of(&first)) && !shard.old.contains_key(name_of(&first)));
     }
 }

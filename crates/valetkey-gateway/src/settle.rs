@@ -2,7 +2,7 @@
 
 mod witness;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use crate::backend::disk::{Metadata, Publish, Removed, StoreError};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::notify::{Audit, Receipt};
+use crate::observe::Metrics;
 use crate::running::End;
 use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
@@ -140,7 +141,7 @@ pub(crate) async fn upload(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold, end: _end, .. } = held;
+    let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
     let at = Arc::clone(gateway);
     detached(gateway, async move {
@@ -192,7 +193,7 @@ pub(crate) async fn delete(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold, end: _end, .. } = held;
+    let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
     let at = Arc::clone(gateway);
     detached(gateway, async move {
@@ -309,6 +310,9 @@ pub(crate) struct Recorder(Rc<Record>);
 
 struct Record {
     audit: Audit,
+    metrics: Arc<Metrics>,
+    /// As which action the request is counted while it runs.
+    running: Cell<Option<&'static str>>,
     started: Instant,
     receipt: RefCell<Option<Receipt>>,
 }
@@ -322,6 +326,8 @@ impl Recorder {
         };
         Self(Rc::new(Record {
             audit: gateway.audit.clone(),
+            metrics: Arc::clone(&gateway.metrics),
+            running: Cell::new(None),
             started: Instant::now(),
             receipt: RefCell::new(Some(receipt)),
         }))
@@ -341,6 +347,8 @@ impl Recorder {
 
     /// Notes what the request wants.
     pub(crate) fn intends(&self, action: Action, path: &ResourcePath) {
+        self.0.metrics.began(action.name());
+        self.0.running.set(Some(action.name()));
         self.note(|receipt| {
             receipt.action = Some(action.name());
             receipt.bucket = Some(path.bucket().to_owned());
@@ -355,6 +363,11 @@ impl Recorder {
             receipt.bucket = Some(path.bucket().to_owned());
             receipt.object = Some(path.name().to_owned());
         });
+    }
+
+    /// Notes that the request is about no bucket in particular.
+    pub(crate) fn asks_of_all(&self) {
+        self.note(|receipt| (receipt.bucket, receipt.object) = (None, None));
     }
 
     /// Puts what is known of the request beside the object's name, for the ledger to keep while it is under way.
@@ -403,9 +416,9 @@ impl Recorder {
     }
 
     /// Records a refusal.
-    pub(crate) fn refused(&self, denial: &Denial) {
+    pub(crate) fn refused(&self, denial: &Denial, status: u16) {
         self.note(|receipt| receipt.reason = Some(denial.reason().into()));
-        self.record(denial.status());
+        self.record(status);
     }
 
     /// Records an answer that moved no bytes.
@@ -463,6 +476,7 @@ impl Record {
         let mut receipt = self.receipt.take()?;
         receipt.status = status;
         receipt.duration_ms = Some(self.lasted_ms());
+        self.metrics.ended(&receipt, self.running.take());
         Some(receipt)
     }
 }

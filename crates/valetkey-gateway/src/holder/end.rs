@@ -8,8 +8,8 @@ use http::{Response, StatusCode};
 use valetkey::Denial;
 use valetkey_ledger::{Meter, NewRevocation, Target};
 
-use super::Asker;
 use crate::admit::seconds;
+use crate::flow::At;
 use crate::identify::Holder;
 use crate::transfer::body::Body;
 use crate::{respond, revocation};
@@ -19,30 +19,30 @@ use crate::{respond, revocation};
 ///
 /// # Errors
 /// As [`valetkey::bound`], [`Denial::ClientNotAllowed`], [`Denial::TlsRequired`], [`Denial::LedgerUnavailable`].
-pub(super) async fn answer(asker: &Asker<'_>, holder: Holder<'_>) -> Result<Response<Body>, Denial> {
-    let settings = &asker.snapshot.settings;
+pub(super) async fn answer(at: &At<'_>, holder: Holder<'_>) -> Result<Response<Body>, Denial> {
+    let settings = &at.snapshot.settings;
     let house = settings.house(&holder.grant);
     let shown = holder.grant.clone().within(&house);
     let ended = || respond::status(StatusCode::NO_CONTENT);
-    let bounded = match asker.bound(holder.grant, &house, &holder.path) {
+    let bounded = match super::bound(at, holder.grant, &house, &holder.path) {
         Err(Denial::Revoked) => {
-            shown.admit_client(asker.client)?;
-            return Ok(asker.recorder.answered(ended()));
+            shown.admit_client(at.connection.client)?;
+            return Ok(at.recorder.answered(ended()));
         }
         bounded => bounded?,
     };
     let grant = bounded.grant();
-    grant.admit_client(asker.client)?;
-    asker.audit_is_sound()?;
+    grant.admit_client(at.connection.client)?;
+    super::audit_is_sound(at)?;
     let last = grant.levels().last().ok_or(Denial::BadSignature)?;
-    let now = asker.now.clock;
+    let now = at.now.clock;
     let new = NewRevocation {
         target: Target::Level(Meter::new(last.name.as_str())),
         before: None,
         now: seconds(now),
-        keep_until: revocation::keep_until(grant.forgettable_at(house.signer.max_lifetime, now)),
+        keep_until: revocation::keep_until(settings, grant, now),
     };
-    asker.gateway.revoke(new, asker.recorder.receipt(StatusCode::NO_CONTENT)).await?;
-    asker.recorder.was_recorded(StatusCode::NO_CONTENT);
+    at.gateway.revoke(new, at.recorder.receipt(StatusCode::NO_CONTENT)).await?;
+    at.recorder.was_recorded(StatusCode::NO_CONTENT);
     Ok(ended())
 }

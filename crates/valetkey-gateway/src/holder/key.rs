@@ -4,12 +4,11 @@
 //! quotas that a key shares with others are nobody's to read.
 
 use http::Response;
-use http::request::Parts;
 use serde::Serialize;
 use valetkey::{Denial, Grant, Limits, MediaRange, ResourcePath, Timestamp, Verb, Verbs};
 use valetkey_ledger::{Meter, Usage};
 
-use super::Asker;
+use crate::flow::At;
 use crate::identify::Holder;
 use crate::respond;
 use crate::transfer::body::Body;
@@ -77,30 +76,26 @@ struct Counts {
 ///
 /// # Errors
 /// [`Denial::ClientNotAllowed`], [`Denial::TlsRequired`], and [`Denial::LedgerUnavailable`] where something is counted.
-pub(super) async fn answer(
-    asker: &Asker<'_>,
-    holder: Holder<'_>,
-    parts: &Parts,
-) -> Result<Response<Body>, Denial> {
+pub(super) async fn answer(at: &At<'_>, holder: Holder<'_>) -> Result<Response<Body>, Denial> {
     let Holder { grant, path, .. } = holder;
-    let house = asker.snapshot.settings.house(&grant);
+    let house = at.snapshot.settings.house(&grant);
     let shown = grant.clone().within(&house);
-    shown.admit_client(asker.client)?;
-    let counts = counts(asker, &shown).await?;
-    let verdict = asker.bound(grant, &house, &path).and_then(|_| opens_something(&shown, &counts));
+    shown.admit_client(at.connection.client)?;
+    let counts = counts(at, &shown).await?;
+    let verdict = super::bound(at, grant, &house, &path).and_then(|_| opens_something(&shown, &counts));
     let view = View::of(&shown, &path, &counts, verdict.err());
-    Ok(asker.recorder.answered(respond::about_key(&view, parts)))
+    Ok(at.recorder.answered(respond::about_key(&view, at.parts)))
 }
 
 /// What is counted under the names of the key's levels.
-async fn counts(asker: &Asker<'_>, grant: &Grant) -> Result<Counts, Denial> {
+async fn counts(at: &At<'_>, grant: &Grant) -> Result<Counts, Denial> {
     let mut counts = Counts::default();
     for level in grant.levels() {
         let Limits { uses, in_bytes, out_bytes, files, .. } = level.limits;
         if [uses, in_bytes, out_bytes, files].iter().all(Option::is_none) {
             continue;
         }
-        let usage = asker.gateway.ledger.usage(Meter::new(level.name.as_str())).await.map_err(|error| {
+        let usage = at.gateway.ledger.usage(Meter::new(level.name.as_str())).await.map_err(|error| {
             tracing::error!(%error, "the ledger cannot tell what was used");
             Denial::LedgerUnavailable
         })?;

@@ -13,18 +13,15 @@ mod end;
 mod key;
 mod renew;
 
-use std::sync::Arc;
-
 use http::request::Parts;
 use http::{Method, Response};
 use hyper::body::{Body as _, Incoming};
-use valetkey::{Bounded, Client, Denial, Grant, House, Now, ResourcePath};
+use valetkey::{Bounded, Denial, Grant, House, ResourcePath};
 use valetkey_dialects::RequestHead;
 
-use crate::gateway::{Gateway, Snapshot};
+use crate::flow::At;
 use crate::identify;
 use crate::revocation;
-use crate::settle::Recorder;
 use crate::transfer::body::Body;
 
 /// What is asked.
@@ -33,15 +30,6 @@ pub(crate) enum Question {
     Key,
     Renew,
     End,
-}
-
-/// Who asks, when, and of whom.
-pub(crate) struct Asker<'a> {
-    pub(crate) gateway: &'a Arc<Gateway>,
-    pub(crate) snapshot: &'a Snapshot,
-    pub(crate) client: Client,
-    pub(crate) recorder: &'a Recorder,
-    pub(crate) now: Now,
 }
 
 impl Question {
@@ -80,33 +68,26 @@ impl Question {
 ///
 /// # Errors
 /// As [`identify::identify_holder`], and what each question says.
-pub(crate) async fn answer(
-    question: Question,
-    asker: &Asker<'_>,
-    head: &RequestHead<'_>,
-    parts: &Parts,
-) -> Result<Response<Body>, Denial> {
-    let holder = identify::identify_holder(asker.snapshot, head)?;
-    asker.recorder.speaks_for(holder.grant.bearer());
-    asker.recorder.asks(question.name(), &holder.path);
+pub(crate) async fn answer(question: Question, at: &At<'_>) -> Result<Response<Body>, Denial> {
+    let holder = identify::identify_holder(at.snapshot, at.head)?;
+    at.recorder.speaks_for(holder.grant.bearer());
+    at.recorder.asks(question.name(), &holder.path);
     match question {
-        Question::Key => key::answer(asker, holder, parts).await,
-        Question::Renew => renew::answer(asker, holder, parts).await,
-        Question::End => end::answer(asker, holder).await,
+        Question::Key => key::answer(at, holder).await,
+        Question::Renew => renew::answer(at, holder).await,
+        Question::End => end::answer(at, holder).await,
     }
 }
 
-impl Asker<'_> {
-    /// Bounds the grant of a holder by its signer, its policies and the time, and refuses what was revoked.
-    fn bound(&self, grant: Grant, house: &House<'_>, path: &ResourcePath) -> Result<Bounded, Denial> {
-        let bounded = valetkey::bound(grant, house, self.now)?;
-        revocation::check(&self.gateway.revoked, &bounded.identity(), path, "")?;
-        self.gateway.recent.note(bounded.grant(), self.client, self.now.clock);
-        Ok(bounded)
-    }
+/// Bounds the grant of a holder by its signer, its policies and the time, and refuses what was revoked.
+fn bound(at: &At<'_>, grant: Grant, house: &House<'_>, path: &ResourcePath) -> Result<Bounded, Denial> {
+    let bounded = valetkey::bound(grant, house, at.now)?;
+    revocation::check(&at.gateway.revoked, &bounded.identity(), Some(path), "")?;
+    at.gateway.recent.note(bounded.grant(), at.connection.client, at.now.clock);
+    Ok(bounded)
+}
 
-    /// Refuses what must be recorded while nothing can be.
-    fn audit_is_sound(&self) -> Result<(), Denial> {
-        if self.gateway.audit.is_sound() { Ok(()) } else { Err(Denial::LedgerUnavailable) }
-    }
+/// Refuses what must be recorded while nothing can be.
+fn audit_is_sound(at: &At<'_>) -> Result<(), Denial> {
+    if at.gateway.audit.is_sound() { Ok(()) } else { Err(Denial::LedgerUnavailable) }
 }

@@ -5,6 +5,7 @@
 //! enforce is refused: a limit that somebody wrote is never silently left out. Secrets are read here and
 //! nowhere else, and are in no message.
 
+mod admin;
 mod ceiling;
 mod cors;
 pub mod embedded;
@@ -30,11 +31,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeTable;
-use valetkey::{Ceiling, ClientRanges, Grant, House, Parameters, SignerSecrets};
+use valetkey::{Ceiling, ClientRanges, Dialect, Grant, House, Parameters, SignerSecrets};
 
 use self::errors::{Findings, Position};
 use self::section::Section;
 
+pub use self::admin::{Admin, AdminListen, AdminToken};
 pub(crate) use self::ceiling::{NUMBER_MAX, TIME_RULE, missing, parse_range};
 pub use self::cors::Cors;
 pub use self::errors::{SettingsError, SettingsErrors};
@@ -53,6 +55,8 @@ pub const FILE_NAME: &str = "valetkey.toml";
 pub struct Settings {
     /// Where and how the gateway listens.
     pub server: Server,
+    /// Where operators are answered; `None` where nobody is.
+    pub admin: Option<Admin>,
     /// Where uses are remembered.
     pub ledger: Ledger,
     /// Where requests are recorded.
@@ -159,6 +163,8 @@ pub struct Signer {
     pub ceiling: Ceiling,
     /// The policy that bounds all its keys.
     pub policy: Option<String>,
+    /// The wire forms of its keys.
+    pub dialects: Vec<Dialect>,
 }
 
 impl Settings {
@@ -243,6 +249,13 @@ impl Settings {
         let seen = findings.seen();
         let settings = findings.conclude(path, text).map(|warnings| Self { warnings, ..settings });
         (settings, seen)
+    }
+
+    /// What verifies the keys of a signer in a dialect; `None` where there is no such signer, or it does not sign
+    /// in that dialect.
+    pub(crate) fn secrets(&self, signer: &str, dialect: Dialect) -> Option<&SignerSecrets> {
+        let signer = self.signers.get(signer).filter(|signer| signer.dialects.contains(&dialect))?;
+        Some(&signer.secrets)
     }
 
     /// What the house says about `grant`.
