@@ -11,6 +11,7 @@ use crate::backend::disk::Folder;
 use crate::clock::Clock;
 use crate::notify::Audit;
 use crate::observe::Metrics;
+use crate::recent::RecentKeys;
 use crate::revocation::Gate;
 use crate::settings::Settings;
 use crate::transfer::rate::Rates;
@@ -36,6 +37,7 @@ pub(crate) struct Gateway {
     pub(crate) request_ids: RequestIds,
     pub(crate) sessions: Claims,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) recent: RecentKeys,
 }
 
 /// What the operator wrote, and what it opened. It never changes; a new configuration replaces it whole.
@@ -66,6 +68,7 @@ impl Gateway {
             request_ids: RequestIds { start, next: AtomicU64::new(0) },
             sessions: Claims::default(),
             metrics: Arc::new(Metrics::new()),
+            recent: RecentKeys::default(),
         }
     }
 

@@ -396,6 +396,15 @@ impl Recorder {
         });
     }
 
+    /// Notes what a holder wants to know or to be done about a key for `path`.
+    pub(crate) fn asks(&self, action: &'static str, path: &ResourcePath) {
+        self.note(|receipt| {
+            receipt.action = Some(action);
+            receipt.bucket = Some(path.bucket().to_owned());
+            receipt.object = Some(path.name().to_owned());
+        });
+    }
+
     /// Notes that the request is about no bucket in particular.
     pub(crate) fn asks_of_all(&self) {
         self.note(|receipt| (receipt.bucket, receipt.object) = (None, None));
@@ -437,6 +446,18 @@ impl Recorder {
             let reason = denial.reason();
             tracing::warn!(policies, reason, %denial, key, request_id, "a dry run would have refused");
         }
+    }
+
+    /// What is known of the request so far, for a record that is made elsewhere.
+    pub(crate) fn receipt(&self, status: StatusCode) -> Receipt {
+        let receipt = self.0.receipt.borrow().clone();
+        let receipt = receipt.unwrap_or_else(|| Receipt::at(crate::clock::now()));
+        Receipt { status: Some(status.as_u16()), duration_ms: Some(self.0.lasted_ms()), ..receipt }
+    }
+
+    /// Leaves the request's record to the one that was made elsewhere.
+    pub(crate) fn was_recorded(&self, status: StatusCode) {
+        drop(self.0.take(Some(status.as_u16())));
     }
 
     /// Records a refusal.
@@ -492,10 +513,14 @@ impl Recorder {
 }
 
 impl Record {
+    fn lasted_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn take(&self, status: Option<u16>) -> Option<Receipt> {
         let mut receipt = self.receipt.take()?;
         receipt.status = status;
-        receipt.duration_ms = Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        receipt.duration_ms = Some(self.lasted_ms());
         self.metrics.ended(&receipt, self.running.take());
         Some(receipt)
     }

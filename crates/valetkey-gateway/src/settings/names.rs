@@ -77,6 +77,8 @@ pub(super) const SIGNER: Table = Table {
         "start",
         "end",
         "max_lifetime",
+        "renew",
+        "max_renew",
         "max",
         "min",
         "uses",
@@ -93,7 +95,7 @@ pub(super) const SIGNER: Table = Table {
         "total",
         "per_subject",
     ],
-    later: LIMITS_LATER,
+    later: &[],
 };
 
 pub(super) const POLICY: Table = Table {
@@ -104,6 +106,8 @@ pub(super) const POLICY: Table = Table {
         "start",
         "end",
         "max_lifetime",
+        "renew",
+        "max_renew",
         "max",
         "min",
         "uses",
@@ -123,10 +127,8 @@ pub(super) const POLICY: Table = Table {
         "tell",
         "dry_run",
     ],
-    later: LIMITS_LATER,
+    later: &[],
 };
-
-const LIMITS_LATER: &[&str] = &["renew", "max_renew"];
 
 /// Within a signer too.
 pub(super) const TOTAL: Table = Table { heading: "policies.NAME.total", enforced: QUOTAS, later: &[] };
