@@ -93,7 +93,7 @@ fn refusals_are_recorded_with_their_reason() {
         (key.url_with_sig(&"A".repeat(43)), 403, "bad_signature"),
         (key.clone().set("path", "/files/b").url(), 403, "out_of_scope"),
         (Key::new("/files/absent", "read").url(), 404, "not_found"),
-        (key.clone().set("rate", "1").url(), 501, "not_supported"),
+        (key.url() + "&archive", 501, "not_supported"),
     ];
     for (target, status, reason) in cases {
         for method in ["GET", "HEAD"] {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use http::header::CONTENT_TYPE;
@@ -13,9 +13,10 @@ use valetkey::{Action, Client, Denial, Intent, Permit};
 use valetkey_dialects::Call;
 use valetkey_ledger::{Charge, HoldRequest, LedgerError, Limits, Meter, Purpose, Resource, UnixSeconds};
 
-use crate::bound::{BoundedRequest, Rehearsal};
+use crate::bound::{BoundedCall, BoundedRequest, Rehearsal};
 use crate::gateway::Gateway;
 use crate::notify::BACKLOG_HIGH;
+use crate::revocation;
 use crate::running::End;
 use crate::settle::{Hold, Recorder};
 use crate::transfer::rate::Throttle;
@@ -27,9 +28,9 @@ const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 pub(crate) struct Held {
     pub(crate) permit: Rc<Permit>,
     pub(crate) hold: Hold,
-    pub(crate) end: Rc<End>,
     /// What slows the transfer; `None` where nothing does.
     pub(crate) throttle: Option<Throttle>,
+    pub(crate) end: Rc<End>,
 }
 
 /// Admits a request by its method, its path and its declared length.
@@ -88,8 +89,30 @@ pub(crate) fn admit(
     Ok(permit)
 }
 
+/// Admits one of the things that an operation of S3 does.
+///
+/// # Errors
+/// As [`revocation::check`], [`valetkey::admit`] and [`audit_is_sound`].
+pub(crate) fn admit_one(
+    gateway: &Gateway,
+    request: &BoundedCall,
+    intent: &Intent<'_>,
+    recorder: &Recorder,
+) -> Result<Permit, Denial> {
+    recorder.intends(intent.action, intent.path);
+    revocation::check(&gateway.revoked, &request.bounded.identity(), Some(intent.path), intent.prefix)?;
+    let permit = valetkey::admit(request.bounded.clone(), intent)?;
+    if let Some(Rehearsal { policies, bounded }) = &request.rehearsal
+        && let Err(denial) = bounded.clone().and_then(|bounded| valetkey::admit(bounded, intent))
+    {
+        recorder.would_refuse(policies, &denial);
+    }
+    audit_is_sound(gateway, &permit)?;
+    Ok(permit)
+}
+
 /// The one `Content-Type` that a request says.
-fn declared_type(parts: &Parts) -> Option<&str> {
+pub(crate) fn declared_type(parts: &Parts) -> Option<&str> {
     let mut values = parts.headers.get_all(CONTENT_TYPE).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
@@ -123,22 +146,34 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
     let end = End::begin(gateway, &permit)?;
     let throttle = gateway.rates.throttle(&permit.rates);
     if permit.charges.is_empty() {
-        return Ok(Held { permit, hold: Hold::of_nothing(gateway), end, throttle });
+        return Ok(Held { permit, hold: Hold::of_nothing(gateway), throttle, end });
     }
     // What has no length to give back is charged as a whole, and nothing of it stays open.
     let stays_open = !matches!(purpose, Purpose::Answer { .. });
-    let now = gateway.clock.now();
+    let request = request(gateway, &permit, purpose);
+    let began = Instant::now();
+    let answered = gateway.ledger.hold(request).await;
+    gateway.metrics.held(began.elapsed());
+    match answered {
+        Ok(id) if stays_open => Ok(Held { permit, hold: Hold::of(gateway, id), end, throttle }),
+        Ok(_) => Ok(Held { permit, hold: Hold::of_nothing(gateway), end, throttle }),
+        Err(error) => Err(refused(&permit, error)),
+    }
+}
+
+/// What the ledger is asked to hold.
+pub(crate) fn request(gateway: &Gateway, permit: &Permit, purpose: Purpose) -> HoldRequest {
+    HoldRequest { charges: charges(permit), purpose, now: seconds(gateway.clock.now().clock) }
+}
+
+/// What the permit is charged with, as the ledger names it.
+pub(crate) fn charges(permit: &Permit) -> Vec<Charge> {
     let charges = permit.charges.iter().map(|charge| Charge {
         meter: Meter::new(charge.meter.as_str()),
         limits: limits(charge.limits),
         keep_until: charge.end.map_or(UnixSeconds::MAX, seconds),
     });
-    let request = HoldRequest { charges: charges.collect(), purpose, now: seconds(now.clock) };
-    match gateway.ledger.hold(request).await {
-        Ok(id) if stays_open => Ok(Held { permit, hold: Hold::of(gateway, id), end, throttle }),
-        Ok(_) => Ok(Held { permit, hold: Hold::of_nothing(gateway), end, throttle }),
-        Err(error) => Err(refused(&permit, error)),
-    }
+    charges.collect()
 }
 
 /// Reserves up to `bytes` more for an upload of unknown length, and returns how many there are; never none.
@@ -150,7 +185,7 @@ pub(crate) async fn grow(held: &Held, bytes: u64) -> Result<u64, Denial> {
 }
 
 /// What a client is told of a ledger that does not reserve what was asked.
-fn refused(permit: &Permit, error: LedgerError) -> Denial {
+pub(crate) fn refused(permit: &Permit, error: LedgerError) -> Denial {
     match error {
         LedgerError::Exhausted { level, resource, .. } => exhausted(permit, level, resource),
         LedgerError::Forgotten { .. } => Denial::Expired(permit.end),
@@ -178,7 +213,7 @@ fn exhausted(permit: &Permit, level: usize, resource: Resource) -> Denial {
 }
 
 /// The limits as the ledger counts them; a rate is none of its.
-fn limits(limits: valetkey::Limits) -> Limits {
+pub(crate) fn limits(limits: valetkey::Limits) -> Limits {
     let valetkey::Limits { uses, in_bytes, out_bytes, files, rate_bytes: _, parallel } = limits;
     Limits { uses, in_bytes, out_bytes, files, parallel }
 }

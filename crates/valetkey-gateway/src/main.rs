@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use valetkey_gateway::admin::ask;
 use valetkey_gateway::command::check::Acceptance;
 use valetkey_gateway::command::serve::Prepared;
 use valetkey_gateway::command::{self, Cli, Gateway, Streams, Verdict};
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut streams =
         Streams { input: &mut std::io::stdin(), out: &mut std::io::stdout(), notes: &mut std::io::stderr() };
-    match command::run(cli, clock::now(), &mut streams, Gateway { serve: run_gateway, accept }) {
+    match command::run(cli, clock::now(), &mut streams, Gateway { serve: run_gateway, accept, ask }) {
         Verdict::Done => ExitCode::SUCCESS,
         Verdict::Refused => ExitCode::FAILURE,
     }

@@ -3,43 +3,59 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
-use valetkey::{Denial, Fingerprint, Identity, Permit, ResourcePath, Timestamp};
+use valetkey::{Denial, Fingerprint, Grant, Identity, Permit, ResourcePath, Timestamp};
 use valetkey_ledger::{NewRevocation, Reading, Revocable, Revocation, RevocationView, Target, UnixSeconds};
 
 use crate::admit::seconds;
 use crate::gateway::Gateway;
 use crate::notify::Receipt;
+use crate::settings::Settings;
 
 /// Refuses what is revoked, and what ended so long ago that its revocation may be forgotten.
 ///
-/// `prefix` is what a listing asks for below the bucket; empty for others.
+/// `path` is `None` for what names no bucket, and `prefix` is what a listing asks for below one; empty for others.
 ///
 /// # Errors
 /// [`Denial::Revoked`], [`Denial::Expired`].
 pub(crate) fn check(
     revoked: &RevocationView,
     identity: &Identity<'_>,
-    path: &ResourcePath,
+    path: Option<&ResourcePath>,
     prefix: &str,
 ) -> Result<(), Denial> {
     if seconds(identity.end) < revoked.cleared_before() {
         return Err(Denial::Expired(identity.end));
     }
+    check_view(revoked, identity, path, prefix)
+}
+
+/// Refuses what was revoked since it was admitted. That its key has ended since is no matter: what has begun may
+/// end.
+///
+/// # Errors
+/// [`Denial::Revoked`].
+pub(crate) fn check_again(revoked: &RevocationView, permit: &Permit) -> Result<(), Denial> {
+    check_view(revoked, &permit.identity(), Some(&permit.path), &permit.prefix)
+}
+
+fn check_view(
+    revoked: &RevocationView,
+    identity: &Identity<'_>,
+    path: Option<&ResourcePath>,
+    prefix: &str,
+) -> Result<(), Denial> {
     match revoked.read() {
         Some(reading) if is_revoked(&reading, identity, path, prefix) => Err(Denial::Revoked),
         _ => Ok(()),
     }
 }
 
-/// Refuses what was revoked since it was admitted.
-///
-/// # Errors
-/// As [`check`].
-pub(crate) fn check_again(revoked: &RevocationView, permit: &Permit) -> Result<(), Denial> {
-    check(revoked, &permit.identity(), &permit.path, &permit.prefix)
-}
-
-fn is_revoked(reading: &Reading<'_>, identity: &Identity<'_>, path: &ResourcePath, prefix: &str) -> bool {
+fn is_revoked(
+    reading: &Reading<'_>,
+    identity: &Identity<'_>,
+    path: Option<&ResourcePath>,
+    prefix: &str,
+) -> bool {
     let &Identity { signer, id, subject, policies, levels, issued, end: _ } = identity;
     let issued = issued.map(seconds);
     let is = |name: Revocable<'_>| reading.revokes(name, issued);
@@ -49,8 +65,10 @@ fn is_revoked(reading: &Reading<'_>, identity: &Identity<'_>, path: &ResourcePat
         || subject.is_some_and(|subject| is(Revocable::Subject { signer, subject }))
         || is(Revocable::Signer(signer))
         || policies.iter().any(|policy| is(Revocable::Policy(policy)))
-        || is(Revocable::Path(path.as_str()))
-        || !prefix.is_empty() && is(Revocable::Path(&format!("/{}/{prefix}", path.bucket())))
+        || path.is_some_and(|path| {
+            is(Revocable::Path(path.as_str()))
+                || !prefix.is_empty() && is(Revocable::Path(&format!("/{}/{prefix}", path.bucket())))
+        })
 }
 
 /// The way through which every change of what can be seen goes, and which a revocation waits to find empty.
@@ -62,7 +80,7 @@ impl Gate {
     /// answered.
     ///
     /// # Errors
-    /// As [`check`].
+    /// As [`check_again`].
     pub(crate) async fn pass(&self, revoked: &RevocationView, permit: &Permit) -> Result<Pass, Denial> {
         let pass = Arc::clone(&self.0).read_owned().await;
         check_again(revoked, permit)?;
@@ -109,7 +127,6 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Self::revoke`].
-    #[expect(dead_code, reason = "the operator's listener will ask for it")]
     pub(crate) async fn lift(
         self: &Arc<Self>,
         number: u64,
@@ -185,11 +202,9 @@ fn naming(target: &Target, mut receipt: Receipt) -> Receipt {
     receipt
 }
 
-/// A time until which a revocation is kept, as the ledger takes it; `None` is for ever.
-#[expect(dead_code, reason = "those who revoke single keys will ask for it")]
-pub(crate) fn keep_until(end: Option<Timestamp>) -> UnixSeconds {
-    end.map_or(UnixSeconds::MAX, seconds)
+/// Until when the revocation of a grant's last level is kept.
+pub(crate) fn keep_until(settings: &Settings, grant: &Grant, now: Timestamp) -> UnixSeconds {
+    let signer = settings.signers.get(grant.signer());
+    let max_lifetime = signer.and_then(|signer| signer.ceiling.max_lifetime);
+    grant.forgettable_at(max_lifetime, now).map_or(UnixSeconds::MAX, seconds)
 }
-
-#[cfg(test)]
-mod tests;

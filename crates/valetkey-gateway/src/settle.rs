@@ -2,7 +2,7 @@
 
 mod witness;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,13 +13,14 @@ use http::header;
 use http::{Response, StatusCode};
 use hyper::body::Body as _;
 use valetkey::{Action, Bearer, Denial, ResourcePath};
-use valetkey_ledger::{HoldId, Ledger, LedgerError, Purpose, Settlement};
+use valetkey_ledger::{HoldId, Ledger, LedgerError, Purpose, Session, Settlement};
 
 use crate::admit::{Held, seconds};
-use crate::backend::disk::{Metadata, Publish, Removed, StoreError};
+use crate::backend::disk::{Folder, Metadata, Publish, Removed, StoreError};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::notify::{Audit, Receipt};
+use crate::observe::Metrics;
 use crate::running::End;
 use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
@@ -37,15 +38,33 @@ pub(crate) struct Hold {
     /// `None` where nothing is counted.
     id: Option<HoldId>,
     published: bool,
+    session: Option<Box<SessionHold>>,
+}
+
+/// What a hold has to do with an upload session: it is the session's until its object shows.
+pub(crate) struct SessionHold {
+    pub(crate) session: Session,
+    /// What the ledger is to keep of the request that completes it.
+    pub(crate) words: String,
+    /// Where its parts are.
+    pub(crate) folder: Folder,
 }
 
 impl Hold {
+    /// The hold of a session that is to be completed. Released or dropped, it leaves the session open.
+    pub(crate) fn of_session(gateway: &Gateway, session: SessionHold) -> Self {
+        let mut hold = Self::of(gateway, session.session.hold);
+        hold.session = Some(Box::new(session));
+        hold
+    }
+
     pub(crate) fn of(gateway: &Gateway, id: HoldId) -> Self {
         Self {
             ledger: Arc::clone(&gateway.ledger),
             clock: Arc::clone(&gateway.clock),
             id: Some(id),
             published: false,
+            session: None,
         }
     }
 
@@ -55,6 +74,7 @@ impl Hold {
             clock: Arc::clone(&gateway.clock),
             id: None,
             published: false,
+            session: None,
         }
     }
 
@@ -81,11 +101,21 @@ impl Hold {
     async fn publish(&mut self) -> Result<(), Denial> {
         let Some(id) = self.id else { return Ok(()) };
         self.published = true;
-        self.ledger.publish(id).await.map_err(|error| {
+        let marked = match &self.session {
+            None => self.ledger.publish(id).await,
+            Some(held) => self.ledger.complete_session(held.session.id, held.words.clone()).await.map(drop),
+        };
+        marked.map_err(|error| {
             // Nothing can be seen yet, so dropping the hold gives it back.
             self.published = false;
-            tracing::error!(%error, "the ledger cannot mark a hold");
-            Denial::LedgerUnavailable
+            match error {
+                LedgerError::UnknownSession(_) => Denial::NotFound,
+                LedgerError::SessionBusy(_) => Denial::TooManyAtOnce,
+                error => {
+                    tracing::error!(%error, "the ledger cannot mark a hold");
+                    Denial::LedgerUnavailable
+                }
+            }
         })
     }
 
@@ -112,10 +142,21 @@ impl Hold {
     }
 
     fn end(&mut self, settlement: Settlement) {
-        if let Some(id) = self.id.take() {
-            let now = seconds(self.clock.now().clock);
-            drop(self.ledger.settle(id, settlement, now));
+        let Some(id) = self.id.take() else { return };
+        match (self.session.take(), settlement) {
+            (Some(held), Settlement::Released) => {
+                if self.published {
+                    drop(self.ledger.reopen_session(held.session.id));
+                }
+                return;
+            }
+            (Some(held), Settlement::Done { .. }) => {
+                tokio::task::spawn_blocking(move || held.folder.remove_session(&held.session.store_name()));
+            }
+            (None, _) => {}
         }
+        let now = seconds(self.clock.now().clock);
+        drop(self.ledger.settle(id, settlement, now));
     }
 }
 
@@ -140,7 +181,7 @@ pub(crate) async fn upload(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold, end: _end, .. } = held;
+    let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
     let at = Arc::clone(gateway);
     detached(gateway, async move {
@@ -192,7 +233,7 @@ pub(crate) async fn delete(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold, end: _end, .. } = held;
+    let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
     let at = Arc::clone(gateway);
     detached(gateway, async move {
@@ -309,6 +350,9 @@ pub(crate) struct Recorder(Rc<Record>);
 
 struct Record {
     audit: Audit,
+    metrics: Arc<Metrics>,
+    /// As which action the request is counted while it runs.
+    running: Cell<Option<&'static str>>,
     started: Instant,
     receipt: RefCell<Option<Receipt>>,
 }
@@ -322,6 +366,8 @@ impl Recorder {
         };
         Self(Rc::new(Record {
             audit: gateway.audit.clone(),
+            metrics: Arc::clone(&gateway.metrics),
+            running: Cell::new(None),
             started: Instant::now(),
             receipt: RefCell::new(Some(receipt)),
         }))
@@ -341,11 +387,32 @@ impl Recorder {
 
     /// Notes what the request wants.
     pub(crate) fn intends(&self, action: Action, path: &ResourcePath) {
+        self.0.metrics.began(action.name());
+        self.0.running.set(Some(action.name()));
         self.note(|receipt| {
             receipt.action = Some(action.name());
             receipt.bucket = Some(path.bucket().to_owned());
             receipt.object = Some(path.name().to_owned());
         });
+    }
+
+    /// Notes what a holder wants to know or to be done about a key for `path`.
+    pub(crate) fn asks(&self, action: &'static str, path: &ResourcePath) {
+        self.note(|receipt| {
+            receipt.action = Some(action);
+            receipt.bucket = Some(path.bucket().to_owned());
+            receipt.object = Some(path.name().to_owned());
+        });
+    }
+
+    /// Notes that the request is about no bucket in particular.
+    pub(crate) fn asks_of_all(&self) {
+        self.note(|receipt| (receipt.bucket, receipt.object) = (None, None));
+    }
+
+    /// Notes that the request brings a part of an upload.
+    pub(crate) fn brings_part(&self) {
+        self.note(|receipt| receipt.action = Some("part"));
     }
 
     /// Puts what is known of the request beside the object's name, for the ledger to keep while it is under way.
@@ -381,10 +448,22 @@ impl Recorder {
         }
     }
 
+    /// What is known of the request so far, for a record that is made elsewhere.
+    pub(crate) fn receipt(&self, status: StatusCode) -> Receipt {
+        let receipt = self.0.receipt.borrow().clone();
+        let receipt = receipt.unwrap_or_else(|| Receipt::at(crate::clock::now()));
+        Receipt { status: Some(status.as_u16()), duration_ms: Some(self.0.lasted_ms()), ..receipt }
+    }
+
+    /// Leaves the request's record to the one that was made elsewhere.
+    pub(crate) fn was_recorded(&self, status: StatusCode) {
+        drop(self.0.take(Some(status.as_u16())));
+    }
+
     /// Records a refusal.
-    pub(crate) fn refused(&self, denial: &Denial) {
+    pub(crate) fn refused(&self, denial: &Denial, status: u16) {
         self.note(|receipt| receipt.reason = Some(denial.reason().into()));
-        self.record(denial.status());
+        self.record(status);
     }
 
     /// Records an answer that moved no bytes.
@@ -434,10 +513,15 @@ impl Recorder {
 }
 
 impl Record {
+    fn lasted_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn take(&self, status: Option<u16>) -> Option<Receipt> {
         let mut receipt = self.receipt.take()?;
         receipt.status = status;
-        receipt.duration_ms = Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        receipt.duration_ms = Some(self.lasted_ms());
+        self.metrics.ended(&receipt, self.running.take());
         Some(receipt)
     }
 }
@@ -480,7 +564,8 @@ mod tests {
                 now: seconds(clock.now().clock),
             };
             let id = ledger.hold(request).await.unwrap();
-            end(Hold { ledger: Arc::clone(&ledger), clock, id: Some(id), published: false }).await;
+            end(Hold { ledger: Arc::clone(&ledger), clock, id: Some(id), published: false, session: None })
+                .await;
             ledger.usage(meter).await.unwrap().uses
         })
     }

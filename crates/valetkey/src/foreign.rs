@@ -136,19 +136,20 @@ impl From<Foreign> for Grant {
             end,
             // A revocation of what was issued before a time is to find whichever is earlier.
             issued: Some(claims.issued.map_or(issued, |other| issued.min(other))),
+            renewable: None,
             is_of_request,
             size,
             clients: claims.clients.map_or_else(vec::Vec::new, |clients| vec![clients]),
             types: MediaTypes::of(claims.types),
             digests: claims.digest.into_iter().collect(),
             require_tls: false,
+            tell: false,
             disposition: claims.disposition,
             policy: claims.policy,
             subject: claims.subject,
             id: claims.id,
             levels: vec![level],
             quotas: vec![],
-            tell: false,
             named,
         }
     }

@@ -13,6 +13,7 @@ use valetkey_ledger::{
     Action, AuditHead, Ledger, LedgerError, MemoryLedger, Settlement, SqliteLedger, UnixSeconds, Unresolved,
 };
 
+use crate::admin::ListenError;
 use crate::admit::seconds;
 use crate::backend::disk::{Disk, Folder, OpenError};
 use crate::clock::{self, Clock};
@@ -20,6 +21,7 @@ use crate::gateway::{Gateway, Snapshot};
 use crate::notify::{self, Audit, AuditError, ChainKey, Head, LineHash, Receipt};
 use crate::settings::{self, Settings};
 use crate::settle::Witness;
+use crate::transfer::session;
 
 /// How many threads of each worker may wait for the disk at once.
 const BLOCKING_THREADS_MAX: usize = 64;
@@ -55,6 +57,9 @@ pub enum StartError {
     /// The audit log cannot be opened.
     #[error("open the audit log: {0}")]
     Audit(#[from] AuditError),
+    /// The admin listener cannot be opened.
+    #[error(transparent)]
+    Admin(#[from] ListenError),
     /// A backend cannot be opened.
     #[error("open backend {0}: {1}")]
     Backend(String, #[source] OpenError),
@@ -64,7 +69,7 @@ pub enum StartError {
 }
 
 /// A single-threaded runtime.
-pub(super) fn runtime() -> Result<Runtime, StartError> {
+pub(crate) fn runtime() -> Result<Runtime, StartError> {
     Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -128,6 +133,7 @@ pub(super) async fn gateway(settings: Settings, disks: &mut Disks) -> Result<Gat
     let mark = ledger.observe(seconds(clock::now())).await?;
     let buckets = buckets(&settings, disks)?;
     resolve(ledger.as_ref(), &buckets, &opened.audit, &settings.audit).await?;
+    session::clear(ledger.as_ref(), &buckets).await?;
     let start = getrandom::u64().map_err(StartError::Random)?;
     let clock = Clock::starting_at(timestamp(mark));
     Ok(Gateway::new(Snapshot { settings, buckets }, ledger, opened.audit, clock, start))
@@ -150,7 +156,7 @@ fn head(kept: AuditHead) -> Head {
     Head { records: kept.records, hash: LineHash::from_bytes(kept.hash) }
 }
 
-pub(super) fn timestamp(seconds: UnixSeconds) -> Timestamp {
+pub(crate) fn timestamp(seconds: UnixSeconds) -> Timestamp {
     i64::try_from(seconds.0).map_or(Timestamp::MAX, Timestamp::from_unix)
 }
 

@@ -5,6 +5,7 @@
 //! enforce is refused: a limit that somebody wrote is never silently left out. Secrets are read here and
 //! nowhere else, and are in no message.
 
+mod admin;
 mod ceiling;
 mod cors;
 pub mod embedded;
@@ -30,11 +31,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeTable;
-use valetkey::{Ceiling, ClientRanges, Grant, House, Parameter, Parameters, SignerSecrets};
+use valetkey::{Ceiling, ClientRanges, Dialect, Grant, House, Parameters, SignerSecrets};
 
 use self::errors::{Findings, Position};
 use self::section::Section;
 
+pub use self::admin::{Admin, AdminListen, AdminToken};
 pub(crate) use self::ceiling::{NUMBER_MAX, TIME_RULE, missing, parse_range};
 pub use self::cors::Cors;
 pub use self::errors::{SettingsError, SettingsErrors};
@@ -43,7 +45,7 @@ pub(crate) use self::watch::Seen;
 pub use self::watch::Watch;
 
 /// The parameters of a key that this version enforces. A key that names another is answered `not_supported`.
-pub const ENFORCED: Parameters = Parameters::ALL.without(Parameter::Renew);
+pub const ENFORCED: Parameters = Parameters::ALL;
 
 /// What the name of the configuration file is where nobody says another.
 pub const FILE_NAME: &str = "valetkey.toml";
@@ -53,6 +55,8 @@ pub const FILE_NAME: &str = "valetkey.toml";
 pub struct Settings {
     /// Where and how the gateway listens.
     pub server: Server,
+    /// Where operators are answered; `None` where nobody is.
+    pub admin: Option<Admin>,
     /// Where uses are remembered.
     pub ledger: Ledger,
     /// Where requests are recorded.
@@ -80,6 +84,10 @@ pub struct Server {
     pub clock_skew: Duration,
     /// How long a download's lease lasts after its last request, where no policy says.
     pub lease: Duration,
+    /// How long an upload in several requests may take from its beginning to its end.
+    pub upload_expiry: Duration,
+    /// How many of those one key may have open.
+    pub open_uploads_max: u64,
     /// How many threads serve; `None` is one for each core.
     pub workers: Option<NonZeroUsize>,
     /// How many connections are open at once, over all threads.
@@ -159,6 +167,8 @@ pub struct Signer {
     pub ceiling: Ceiling,
     /// The policy that bounds all its keys.
     pub policy: Option<String>,
+    /// The wire forms of its keys.
+    pub dialects: Vec<Dialect>,
 }
 
 impl Settings {
@@ -243,6 +253,13 @@ impl Settings {
         let seen = findings.seen();
         let settings = findings.conclude(path, text).map(|warnings| Self { warnings, ..settings });
         (settings, seen)
+    }
+
+    /// What verifies the keys of a signer in a dialect; `None` where there is no such signer, or it does not sign
+    /// in that dialect.
+    pub(crate) fn secrets(&self, signer: &str, dialect: Dialect) -> Option<&SignerSecrets> {
+        let signer = self.signers.get(signer).filter(|signer| signer.dialects.contains(&dialect))?;
+        Some(&signer.secrets)
     }
 
     /// What the house says about `grant`.

@@ -29,6 +29,8 @@ pub(super) const SERVER: Table = Table {
         "public_url",
         "clock_skew",
         "lease",
+        "upload_expiry",
+        "open_uploads_max",
         "workers",
         "connections_max",
         "trusted_proxies",
@@ -41,7 +43,6 @@ pub(super) const SERVER: Table = Table {
 pub(super) const TLS: Table =
     Table { heading: "server.tls", enforced: &["certificate", "private_key"], later: &[] };
 
-/// Accepted, and warned of: it bounds nothing.
 pub(super) const ADMIN: Table =
     Table { heading: "admin", enforced: &["listen", "token_file", "token_env"], later: &[] };
 
@@ -76,6 +77,8 @@ pub(super) const SIGNER: Table = Table {
         "start",
         "end",
         "max_lifetime",
+        "renew",
+        "max_renew",
         "max",
         "min",
         "uses",
@@ -92,7 +95,7 @@ pub(super) const SIGNER: Table = Table {
         "total",
         "per_subject",
     ],
-    later: LIMITS_LATER,
+    later: &[],
 };
 
 pub(super) const POLICY: Table = Table {
@@ -103,6 +106,8 @@ pub(super) const POLICY: Table = Table {
         "start",
         "end",
         "max_lifetime",
+        "renew",
+        "max_renew",
         "max",
         "min",
         "uses",
@@ -122,10 +127,8 @@ pub(super) const POLICY: Table = Table {
         "tell",
         "dry_run",
     ],
-    later: LIMITS_LATER,
+    later: &[],
 };
-
-const LIMITS_LATER: &[&str] = &["renew", "max_renew"];
 
 /// Within a signer too.
 pub(super) const TOTAL: Table = Table { heading: "policies.NAME.total", enforced: QUOTAS, later: &[] };

@@ -5,13 +5,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use valetkey::{Ceiling, ResourcePath, Secret, SignerSecrets};
+use valetkey::{Ceiling, Dialect, ResourcePath, Secret, SignerSecrets};
 
 use super::ceiling::{self, missing};
 use super::errors::{Findings, Position};
 use super::measure::{SIZE_RULE, parse_size};
 use super::section::{Placed, Section};
-use super::{Audit, Backend, Bucket, Etag, Ledger, Settings, Signer, cors, names, place, secret, server};
+use super::{
+    Audit, Backend, Bucket, Etag, Ledger, Settings, Signer, admin, cors, names, place, secret, server,
+};
 
 /// Reads the whole document. Where something is at fault, what is returned is not to be used.
 pub(super) fn read(
@@ -24,8 +26,9 @@ pub(super) fn read(
     reader.keep_private(file.to_owned(), "the configuration", Position(0));
 
     let server = server::read(document.table("server", &names::SERVER, findings), &mut reader, findings);
-    server::read_admin(document.table("admin", &names::ADMIN, findings), findings);
+    let admin = document.table("admin", &names::ADMIN, findings);
     let ledger = reader.ledger(document.table("ledger", &names::LEDGER, findings), findings);
+    let admin = admin::read(admin, &ledger, &mut reader, environment, findings);
     let audit = reader.audit(document.table("audit", &names::AUDIT, findings), findings);
     let backends = reader.backends(document.tables("backends", &names::BACKEND, findings), findings);
     let bucket_sections = document.tables("buckets", &names::BUCKET, findings);
@@ -49,6 +52,7 @@ pub(super) fn read(
     }
     Settings {
         server,
+        admin,
         ledger,
         audit,
         backends: backends
@@ -320,7 +324,7 @@ impl Reader<'_> {
         {
             findings.fault(policy.at, missing("policy", policy.value, policies.keys().copied()));
         }
-        dialects(&mut section, findings);
+        let dialects = dialects(&mut section, findings);
         let ceiling = ceiling::read(&mut section, buckets, findings);
         section.finish(findings);
         Some(Signer {
@@ -328,7 +332,13 @@ impl Reader<'_> {
             secrets: SignerSecrets { current: current.flatten()?, previous: previous.flatten() },
             ceiling,
             policy: policy.map(|policy| policy.value.to_owned()),
+            dialects,
         })
+    }
+
+    /// A path from the folder of the configuration file.
+    pub(super) fn below(&self, text: &str) -> PathBuf {
+        self.folder.join(text)
     }
 
     /// The secret that one of two settings names; `Some(None)` where it could not be read.
@@ -385,27 +395,23 @@ impl Reader<'_> {
     }
 }
 
-fn dialects(section: &mut Section<'_>, findings: &mut Findings) {
-    let heading = section.heading().to_owned();
-    let Some(dialects) = section.texts("dialects", findings) else { return };
-    let mut native = false;
+fn dialects(section: &mut Section<'_>, findings: &mut Findings) -> Vec<Dialect> {
+    let Some(dialects) = section.texts("dialects", findings) else {
+        return vec![Dialect::Native, Dialect::Aws];
+    };
+    let mut taken = Vec::new();
     for dialect in &dialects.value {
-        match dialect.value {
-            "native" => native = true,
-            "aws" => findings.warn(format!(
-                "[{heading}] takes aws keys, which this version does not; they are answered not_supported"
-            )),
-            "azure" | "gcs" | "jwt" => findings.fault(
+        match (Dialect::of_name(dialect.value), dialect.value) {
+            (Some(known), _) => taken.push(known),
+            (None, "azure" | "gcs" | "jwt") => findings.fault(
                 dialect.at,
                 format!("dialect {:?} is not enforced by this version; remove it", dialect.value),
             ),
-            other => findings
+            (None, other) => findings
                 .fault(dialect.at, format!("dialects has no {other:?}; this version knows native and aws")),
         }
     }
-    if !native {
-        findings.fault(dialects.at, "dialects without \"native\" is not enforced by this version; add it");
-    }
+    taken
 }
 
 /// Faults buckets of which one lies within another: an object would have two names, and keys for one bucket

@@ -232,32 +232,52 @@ fn what_this_version_does_not_enforce_is_refused_and_not_ignored() {
 
 #[test]
 fn every_parameter_is_enforced_or_its_limit_is_refused() {
-    for parameter in Parameter::ALL {
+    for parameter in valetkey::Parameter::ALL {
         let refused = names::POLICY.later.contains(&parameter.name());
         assert_eq!(ENFORCED.contains(parameter), !refused, "{parameter}");
     }
 }
 
 #[test]
-fn admin_is_taken_with_a_warning() {
-    let settings = taken("[admin]\nlisten = \"unix:valetkey-data/admin.sock\"\n");
-    assert!(settings.warnings.iter().any(|warning| warning.contains("[admin] is not offered")));
+fn operators_come_to_a_socket_or_to_an_address_with_a_token() {
+    let admin = |text: &str| taken(text).admin.map(|admin| (admin.listen.to_string(), admin.is_said));
+    let (socket, said) = admin("[admin]\nlisten = \"unix:run/admin.sock\"\n").unwrap();
+    assert!(socket.starts_with("unix:/") && socket.ends_with("/run/admin.sock") && said);
+    let (socket, said) = admin("[ledger]\npath = \"kept/uses.db\"\n").unwrap();
+    assert!(socket.ends_with("/kept/admin.sock") && !said, "beside the ledger by itself: {socket}");
+    assert_eq!(admin("[ledger]\nengine = \"memory\"\n"), None);
+    for (text, line, expected) in [
+        ("[admin]\nlisten = \"127.0.0.1:9090\"\n", 1, "has no token"),
+        ("[admin]\nlisten = \"unix:\"\n", 2, "must be unix:"),
+        ("[admin]\nlisten = \"localhost\"\n", 2, "must be unix:"),
+        ("[admin]\nlisten = \"unix:a\"\ntoken_file = \"none\"\n", 3, "No such file"),
+    ] {
+        check(text, &[(line, expected)]);
+    }
     check("[admin]\nlisen = \"x\"\n", &[(2, "did you mean listen?")]);
     check(&format!("[admin]\ntoken = \"{SECRET}\"\n"), &[(2, "never stands inline")]);
 }
 
 #[test]
-fn aws_is_taken_with_a_warning_and_other_dialects_are_not() {
-    let settings = taken(&with_signer("dialects = [\"native\", \"aws\"]"));
-    assert!(settings.warnings[0].contains("answered not_supported"), "{:?}", settings.warnings);
-    assert_eq!(taken(&with_signer("dialects = [\"native\"]")).warnings, Vec::<String>::new());
+fn native_and_aws_are_taken_and_other_dialects_are_not() {
+    for dialects in ["\"native\", \"aws\"", "\"native\"", "\"aws\""] {
+        let settings = taken(&with_signer(&format!("dialects = [{dialects}]")));
+        assert_eq!(settings.warnings, Vec::<String>::new());
+        for dialect in [Dialect::Native, Dialect::Aws] {
+            let is_taken = dialects.contains(dialect.name());
+            assert_eq!(settings.secrets("web", dialect).is_some(), is_taken, "{dialects}");
+        }
+    }
+    let settings = taken(&with_signer(""));
+    assert!(
+        settings.secrets("web", Dialect::Native).is_some() && settings.secrets("web", Dialect::Aws).is_some()
+    );
     for dialect in ["azure", "gcs", "jwt"] {
         check(
             &with_signer(&format!("dialects = [\"native\", \"{dialect}\"]")),
             &[(8, &format!("dialect \"{dialect}\" is not enforced by this version; remove it"))],
         );
     }
-    check(&with_signer("dialects = [\"aws\"]"), &[(8, "without \"native\"")]);
     check(&with_signer("dialects = [\"native\", \"nativ\"]"), &[(8, "dialects has no \"nativ\"")]);
     check(&with_signer("dialects = []"), &[(8, "dialects must be a list")]);
 }

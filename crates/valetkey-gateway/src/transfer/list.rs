@@ -8,13 +8,13 @@ use http::request::Parts;
 use http::{Method, Response};
 use tokio::sync::Semaphore;
 use valetkey::{Denial, Permit};
-use valetkey_dialects::RequestHead;
 use valetkey_dialects::listing::{Entry, Listing, Page};
 use valetkey_ledger::Purpose;
 
 use super::body::{Body, as_u64};
 use crate::admit::Held;
 use crate::backend::disk::{self, Listed, ListedEntry, Query};
+use crate::flow::Connection;
 use crate::gateway::Snapshot;
 use crate::respond;
 use crate::settle::Recorder;
@@ -36,12 +36,11 @@ pub(crate) async fn find(
     snapshot: &Snapshot,
     permit: &Permit,
     parts: &Parts,
-    head: &RequestHead<'_>,
+    listing: &Listing,
 ) -> Result<FoundPage, Denial> {
     if !disk::is_folder_name(permit.path.name()) {
         return Err(super::bad_name());
     }
-    let listing = Listing::of(head.query, &permit.path, &permit.prefix)?;
     let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?.clone();
     // Nobody reads the page of a HEAD, which asks whether there could be one.
     let entries_max = if parts.method == Method::HEAD { 0 } else { listing.entries_max() };
@@ -70,8 +69,15 @@ impl FoundPage {
     }
 }
 
-/// Sends the page that was found.
-pub(crate) fn send(held: Held, found: FoundPage, parts: &Parts, recorder: &Recorder) -> Response<Body> {
+/// Sends the page that was found. One that is slowed ends where it is revoked.
+pub(crate) fn send(
+    held: Held,
+    found: FoundPage,
+    parts: &Parts,
+    connection: &Connection,
+    recorder: &Recorder,
+) -> Response<Body> {
+    connection.end.take_over(&held.end);
     recorder.listed(respond::listing(found.0, held.throttle, parts))
 }
 
