@@ -30,6 +30,7 @@ use crate::serve::forwarded;
 use crate::serve::outbox::Outbox;
 use crate::settle::Recorder;
 use crate::transfer::body::Body;
+use crate::transfer::source::Source;
 use crate::transfer::{delete, download, list, upload};
 use crate::{admit, bound, cors, identify, left, request, respond, s3, settle};
 
@@ -143,9 +144,10 @@ async fn resource(
             Ok(left.tell(download::send(held, *found, connection, recorder)).await)
         }
         Action::Upload { .. } => {
-            let plan = upload::plan(snapshot, &permit, head).await?;
+            let described = upload::Description::of(head)?;
+            let plan = upload::plan(snapshot, &permit, head, described).await?;
             let mut held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
-            let received = upload::receive(&mut held, plan, body, recorder).await?;
+            let received = upload::receive(&mut held, plan, Source::Plain(body), recorder).await?;
             settle::upload(gateway, held, received, recorder).await
         }
         Action::Delete => {
