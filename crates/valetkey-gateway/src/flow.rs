@@ -30,6 +30,7 @@ use crate::serve::forwarded;
 use crate::serve::outbox::Outbox;
 use crate::settle::Recorder;
 use crate::transfer::body::Body;
+use crate::transfer::download::Wanted;
 use crate::transfer::source::Source;
 use crate::transfer::{delete, download, list, upload};
 use crate::{admit, bound, cors, identify, left, request, respond, s3, settle};
@@ -132,10 +133,12 @@ async fn resource(
     match permit.action {
         Action::Stat => {
             let left = left::of(gateway, &permit);
-            Ok(left.tell(download::stat(snapshot, permit, head, recorder, now).await?).await)
+            Ok(left
+                .tell(download::stat(snapshot, permit, head, &Wanted::default(), recorder, now).await?)
+                .await)
         }
         Action::Read => {
-            let found = match download::find(snapshot, &permit, head, now).await? {
+            let found = match download::find(snapshot, &permit, head, &Wanted::default(), now).await? {
                 download::Found::Object(found) => found,
                 download::Found::Nothing(answer) => return Ok(recorder.answered(answer)),
             };

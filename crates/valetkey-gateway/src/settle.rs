@@ -378,6 +378,21 @@ impl Recorder {
         });
     }
 
+    /// A record of one of several things that the request does, by itself.
+    pub(crate) fn another(&self) -> Self {
+        Self(Rc::new(Record {
+            audit: self.0.audit.clone(),
+            started: Instant::now(),
+            receipt: RefCell::new(self.0.receipt.borrow().clone()),
+        }))
+    }
+
+    /// The name of the request.
+    pub(crate) fn request_id(&self) -> String {
+        let receipt = self.0.receipt.borrow();
+        receipt.as_ref().and_then(|receipt| receipt.request_id.clone()).unwrap_or_default()
+    }
+
     /// Notes that the request is about no bucket in particular.
     pub(crate) fn asks_of_all(&self) {
         self.note(|receipt| (receipt.bucket, receipt.object) = (None, None));

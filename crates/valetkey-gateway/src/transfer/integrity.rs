@@ -15,6 +15,7 @@ use valetkey::{Denial, Digest, DigestAlgorithm};
 use valetkey_dialects::{Checksum, ChecksumAlgorithm};
 
 use super::body::Body;
+use crate::backend::disk::Attributes;
 use crate::respond;
 
 /// What an upload must hash to, and the hashes of what came so far.
@@ -187,6 +188,12 @@ impl Confirmed {
             respond::insert(answer, name, &value);
         }
     }
+}
+
+/// What an object hashes to, as far as its upload said it in S3's words.
+pub(crate) fn stored(attributes: &Attributes) -> Vec<Checksum> {
+    let read = |(name, value): &(String, String)| Checksum::of_s3(name, value).ok().flatten();
+    attributes.headers.iter().filter_map(read).collect()
 }
 
 /// Whether a checksum is one of the whole object.

@@ -242,6 +242,35 @@ async fn receive_all(
     })
 }
 
+/// Collects a document of at most `bytes_max` bytes that is compared with what is said of it; `None` where it is
+/// longer.
+///
+/// # Errors
+/// [`Denial::BadRequest`] where the body breaks off or stalls, [`Denial::DigestMismatch`], and as
+/// [`Source::decode`].
+pub(crate) async fn collect(
+    mut source: Source<'_>,
+    checksums: Vec<Checksum>,
+    bytes_max: usize,
+) -> Result<Option<Vec<u8>>, Denial> {
+    let mut integrity = Integrity::of(&[], checksums).awaiting(source.announced());
+    let mut pace = Pace::new(None);
+    let mut document = Vec::new();
+    while let Some(body) = source.body() {
+        let Some(frame) = pace.wait(poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))).await? else { break };
+        let data = frame.map_err(broken_off)?.into_data().unwrap_or_default();
+        pace.bytes += as_u64(data.len());
+        let piece = source.decode(data)?;
+        if document.len() + piece.len() > bytes_max {
+            return Ok(None);
+        }
+        document.extend_from_slice(&piece);
+        integrity.update(&[piece]);
+    }
+    integrity.expecting(source.finish()?).check(*blake3::hash(&document).as_bytes())?;
+    Ok(Some(document))
+}
+
 /// How much of an upload is reserved in the ledger.
 struct Reserved {
     /// `None` where all of it is, or nothing limits it.
@@ -301,10 +330,13 @@ async fn next_frame(
             pace.wait(poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))).await?
         }
     };
-    frame.transpose().map_err(|error| {
-        tracing::debug!(%error, "the body of an upload broke off");
-        Denial::BadRequest("the body broke off before its end".into())
-    })
+    frame.transpose().map_err(broken_off)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped by")]
+fn broken_off(error: hyper::Error) -> Denial {
+    tracing::debug!(%error, "the body of an upload broke off");
+    Denial::BadRequest("the body broke off before its end".into())
 }
 
 /// An upload on its way to the disk: one batch gathers while the one before is written.
