@@ -164,7 +164,7 @@ async fn resource(
             let listing = Listing::of(head.query, &permit.path, &permit.prefix)?;
             let found = list::find(snapshot, &permit, parts, &listing).await?;
             let held = admit::hold(gateway, permit, found.purpose(parts)).await?;
-            Ok(list::send(held, found, parts, recorder))
+            Ok(list::send(held, found, parts, connection, recorder))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod witness;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::left::Left;
 use crate::notify::{Audit, Receipt};
+use crate::observe::Metrics;
 use crate::running::End;
 use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
@@ -173,7 +174,7 @@ pub(crate) async fn publish(
     recorder: &Recorder,
 ) -> Result<Published, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold, end: _end, .. } = held;
+    let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
     let at = Arc::clone(gateway);
     detached(gateway, async move {
@@ -222,7 +223,7 @@ pub(crate) async fn delete(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold, end: _end, .. } = held;
+    let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
     let at = Arc::clone(gateway);
     detached(gateway, async move {
@@ -339,6 +340,9 @@ pub(crate) struct Recorder(Rc<Record>);
 
 struct Record {
     audit: Audit,
+    metrics: Arc<Metrics>,
+    /// As which action the request is counted while it runs.
+    running: Cell<Option<&'static str>>,
     started: Instant,
     receipt: RefCell<Option<Receipt>>,
 }
@@ -352,6 +356,8 @@ impl Recorder {
         };
         Self(Rc::new(Record {
             audit: gateway.audit.clone(),
+            metrics: Arc::clone(&gateway.metrics),
+            running: Cell::new(None),
             started: Instant::now(),
             receipt: RefCell::new(Some(receipt)),
         }))
@@ -371,6 +377,8 @@ impl Recorder {
 
     /// Notes what the request wants.
     pub(crate) fn intends(&self, action: Action, path: &ResourcePath) {
+        self.0.metrics.began(action.name());
+        self.0.running.set(Some(action.name()));
         self.note(|receipt| {
             receipt.action = Some(action.name());
             receipt.bucket = Some(path.bucket().to_owned());
@@ -488,6 +496,7 @@ impl Record {
         let mut receipt = self.receipt.take()?;
         receipt.status = status;
         receipt.duration_ms = Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        self.metrics.ended(&receipt, self.running.take());
         Some(receipt)
     }
 }
