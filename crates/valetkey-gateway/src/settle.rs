@@ -375,10 +375,12 @@ impl Recorder {
         });
     }
 
-    /// Notes what the request wants.
+    /// Notes what the request wants. What wants several things runs as the first of them.
     pub(crate) fn intends(&self, action: Action, path: &ResourcePath) {
-        self.0.metrics.began(action.name());
-        self.0.running.set(Some(action.name()));
+        if self.0.running.get().is_none() {
+            self.0.metrics.began(action.name());
+            self.0.running.set(Some(action.name()));
+        }
         self.note(|receipt| {
             receipt.action = Some(action.name());
             receipt.bucket = Some(path.bucket().to_owned());
@@ -390,6 +392,8 @@ impl Recorder {
     pub(crate) fn another(&self) -> Self {
         Self(Rc::new(Record {
             audit: self.0.audit.clone(),
+            metrics: Arc::clone(&self.0.metrics),
+            running: Cell::new(None),
             started: Instant::now(),
             receipt: RefCell::new(self.0.receipt.borrow().clone()),
         }))
