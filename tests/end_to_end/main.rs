@@ -16,6 +16,7 @@ mod deploy;
 mod disk_full;
 mod docs;
 mod headers;
+mod holder;
 mod hostile;
 mod hostile_http2;
 mod http2;
