@@ -16,6 +16,10 @@ use crate::store::{
 };
 use crate::{Action, AuditHead, HoldId, Meter, MeterQuery, OpenError, UnixSeconds};
 
+/// How much of the file is kept in memory, in KiB, negative as SQLite wants it: what many meters share of their
+/// index, so that a commit among them reads little.
+const CACHE_KIB: &str = "-65536";
+
 /// How long to wait for another process, which writes an acceptance or copies the file.
 pub(super) const OTHERS_WAIT: Duration = Duration::from_secs(5);
 
@@ -65,6 +69,7 @@ impl SqliteStore {
         let store = Self { connection };
         store.set("cell_size_check", "on", path)?;
         store.set("trusted_schema", "off", path)?;
+        store.set("cache_size", CACHE_KIB, path)?;
         let version = schema::version(&store.connection, path)?;
         Ok((store, version))
     }
