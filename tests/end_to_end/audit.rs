@@ -7,7 +7,7 @@ use valetkey_tests::audit::{FIELDS, record_of, records, verify_chain};
 use valetkey_tests::expect::accepted;
 use valetkey_tests::gateway::Gateway;
 use valetkey_tests::http::{Answer, Request};
-use valetkey_tests::key::{Key, from_now};
+use valetkey_tests::key::Key;
 use valetkey_tests::process::wait_until;
 
 fn record(gateway: &Gateway, answer: &Answer) -> Value {
