@@ -5,6 +5,7 @@ mod admin;
 mod answers;
 mod audit;
 mod audit_files;
+mod aws_objects;
 mod browser;
 mod command;
 mod conditions;

@@ -15,6 +15,7 @@ use crate::recent::RecentKeys;
 use crate::revocation::Gate;
 use crate::settings::Settings;
 use crate::transfer::rate::Rates;
+use crate::transfer::session::Claims;
 
 /// A gateway, shared by all its connections.
 pub(crate) struct Gateway {
@@ -34,6 +35,7 @@ pub(crate) struct Gateway {
     /// How fast bytes move, over all connections.
     pub(crate) rates: Rates,
     pub(crate) request_ids: RequestIds,
+    pub(crate) sessions: Claims,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) recent: RecentKeys,
 }
@@ -64,6 +66,7 @@ impl Gateway {
             ledger_answers: AtomicBool::new(true),
             rates: Rates::new(),
             request_ids: RequestIds { start, next: AtomicU64::new(0) },
+            sessions: Claims::default(),
             metrics: Arc::new(Metrics::new()),
             recent: RecentKeys::default(),
         }

@@ -26,18 +26,28 @@ pub(crate) fn check(
     if seconds(identity.end) < revoked.cleared_before() {
         return Err(Denial::Expired(identity.end));
     }
+    check_view(revoked, identity, path, prefix)
+}
+
+/// Refuses what was revoked since it was admitted. That its key has ended since is no matter: what has begun may
+/// end.
+///
+/// # Errors
+/// [`Denial::Revoked`].
+pub(crate) fn check_again(revoked: &RevocationView, permit: &Permit) -> Result<(), Denial> {
+    check_view(revoked, &permit.identity(), Some(&permit.path), &permit.prefix)
+}
+
+fn check_view(
+    revoked: &RevocationView,
+    identity: &Identity<'_>,
+    path: Option<&ResourcePath>,
+    prefix: &str,
+) -> Result<(), Denial> {
     match revoked.read() {
         Some(reading) if is_revoked(&reading, identity, path, prefix) => Err(Denial::Revoked),
         _ => Ok(()),
     }
-}
-
-/// Refuses what was revoked since it was admitted.
-///
-/// # Errors
-/// As [`check`].
-pub(crate) fn check_again(revoked: &RevocationView, permit: &Permit) -> Result<(), Denial> {
-    check(revoked, &permit.identity(), Some(&permit.path), &permit.prefix)
 }
 
 fn is_revoked(
@@ -70,7 +80,7 @@ impl Gate {
     /// answered.
     ///
     /// # Errors
-    /// As [`check`].
+    /// As [`check_again`].
     pub(crate) async fn pass(&self, revoked: &RevocationView, permit: &Permit) -> Result<Pass, Denial> {
         let pass = Arc::clone(&self.0).read_owned().await;
         check_again(revoked, permit)?;

@@ -13,17 +13,19 @@ use http::header;
 use http::{Response, StatusCode};
 use hyper::body::Body as _;
 use valetkey::{Action, Bearer, Denial, ResourcePath};
-use valetkey_ledger::{HoldId, Ledger, LedgerError, Purpose, Settlement};
+use valetkey_ledger::{HoldId, Ledger, LedgerError, Purpose, Session, Settlement};
 
 use crate::admit::{Held, seconds};
-use crate::backend::disk::{Metadata, Publish, Removed, StoreError};
+use crate::backend::disk::{Folder, Metadata, Publish, Removed, StoreError};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
+use crate::left::Left;
 use crate::notify::{Audit, Receipt};
 use crate::observe::Metrics;
 use crate::running::End;
 use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
+use crate::transfer::integrity::Confirmed;
 use crate::transfer::{blocking, delete, upload};
 use crate::{left, respond};
 
@@ -38,15 +40,33 @@ pub(crate) struct Hold {
     /// `None` where nothing is counted.
     id: Option<HoldId>,
     published: bool,
+    session: Option<Box<SessionHold>>,
+}
+
+/// What a hold has to do with an upload session: it is the session's until its object shows.
+pub(crate) struct SessionHold {
+    pub(crate) session: Session,
+    /// What the ledger is to keep of the request that completes it.
+    pub(crate) words: String,
+    /// Where its parts are.
+    pub(crate) folder: Folder,
 }
 
 impl Hold {
+    /// The hold of a session that is to be completed. Released or dropped, it leaves the session open.
+    pub(crate) fn of_session(gateway: &Gateway, session: SessionHold) -> Self {
+        let mut hold = Self::of(gateway, session.session.hold);
+        hold.session = Some(Box::new(session));
+        hold
+    }
+
     pub(crate) fn of(gateway: &Gateway, id: HoldId) -> Self {
         Self {
             ledger: Arc::clone(&gateway.ledger),
             clock: Arc::clone(&gateway.clock),
             id: Some(id),
             published: false,
+            session: None,
         }
     }
 
@@ -56,6 +76,7 @@ impl Hold {
             clock: Arc::clone(&gateway.clock),
             id: None,
             published: false,
+            session: None,
         }
     }
 
@@ -82,11 +103,21 @@ impl Hold {
     async fn publish(&mut self) -> Result<(), Denial> {
         let Some(id) = self.id else { return Ok(()) };
         self.published = true;
-        self.ledger.publish(id).await.map_err(|error| {
+        let marked = match &self.session {
+            None => self.ledger.publish(id).await,
+            Some(held) => self.ledger.complete_session(held.session.id, held.words.clone()).await.map(drop),
+        };
+        marked.map_err(|error| {
             // Nothing can be seen yet, so dropping the hold gives it back.
             self.published = false;
-            tracing::error!(%error, "the ledger cannot mark a hold");
-            Denial::LedgerUnavailable
+            match error {
+                LedgerError::UnknownSession(_) => Denial::NotFound,
+                LedgerError::SessionBusy(_) => Denial::TooManyAtOnce,
+                error => {
+                    tracing::error!(%error, "the ledger cannot mark a hold");
+                    Denial::LedgerUnavailable
+                }
+            }
         })
     }
 
@@ -113,10 +144,21 @@ impl Hold {
     }
 
     fn end(&mut self, settlement: Settlement) {
-        if let Some(id) = self.id.take() {
-            let now = seconds(self.clock.now().clock);
-            drop(self.ledger.settle(id, settlement, now));
+        let Some(id) = self.id.take() else { return };
+        match (self.session.take(), settlement) {
+            (Some(held), Settlement::Released) => {
+                if self.published {
+                    drop(self.ledger.reopen_session(held.session.id));
+                }
+                return;
+            }
+            (Some(held), Settlement::Done { .. }) => {
+                tokio::task::spawn_blocking(move || held.folder.remove_session(&held.session.store_name()));
+            }
+            (None, _) => {}
         }
+        let now = seconds(self.clock.now().clock);
+        drop(self.ledger.settle(id, settlement, now));
     }
 }
 
@@ -128,18 +170,49 @@ impl Drop for Hold {
     }
 }
 
-/// Makes a received upload visible, whole, and answers once that and its record are durable.
-///
-/// It runs to its end even if the client is gone.
+/// An upload that can be seen, and is recorded.
+pub(crate) struct Published {
+    pub(crate) metadata: Metadata,
+    confirmed: Confirmed,
+    left: Left,
+}
+
+impl Published {
+    /// Says in `answer` what was stored, and what is left of the key.
+    pub(crate) async fn tell(self, mut answer: Response<Body>) -> Response<Body> {
+        self.confirmed.tell(&mut answer);
+        self.left.tell(answer).await
+    }
+}
+
+/// Makes a received upload visible, and answers as S3 does.
 ///
 /// # Errors
-/// [`Denial::AlreadyExists`] for the loser of a race, and what [`upload::refused`] says.
+/// As [`publish`].
 pub(crate) async fn upload(
     gateway: &Arc<Gateway>,
     held: Held,
     received: upload::Received,
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
+    let published = publish(gateway, held, received, recorder).await?;
+    let mut answer = respond::status(StatusCode::OK);
+    respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", published.metadata.etag));
+    Ok(published.tell(answer).await)
+}
+
+/// Makes a received upload visible, whole, and returns once that and its record are durable.
+///
+/// It runs to its end even if the client is gone.
+///
+/// # Errors
+/// [`Denial::AlreadyExists`] for the loser of a race, and what [`upload::refused`] says.
+pub(crate) async fn publish(
+    gateway: &Arc<Gateway>,
+    held: Held,
+    received: upload::Received,
+    recorder: &Recorder,
+) -> Result<Published, Denial> {
     let recorder = recorder.clone();
     let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
@@ -174,10 +247,7 @@ pub(crate) async fn upload(
             }
         };
         hold.settle_recorded(size_bytes, recorder.uploaded(&digest).await)?;
-        let mut answer = respond::status(StatusCode::OK);
-        respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", metadata.etag));
-        confirmed.tell(&mut answer);
-        Ok(left.tell(answer).await)
+        Ok(Published { metadata, confirmed, left })
     })
     .await
 }
@@ -345,15 +415,34 @@ impl Recorder {
         });
     }
 
-    /// Notes what the request wants.
+    /// Notes what the request wants. What wants several things runs as the first of them.
     pub(crate) fn intends(&self, action: Action, path: &ResourcePath) {
-        self.0.metrics.began(action.name());
-        self.0.running.set(Some(action.name()));
+        if self.0.running.get().is_none() {
+            self.0.metrics.began(action.name());
+            self.0.running.set(Some(action.name()));
+        }
         self.note(|receipt| {
             receipt.action = Some(action.name());
             receipt.bucket = Some(path.bucket().to_owned());
             receipt.object = Some(path.name().to_owned());
         });
+    }
+
+    /// A record of one of several things that the request does, by itself.
+    pub(crate) fn another(&self) -> Self {
+        Self(Rc::new(Record {
+            audit: self.0.audit.clone(),
+            metrics: Arc::clone(&self.0.metrics),
+            running: Cell::new(None),
+            started: Instant::now(),
+            receipt: RefCell::new(self.0.receipt.borrow().clone()),
+        }))
+    }
+
+    /// The name of the request.
+    pub(crate) fn request_id(&self) -> String {
+        let receipt = self.0.receipt.borrow();
+        receipt.as_ref().and_then(|receipt| receipt.request_id.clone()).unwrap_or_default()
     }
 
     /// Notes what a holder wants to know or to be done about a key for `path`.
@@ -368,6 +457,11 @@ impl Recorder {
     /// Notes that the request is about no bucket in particular.
     pub(crate) fn asks_of_all(&self) {
         self.note(|receipt| (receipt.bucket, receipt.object) = (None, None));
+    }
+
+    /// Notes that the request brings a part of an upload.
+    pub(crate) fn brings_part(&self) {
+        self.note(|receipt| receipt.action = Some("part"));
     }
 
     /// Puts what is known of the request beside the object's name, for the ledger to keep while it is under way.
@@ -519,7 +613,8 @@ mod tests {
                 now: seconds(clock.now().clock),
             };
             let id = ledger.hold(request).await.unwrap();
-            end(Hold { ledger: Arc::clone(&ledger), clock, id: Some(id), published: false }).await;
+            end(Hold { ledger: Arc::clone(&ledger), clock, id: Some(id), published: false, session: None })
+                .await;
             ledger.usage(meter).await.unwrap().uses
         })
     }

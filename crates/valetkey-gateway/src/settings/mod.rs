@@ -84,6 +84,10 @@ pub struct Server {
     pub clock_skew: Duration,
     /// How long a download's lease lasts after its last request, where no policy says.
     pub lease: Duration,
+    /// How long an upload in several requests may take from its beginning to its end.
+    pub upload_expiry: Duration,
+    /// How many of those one key may have open.
+    pub open_uploads_max: u64,
     /// How many threads serve; `None` is one for each core.
     pub workers: Option<NonZeroUsize>,
     /// How many connections are open at once, over all threads.

@@ -29,6 +29,8 @@ pub(super) const SERVER: Table = Table {
         "public_url",
         "clock_skew",
         "lease",
+        "upload_expiry",
+        "open_uploads_max",
         "workers",
         "connections_max",
         "trusted_proxies",

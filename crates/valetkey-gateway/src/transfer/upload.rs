@@ -19,8 +19,9 @@ use super::condition::{Conditions, State, Verdict};
 use super::first_bytes::FirstBytes;
 use super::integrity::{Confirmed, Integrity};
 use super::rate::Throttle;
+use super::source::Source;
 use crate::admit::{self, Held};
-use crate::backend::disk::{Attributes, Finished, Folder, Metadata, StoreError, Upload};
+use crate::backend::disk::{Attributes, Finished, Folder, Kept, Metadata, StoreError, Upload};
 use crate::gateway::Snapshot;
 use crate::settings::Etag;
 use crate::settle::Recorder;
@@ -35,6 +36,9 @@ const EARLY_BATCH_BYTES: usize = 16 << 10;
 const GROWTH_BYTES_MIN: u64 = 1 << 20;
 const GROWTH_BYTES_MAX: u64 = 8 << 20;
 
+/// The attribute that names those of an object's headers that its upload's signature covered.
+pub(crate) const SIGNED: &str = "x-valetkey-signed";
+
 /// A client sends at least this much in each window in which we wait for it.
 const WINDOW: Duration = Duration::from_secs(30);
 const WINDOW_BYTES_MIN: u64 = 30 << 10;
@@ -43,13 +47,15 @@ const WINDOW_BYTES_MIN: u64 = 30 << 10;
 pub(crate) struct Plan {
     pub(crate) folder: Folder,
     pub(crate) path: String,
-    name: String,
-    headers: UploadHeaders,
-    checksums: Vec<Checksum>,
-    conditions: Conditions,
-    declared_bytes: Option<u64>,
-    only_create: bool,
+    pub(super) name: String,
+    pub(super) headers: UploadHeaders,
+    pub(super) checksums: Vec<Checksum>,
+    pub(super) conditions: Conditions,
+    pub(super) declared_bytes: Option<u64>,
+    pub(super) only_create: bool,
     etag: Etag,
+    /// How much of it is read from another object here.
+    copied_bytes: u64,
 }
 
 /// An upload that is whole, on disk, and not yet visible.
@@ -64,29 +70,52 @@ pub(crate) struct Received {
 }
 
 impl Plan {
+    /// The same of an upload whose bytes are `bytes` of another object.
+    pub(crate) fn copying(self, bytes: u64) -> Self {
+        Self { copied_bytes: bytes, ..self }
+    }
+
     /// What the ledger is to hold.
     pub(crate) fn purpose(&self) -> Purpose {
         Purpose::Upload {
             object: self.path.clone(),
             file: self.path.clone(),
             declared_bytes: self.declared_bytes,
-            copied_bytes: 0,
+            copied_bytes: self.copied_bytes,
         }
+    }
+}
+
+/// What a request says of the object that it uploads.
+pub(crate) struct Description {
+    /// What is kept with it.
+    pub(crate) headers: UploadHeaders,
+    /// What it must hash to.
+    pub(crate) checksums: Vec<Checksum>,
+}
+
+impl Description {
+    /// What the headers say of a request whose key signs none of them.
+    ///
+    /// # Errors
+    /// As [`UploadHeaders::of`] and [`checksums`].
+    pub(crate) fn of(head: &RequestHead<'_>) -> Result<Self, Denial> {
+        Ok(Self { headers: UploadHeaders::of(head)?, checksums: checksums(head)? })
     }
 }
 
 /// Checks an upload as far as that can be done before its body is read.
 ///
 /// # Errors
-/// [`Denial::BadRequest`] for unsound headers, [`Denial::AlreadyExists`], [`Denial::PreconditionFailed`],
+/// [`Denial::AlreadyExists`], [`Denial::PreconditionFailed`],
 /// [`Denial::NameConflict`], [`Denial::NotFound`] for a bucket that does not exist.
 pub(crate) async fn plan(
     snapshot: &Snapshot,
     permit: &Permit,
     head: &RequestHead<'_>,
+    described: Description,
 ) -> Result<Plan, Denial> {
-    let headers = UploadHeaders::of(head)?;
-    let checksums = checksums(head)?;
+    let Description { headers, checksums } = described;
     let conditions = Conditions::of(head);
     let folder = snapshot.folder(&permit.path).ok_or_else(|| absent(permit))?.clone();
     let name = permit.path.name().to_owned();
@@ -102,7 +131,18 @@ pub(crate) async fn plan(
     };
     let path = permit.path.as_str().to_owned();
     let etag = snapshot.settings.buckets.get(permit.path.bucket()).map_or(Etag::Blake3, |bucket| bucket.etag);
-    Ok(Plan { folder, path, name, headers, checksums, conditions, declared_bytes, only_create, etag })
+    Ok(Plan {
+        folder,
+        path,
+        name,
+        headers,
+        checksums,
+        conditions,
+        declared_bytes,
+        only_create,
+        etag,
+        copied_bytes: 0,
+    })
 }
 
 /// Whether an upload may take the place of what is there.
@@ -124,12 +164,12 @@ fn judge(there: Option<&Metadata>, conditions: &Conditions, only_create: bool) -
 pub(crate) async fn receive(
     held: &mut Held,
     plan: Plan,
-    body: &mut Incoming,
+    source: Source<'_>,
     recorder: &Recorder,
 ) -> Result<Received, Denial> {
     let end = Rc::clone(&held.end);
     tokio::select! {
-        received = receive_all(held, plan, body, recorder) => received,
+        received = receive_all(held, plan, source, recorder) => received,
         () = end.told() => Err(Denial::Revoked),
     }
 }
@@ -144,17 +184,18 @@ pub(crate) async fn receive(
 async fn receive_all(
     held: &mut Held,
     plan: Plan,
-    body: &mut Incoming,
+    mut source: Source<'_>,
     recorder: &Recorder,
 ) -> Result<Received, Denial> {
     let size = held.permit.size;
     let mut first_bytes = FirstBytes::of(&held.permit.types, plan.headers.content_type.as_deref());
-    let confirmed = Confirmed::of(&plan.checksums);
-    let mut integrity = Integrity::of(&held.permit.digests, plan.checksums);
+    let mut confirmed = Confirmed::of(&plan.checksums);
+    let mut integrity = Integrity::of(&held.permit.digests, plan.checksums).awaiting(source.announced());
     if plan.etag == Etag::Md5 {
         integrity = integrity.telling_md5();
     }
-    let mut file = Receiving::new(plan.folder.clone(), plan.declared_bytes, integrity);
+    let (folder, declared_bytes) = (plan.folder.clone(), plan.declared_bytes);
+    let mut file = Receiving::new(move || folder.begin(declared_bytes), integrity);
     let mut pace = Pace::new(held.throttle.as_ref().map(Throttle::slowest));
     let mut reserved = Reserved::of(held, plan.declared_bytes);
     if plan.declared_bytes.is_some_and(|bytes| bytes >= as_u64(EARLY_BATCH_BYTES)) {
@@ -162,10 +203,8 @@ async fn receive_all(
         file.begin().await?;
     }
     let mut received_bytes = 0;
-    while let Some(frame) = next_frame(body, &mut file, &mut pace).await? {
-        let Ok(piece) = frame.into_data() else { continue };
+    while let Some(piece) = next_piece(&mut source, &mut file, &mut pace).await? {
         received_bytes += as_u64(piece.len());
-        pace.bytes += as_u64(piece.len());
         recorder.received(received_bytes);
         if let Some(cap) = size.max_bytes
             && received_bytes > cap
@@ -184,13 +223,16 @@ async fn receive_all(
     if received_bytes < size.min_bytes {
         return Err(Denial::TooSmall { size: received_bytes, least: size.min_bytes });
     }
-    let attributes = Attributes {
-        content_type: plan.headers.content_type,
-        headers: plan.headers.others,
-        hold: held.hold.name(),
-        etag: None,
-    };
-    let finished = file.finish(attributes).await?;
+    let trailer = source.finish()?;
+    confirmed.add(&trailer);
+    let mut headers = plan.headers.others;
+    if plan.headers.signed.iter().any(|name| name == "cache-control") {
+        headers.push((SIGNED.to_owned(), "cache-control".to_owned()));
+    }
+    headers.extend(confirmed.headers());
+    let attributes =
+        Attributes { content_type: plan.headers.content_type, headers, hold: held.hold.name(), etag: None };
+    let finished = file.finish(attributes, trailer).await?;
     Ok(Received {
         folder: plan.folder,
         name: plan.name,
@@ -199,6 +241,35 @@ async fn receive_all(
         only_create: plan.only_create,
         confirmed,
     })
+}
+
+/// Collects a document of at most `bytes_max` bytes that is compared with what is said of it; `None` where it is
+/// longer.
+///
+/// # Errors
+/// [`Denial::BadRequest`] where the body breaks off or stalls, [`Denial::DigestMismatch`], and as
+/// [`Source::decode`].
+pub(crate) async fn collect(
+    mut source: Source<'_>,
+    checksums: Vec<Checksum>,
+    bytes_max: usize,
+) -> Result<Option<Vec<u8>>, Denial> {
+    let mut integrity = Integrity::of(&[], checksums).awaiting(source.announced());
+    let mut pace = Pace::new(None);
+    let mut document = Vec::new();
+    while let Some(body) = source.body() {
+        let Some(frame) = pace.wait(poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))).await? else { break };
+        let data = frame.map_err(broken_off)?.into_data().unwrap_or_default();
+        pace.bytes += as_u64(data.len());
+        let piece = source.decode(data)?;
+        if document.len() + piece.len() > bytes_max {
+            return Ok(None);
+        }
+        document.extend_from_slice(&piece);
+        integrity.update(&[piece]);
+    }
+    integrity.expecting(source.finish()?).check(*blake3::hash(&document).as_bytes())?;
+    Ok(Some(document))
 }
 
 /// How much of an upload is reserved in the ledger.
@@ -227,8 +298,25 @@ impl Reserved {
     }
 }
 
+/// The next bytes of the upload; they may be none.
+async fn next_piece(
+    source: &mut Source<'_>,
+    file: &mut Receiving,
+    pace: &mut Pace,
+) -> Result<Option<Bytes>, Denial> {
+    if let Source::Object(copied) = source {
+        let piece = copied.next().await?;
+        return Ok(Some(piece).filter(|piece| !piece.is_empty()));
+    }
+    let Some(body) = source.body() else { return Ok(None) };
+    let Some(frame) = next_frame(body, file, pace).await? else { return Ok(None) };
+    let data = frame.into_data().unwrap_or_default();
+    pace.bytes += as_u64(data.len());
+    source.decode(data).map(Some)
+}
+
 /// The next frame; while the client pauses, what has been gathered goes to the disk.
-async fn next_frame(
+pub(super) async fn next_frame(
     body: &mut Incoming,
     file: &mut Receiving,
     pace: &mut Pace,
@@ -243,14 +331,17 @@ async fn next_frame(
             pace.wait(poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))).await?
         }
     };
-    frame.transpose().map_err(|error| {
-        tracing::debug!(%error, "the body of an upload broke off");
-        Denial::BadRequest("the body broke off before its end".into())
-    })
+    frame.transpose().map_err(broken_off)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped by")]
+fn broken_off(error: hyper::Error) -> Denial {
+    tracing::debug!(%error, "the body of an upload broke off");
+    Denial::BadRequest("the body broke off before its end".into())
 }
 
 /// An upload on its way to the disk: one batch gathers while the one before is written.
-struct Receiving {
+pub(super) struct Receiving {
     before: Before,
     batch: Vec<Bytes>,
     batch_bytes: usize,
@@ -258,11 +349,14 @@ struct Receiving {
 
 /// What was done before the batch that is being gathered.
 enum Before {
-    Nothing { folder: Folder, declared_bytes: Option<u64>, integrity: Integrity },
+    Nothing { begin: Begin, integrity: Integrity },
     Begun(Box<Begun>),
     Written(JoinHandle<Result<Begun, StoreError>>),
     Failed,
 }
+
+/// What makes the file.
+type Begin = Box<dyn FnOnce() -> Result<Upload, StoreError> + Send>;
 
 /// A file that is being written, and the hashes of what is in it.
 struct Begun {
@@ -279,8 +373,11 @@ impl Begun {
 }
 
 impl Receiving {
-    fn new(folder: Folder, declared_bytes: Option<u64>, integrity: Integrity) -> Self {
-        let before = Before::Nothing { folder, declared_bytes, integrity };
+    pub(super) fn new(
+        begin: impl FnOnce() -> Result<Upload, StoreError> + Send + 'static,
+        integrity: Integrity,
+    ) -> Self {
+        let before = Before::Nothing { begin: Box::new(begin), integrity };
         Self { before, batch: Vec::new(), batch_bytes: 0 }
     }
 
@@ -292,7 +389,7 @@ impl Receiving {
         Ok(())
     }
 
-    async fn push(&mut self, piece: Bytes) -> Result<(), Denial> {
+    pub(super) async fn push(&mut self, piece: Bytes) -> Result<(), Denial> {
         self.batch_bytes += piece.len();
         self.batch.push(piece);
         if self.batch_bytes >= BATCH_BYTES { self.write().await } else { Ok(()) }
@@ -319,14 +416,27 @@ impl Receiving {
     }
 
     /// Writes the rest, compares what it hashes to, and makes all of it durable, in one go.
-    async fn finish(mut self, attributes: Attributes) -> Result<Finished, Denial> {
+    async fn finish(self, attributes: Attributes, trailer: Vec<Checksum>) -> Result<Finished, Denial> {
+        self.end(trailer, move |upload, etag| upload.finish(Attributes { etag, ..attributes })).await
+    }
+
+    /// The same of a part, which is kept aside.
+    pub(super) async fn keep(self) -> Result<Kept, Denial> {
+        self.end(Vec::new(), |upload, _| upload.keep()).await
+    }
+
+    async fn end<T: Send + 'static>(
+        mut self,
+        trailer: Vec<Checksum>,
+        end: impl FnOnce(Upload, Option<String>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Denial> {
         let begin = self.take_begun().await?;
         let batch = self.batch;
         let finished = super::blocking(move || {
             let mut begun = begin().map_err(unwritable)?;
             begun.write(&batch).map_err(unwritable)?;
-            let etag = begun.integrity.check(begun.upload.digest())?;
-            begun.upload.finish(Attributes { etag, ..attributes }).map_err(unwritable)
+            let etag = begun.integrity.expecting(trailer).check(begun.upload.digest())?;
+            end(begun.upload, etag).map_err(unwritable)
         });
         finished.await?
     }
@@ -334,8 +444,8 @@ impl Receiving {
     /// What gives the upload so far: the file that was written, or a new one.
     async fn take_begun(&mut self) -> Result<Box<dyn FnOnce() -> Result<Begun, StoreError> + Send>, Denial> {
         match std::mem::replace(&mut self.before, Before::Failed) {
-            Before::Nothing { folder, declared_bytes, integrity } => {
-                Ok(Box::new(move || Ok(Begun { upload: folder.begin(declared_bytes)?, integrity })))
+            Before::Nothing { begin, integrity } => {
+                Ok(Box::new(move || Ok(Begun { upload: begin()?, integrity })))
             }
             Before::Begun(begun) => Ok(Box::new(move || Ok(*begun))),
             Before::Written(writing) => {
@@ -349,16 +459,16 @@ impl Receiving {
 
 /// Whether the client keeps sending, by the time that we spent waiting for it: what the disk takes is not the
 /// client's.
-struct Pace {
+pub(super) struct Pace {
     waited: Duration,
-    bytes: u64,
+    pub(super) bytes: u64,
     bytes_min: u64,
 }
 
 impl Pace {
     /// A client that may send `rate` bytes a second need not send more than that in a whole window: it may keep to
     /// its rate by itself, and share it with others.
-    fn new(rate: Option<u64>) -> Self {
+    pub(super) fn new(rate: Option<u64>) -> Self {
         let bytes_min = rate.unwrap_or(u64::MAX).min(WINDOW_BYTES_MIN);
         Self { waited: Duration::ZERO, bytes: 0, bytes_min }
     }
@@ -402,7 +512,7 @@ pub(crate) fn refused(error: StoreError, permit: &Permit) -> Denial {
     }
 }
 
-fn unwritable(error: StoreError) -> Denial {
+pub(super) fn unwritable(error: StoreError) -> Denial {
     match error {
         StoreError::NoSpace => Denial::QuotaExceeded,
         StoreError::AttributesTooLarge => {
