@@ -515,3 +515,23 @@ fn a_key_past_its_end_ends_nothing() {
     refused(&gateway.send(&Request::new("POST", bad)), 403, "bad_signature");
     accepted(&gateway.get(new.url()), 200);
 }
+
+/// The fingerprint in a record of the old key names the renewed one as well.
+#[test]
+fn a_fingerprint_from_before_the_renewal_revokes_the_renewed_key() {
+    let gateway = Gateway::new();
+    gateway.plant("/files/a", "x");
+    let key = renewable("leaked");
+    let (query, _) = renewed(&gateway.send(&renewal(&key)));
+    let url = format!("/files/a?{query}");
+    accepted(&gateway.get(&url), 200);
+    let revoked = std::process::Command::new(valetkey_tests::process::binary())
+        .args(["revoke", "--fingerprint", &key.fingerprint(), "--config"])
+        .arg(gateway.config_path())
+        .current_dir(gateway.home())
+        .output()
+        .unwrap();
+    assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
+    refused(&gateway.get(&url), 403, "revoked");
+    refused(&gateway.get(key.url()), 403, "revoked");
+}

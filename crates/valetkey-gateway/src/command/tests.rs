@@ -469,11 +469,14 @@ fn volumes_are_signed_told_and_kept_within_the_ceiling() {
 }
 
 #[test]
-fn a_limit_that_is_not_enforced_is_signed_with_a_warning() {
+fn a_renewable_key_is_signed_and_told() {
     let (url, notes) = bench().signed(&["/files/a", "--allow", "read", "--renew", "2026-12-01T00:00:00Z"]);
     assert_eq!(value(&url, "renew").as_deref(), Some("2026-12-01T00:00:00Z"));
-    assert!(notes.contains("vk-renew is not enforced by this version"), "{notes}");
-    assert_eq!(inspect(&url, Some(&bench().settings()), NOW).reason, Some("not_supported"));
+    assert_eq!(notes, "");
+    let report = inspect(&url, Some(&bench().settings()), NOW);
+    assert_eq!((report.reason, report.renew.as_deref()), (None, Some("2026-12-01T00:00:00Z")));
+    let (_, notes) = bench().signed(&["/files/a", "--allow", "read", "--renew", "2020-01-01T00:00:00Z"]);
+    assert!(notes.contains("--renew is not after the end"), "{notes}");
 }
 
 #[test]
