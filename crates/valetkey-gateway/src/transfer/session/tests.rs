@@ -74,7 +74,7 @@ impl Bench {
     async fn begin(&self, claims: &KeyClaims) -> Result<Open, Denial> {
         let permit = self.permit(claims.clone());
         let head = RequestHead { method: "PUT", path: PATH, query: "", headers: &[] };
-        let plan = upload::plan(&self.snapshot, &permit, &head).await?;
+        let plan = upload::plan(&self.snapshot, &permit, &head, upload::Description::of(&head)?).await?;
         let id = begin(&self.gateway, &self.snapshot, &permit, &plan, &self.recorder).await?;
         self.find(&id.to_string(), claims).await
     }
