@@ -38,6 +38,23 @@ fn err(output: &Output) -> String {
 }
 
 #[test]
+fn presigned_urls_are_verified_and_not_served_yet() {
+    let gateway = Gateway::new();
+    gateway.plant("/files/a.txt", "hello");
+    let url = sign(&gateway, &["/files/a.txt", "--allow", "read", "--dialect", "aws", "--uses", "1"]);
+    let target = target_of(&gateway, &url).to_owned();
+    let host = gateway.address().to_string();
+    let get = |target: String| gateway.send(&Request::get(target).header("Host", host.clone()));
+    refused(&get(target.clone()), 501, "not_supported");
+    refused(&gateway.get(&target), 403, "bad_signature");
+    refused(&get(target.replace("x-vk-uses=1", "x-vk-uses=2")), 403, "bad_signature");
+    refused(&get(target.replace("web%2F", "nobody%2F")), 403, "bad_signature");
+    refused(&get(target.replace("x-vk-uses=1", "x-vk-uses=01")), 400, "malformed_key");
+    refused(&gateway.send(&Request::put(&target, "x").header("Host", host.clone())), 403, "bad_signature");
+    refused(&get(format!("{target}&vk-sig=x")), 400, "bad_request");
+}
+
+#[test]
 fn signed_urls_open_what_they_say() {
     let gateway = Gateway::new();
     let upload = sign(&gateway, &["/files/a b+ü.txt", "--allow", "create", "--max", "5", "--uses", "1"]);

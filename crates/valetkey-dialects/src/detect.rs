@@ -3,30 +3,42 @@
 //! A request carries one key or none. Two keys, or an `Authorization` header beside a key in the query, are
 //! refused, so that no two parts of the gateway can take two different ones for the key.
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 
 use valetkey::{Denial, ResourcePath};
 
 use crate::head::RequestHead;
 use crate::presented::Presented;
-use crate::{native, query};
+use crate::{aws, native, query};
 
 /// The credential of a request, by where it stands.
 enum Credential<'a> {
     NativeQuery,
     NativeHeader(&'a str),
+    AwsQuery,
+    /// The algorithm, and what follows it.
+    AwsHeader(&'a str, &'a str),
+    /// AWS's signature version 2, which covers too little to be taken.
+    AwsOutdated,
     Foreign(&'static str),
 }
 
-/// Finds the one key of a request and parses it. `path` is the request's own.
+/// Finds the one key of a request and parses it. `path` is the request's own, `None` for `/`.
 ///
 /// # Errors
 /// [`Denial::NoKey`], [`Denial::BadRequest`] for two credentials, [`Denial::MalformedKey`], or
 /// [`Denial::CallNotSupported`] for a dialect that is not offered yet.
-pub fn present<'a>(head: &RequestHead<'a>, path: &ResourcePath) -> Result<Presented<'a>, Denial> {
+pub fn present<'a>(head: &RequestHead<'a>, path: Option<&ResourcePath>) -> Result<Presented<'a>, Denial> {
+    let boxed = |presented| Presented::Aws(Box::new(presented));
     match find(head)? {
         Credential::NativeQuery => native::present(head.query, path),
         Credential::NativeHeader(text) => native::present(text, path),
+        Credential::AwsQuery => aws::in_query(head, path).map(boxed),
+        Credential::AwsHeader(algorithm, rest) => aws::in_header(algorithm, rest, head, path).map(boxed),
+        Credential::AwsOutdated => Err(Denial::BadRequest(
+            "signature version 2 is not taken; sign with version 4, AWS4-HMAC-SHA256".to_string(),
+        )),
         Credential::Foreign(dialect) => Err(Denial::CallNotSupported(dialect)),
     }
 }
@@ -51,7 +63,8 @@ fn query_credentials(query: &str) -> impl Iterator<Item = Credential<'_>> {
     let survey = query::credential_names(query);
     [
         survey.native.then_some(Credential::NativeQuery),
-        survey.aws.then_some(Credential::Foreign("the aws dialect")),
+        survey.aws.then_some(Credential::AwsQuery),
+        survey.aws_outdated.then_some(Credential::AwsOutdated),
         survey.gcs.then_some(Credential::Foreign("the gcs dialect")),
         survey.azure.then_some(Credential::Foreign("the azure dialect")),
     ]
@@ -66,7 +79,9 @@ fn header_credential(value: &[u8]) -> Result<Credential<'_>, Denial> {
     if scheme.eq_ignore_ascii_case("valetkey") {
         Ok(Credential::NativeHeader(rest.trim()))
     } else if scheme.starts_with("AWS4-") {
-        Ok(Credential::Foreign("the aws dialect"))
+        Ok(Credential::AwsHeader(scheme, rest))
+    } else if scheme == "AWS" {
+        Ok(Credential::AwsOutdated)
     } else if scheme.eq_ignore_ascii_case("bearer") {
         Ok(Credential::Foreign("the jwt dialect"))
     } else {
@@ -87,9 +102,9 @@ mod tests {
     fn check(query: &str, authorization: &[&str], reason: Option<&str>) {
         let headers: alloc::vec::Vec<_> =
             authorization.iter().map(|value| ("authorization", value.as_bytes())).collect();
-        let head = RequestHead { path: "/files/a.txt", query, headers: &headers };
+        let head = RequestHead { method: "GET", path: "/files/a.txt", query, headers: &headers };
         let path = ResourcePath::from_url(head.path).unwrap();
-        let denial = present(&head, &path).err();
+        let denial = present(&head, Some(&path)).err();
         assert_eq!(denial.as_ref().map(Denial::reason), reason, "{query} {authorization:?}");
     }
 
@@ -110,10 +125,25 @@ mod tests {
 
     #[test]
     fn dialects_that_are_not_offered_say_so() {
-        check("X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=0", &[], Some("not_supported"));
         check("X-Goog-Algorithm=GOOG4-RSA-SHA256", &[], Some("not_supported"));
         check("sv=2020-12-06&sig=x", &[], Some("not_supported"));
-        check("", &["AWS4-HMAC-SHA256 Credential=x"], Some("not_supported"));
         check("", &["Bearer x"], Some("not_supported"));
+    }
+
+    #[test]
+    fn signatures_of_aws_are_found_in_whatever_spelling() {
+        check("X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=0", &[], Some("malformed_key"));
+        check("x-amz-signature=0", &[], Some("malformed_key"));
+        check("X-Amz-%43redential=0", &[], Some("malformed_key"));
+        check("X-Amz-Algorithm=AWS4-ECDSA-P256-SHA256", &[], Some("not_supported"));
+        check("", &["AWS4-HMAC-SHA256 Credential=x"], Some("malformed_key"));
+        check("", &["AWS4-HMAC-SHA256"], Some("malformed_key"));
+        check("", &["AWS4-ECDSA-P256-SHA256 Credential=x"], Some("not_supported"));
+        check("", &["AWS AKID:sig"], Some("bad_request"));
+        check("AWSAccessKeyId=AKID&Expires=1&Signature=x", &[], Some("bad_request"));
+        check("X-Amz-Signature=0", &["AWS4-HMAC-SHA256 Credential=x"], Some("bad_request"));
+        check("X-Amz-Signature=0", &["Basic eDp5"], Some("bad_request"));
+        check("X-Amz-Signature=0&X-Goog-Signature=0", &[], Some("bad_request"));
+        check("X-Amz-Signature=0&vk-sig=x", &[], Some("bad_request"));
     }
 }

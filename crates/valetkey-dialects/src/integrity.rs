@@ -3,7 +3,7 @@
 //! Several generations of headers say it. All of them are read into the same list, and each entry must hold.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use base64::Engine as _;
@@ -62,6 +62,41 @@ impl ChecksumAlgorithm {
         }
     }
 
+    /// The element in which S3's documents tell its value.
+    pub(crate) const fn s3_element(self) -> Option<&'static str> {
+        match self {
+            Self::Sha1 => Some("ChecksumSHA1"),
+            Self::Sha256 => Some("ChecksumSHA256"),
+            Self::Crc32 => Some("ChecksumCRC32"),
+            Self::Crc32c => Some("ChecksumCRC32C"),
+            Self::Crc64Nvme => Some("ChecksumCRC64NVME"),
+            Self::Md5 | Self::Sha512 => None,
+        }
+    }
+
+    /// The function that S3's header `x-amz-checksum-NAME` speaks of, in lower case.
+    pub(crate) fn of_s3_header(name: &str) -> Option<Self> {
+        Self::of_s3(name.strip_prefix(S3_PREFIX)?)
+    }
+
+    /// The output for no bytes at all, of the functions that S3 has.
+    pub(crate) const fn of_nothing(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Md5 | Self::Sha512 => None,
+            Self::Sha1 => Some(&[
+                0xda, 0x39, 0xa3, 0xee, 0x5e, 0x6b, 0x4b, 0x0d, 0x32, 0x55, 0xbf, 0xef, 0x95, 0x60, 0x18,
+                0x90, 0xaf, 0xd8, 0x07, 0x09,
+            ]),
+            Self::Sha256 => Some(&[
+                0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9,
+                0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52,
+                0xb8, 0x55,
+            ]),
+            Self::Crc32 | Self::Crc32c => Some(&[0; 4]),
+            Self::Crc64Nvme => Some(&[0; 8]),
+        }
+    }
+
     /// The function that S3 calls `name`, in lower case.
     fn of_s3(name: &str) -> Option<Self> {
         [Self::Sha1, Self::Sha256, Self::Crc32, Self::Crc32c, Self::Crc64Nvme]
@@ -94,12 +129,52 @@ pub struct Checksum {
     pub by_s3_header: bool,
 }
 
+impl Checksum {
+    /// Reads the element `name` of one of S3's documents; `None` where it is none of a checksum, and an error
+    /// where `text` is no output of its function.
+    pub(crate) fn of_s3_element(name: &str, text: &str) -> Option<Result<Self, ()>> {
+        use ChecksumAlgorithm::{Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
+        let all = [Sha1, Sha256, Crc32, Crc32c, Crc64Nvme];
+        let algorithm = all.into_iter().find(|algorithm| algorithm.s3_element() == Some(name))?;
+        let value = BASE64.decode(text).ok().filter(|value| value.len() == algorithm.value_bytes());
+        Some(value.map(|value| Self { algorithm, value, by_s3_header: true }).ok_or(()))
+    }
+
+    /// The value as S3 writes it.
+    pub(crate) fn base64(&self) -> String {
+        base64::engine::general_purpose::STANDARD.encode(&self.value)
+    }
+
+    /// Reads what the header of S3 called `name`, in lower case, or a parameter or trailer of that name says.
+    /// `None` where it says no checksum.
+    ///
+    /// # Errors
+    /// As [`checksums`].
+    pub(crate) fn of_s3(name: &str, text: &str) -> Result<Option<Self>, Denial> {
+        // They speak of a download, or of the parts of a multipart upload.
+        if matches!(name, "x-amz-checksum-mode" | "x-amz-checksum-type" | "x-amz-checksum-algorithm") {
+            return Ok(None);
+        }
+        let Some(algorithm) = name.strip_prefix(S3_PREFIX) else { return Ok(None) };
+        let algorithm = ChecksumAlgorithm::of_s3(algorithm)
+            .ok_or(Denial::CallNotSupported("comparing a checksum of this kind"))?;
+        let mut found = Found { header: name, checksums: Vec::new() };
+        found.base64(algorithm, text)?;
+        Ok(found.checksums.pop().map(|checksum| Self { by_s3_header: true, ..checksum }))
+    }
+}
+
 /// Reads what the headers of an upload say that its bytes hash to.
 ///
 /// # Errors
 /// [`Denial::BadRequest`] for a value that is no output of its function; [`Denial::CallNotSupported`] for a
 /// function that this version does not have, and for bytes in aws-chunked form.
 pub fn checksums(head: &RequestHead<'_>) -> Result<Vec<Checksum>, Denial> {
+    read(head, true)
+}
+
+/// As [`checksums`]; `with_payload` says whether the headers that describe the payload are read too.
+pub(crate) fn read(head: &RequestHead<'_>, with_payload: bool) -> Result<Vec<Checksum>, Denial> {
     let mut found = Found { header: "", checksums: Vec::new() };
     let mut announced = None;
     for (name, value) in head.headers {
@@ -109,18 +184,11 @@ pub fn checksums(head: &RequestHead<'_>) -> Result<Vec<Checksum>, Denial> {
             "content-md5" => found.base64(ChecksumAlgorithm::Md5, text)?,
             "digest" => found.instance_digest(text)?,
             "repr-digest" | "content-digest" => found.dictionary(text)?,
+            "x-amz-content-sha256" | "x-amz-trailer" | "x-amz-decoded-content-length" if !with_payload => {}
             "x-amz-content-sha256" => found.payload_hash(text)?,
             "x-amz-sdk-checksum-algorithm" => announced = Some(text.to_ascii_lowercase()),
             "x-amz-trailer" | "x-amz-decoded-content-length" => return Err(AWS_CHUNKED),
-            // They speak of a download, or of the parts of a multipart upload.
-            "x-amz-checksum-mode" | "x-amz-checksum-type" | "x-amz-checksum-algorithm" => {}
-            _ => {
-                let Some(algorithm) = name.strip_prefix(S3_PREFIX) else { continue };
-                let algorithm = ChecksumAlgorithm::of_s3(algorithm)
-                    .ok_or(Denial::CallNotSupported("comparing a checksum of this kind"))?;
-                found.base64(algorithm, text)?;
-                found.checksums.last_mut().expect("one was just pushed").by_s3_header = true;
-            }
+            _ => found.checksums.extend(Checksum::of_s3(name, text)?),
         }
     }
     let mut by_s3 = found.checksums.iter().filter(|checksum| checksum.by_s3_header).peekable();
@@ -233,7 +301,7 @@ fn parameters_bytes(text: &str) -> usize {
     text.len()
 }
 
-fn decode_hex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode_hex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u32>> = text.chars().map(|char| char.to_digit(16)).collect();
     let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
     digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).ok()).collect()
@@ -241,14 +309,12 @@ fn decode_hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::String;
-
     use super::*;
     use ChecksumAlgorithm::*;
 
     fn read(headers: &[(&str, &str)]) -> Result<Vec<(ChecksumAlgorithm, usize)>, &'static str> {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
-        let all = checksums(&RequestHead { path: "/", query: "", headers: &headers });
+        let all = checksums(&RequestHead { method: "PUT", path: "/", query: "", headers: &headers });
         all.map(|all| all.iter().map(|it| (it.algorithm, it.value.len())).collect())
             .map_err(|denial| denial.reason())
     }

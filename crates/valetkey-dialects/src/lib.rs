@@ -8,7 +8,9 @@
 
 extern crate alloc;
 
+pub mod aws;
 mod detect;
+pub mod form;
 mod head;
 mod integrity;
 pub mod listing;
@@ -16,10 +18,13 @@ pub mod native;
 mod presented;
 mod query;
 mod taken;
+mod upload_headers;
+mod xml;
 
 pub use detect::present;
 pub use head::RequestHead;
 pub use integrity::{Checksum, ChecksumAlgorithm, checksums};
-pub use presented::Presented;
+pub use presented::{Presented, Verified};
 pub use query::{Call, Survey};
 pub use taken::is_header_taken;
+pub use upload_headers::UploadHeaders;

@@ -3,9 +3,11 @@
 //! Some choose among what a key allows and are free; some change how an object is answered or stored and are
 //! refused, since a native key does not sign them; names that nobody knows are ignored.
 
+use alloc::borrow::Cow;
 use alloc::format;
+use alloc::string::String;
 
-use valetkey::{Denial, decode_query_component};
+use valetkey::{Denial, decode_component, decode_query_component};
 
 /// A call that a query's parameters ask for, other than the plain one of the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +120,7 @@ impl Survey {
 pub(crate) struct CredentialNames {
     pub(crate) native: bool,
     pub(crate) aws: bool,
+    pub(crate) aws_outdated: bool,
     pub(crate) gcs: bool,
     pub(crate) azure: bool,
 }
@@ -131,8 +134,10 @@ pub(crate) fn credential_names(query: &str) -> CredentialNames {
             continue;
         }
         let name = decode_query_component(raw_name).unwrap_or_default();
-        names.aws |=
-            name.eq_ignore_ascii_case("x-amz-algorithm") || name.eq_ignore_ascii_case("x-amz-signature");
+        names.aws |= ["x-amz-algorithm", "x-amz-credential", "x-amz-signature"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known));
+        names.aws_outdated |= name == "AWSAccessKeyId";
         names.gcs |=
             name.eq_ignore_ascii_case("x-goog-algorithm") || name.eq_ignore_ascii_case("x-goog-signature");
         has_sig |= name == "sig";
@@ -140,6 +145,72 @@ pub(crate) fn credential_names(query: &str) -> CredentialNames {
     }
     names.azure = has_sig && has_sv;
     names
+}
+
+/// What a `+` in a query is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plus {
+    /// As in a form that was sent by GET.
+    IsSpace,
+    /// As in a path. AWS's signatures are made over it so.
+    IsPlus,
+}
+
+/// The parameters of a query, each by its name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parameters<'a> {
+    query: &'a str,
+    plus: Plus,
+}
+
+impl<'a> Parameters<'a> {
+    pub(crate) fn of(query: &'a str, plus: Plus) -> Self {
+        Self { query, plus }
+    }
+
+    /// The decoded value of a parameter; one without a value has the empty one.
+    ///
+    /// # Errors
+    /// [`Denial::BadRequest`] for one that is given twice or cannot be decoded.
+    pub(crate) fn value(self, wanted: &str) -> Result<Option<Cow<'a, str>>, Denial> {
+        let mut values = pairs(self.query)
+            .filter(|(name, _)| self.decode(name).is_some_and(|name| name == wanted))
+            .map(|(_, value)| value);
+        let Some(value) = values.next() else { return Ok(None) };
+        let value = self.decode(value).filter(|_| values.next().is_none());
+        value
+            .map(Some)
+            .ok_or_else(|| Denial::BadRequest(format!("{wanted} is given twice or cannot be decoded")))
+    }
+
+    /// The decoded value of a parameter, empty where it is not given.
+    pub(crate) fn text(self, wanted: &str) -> Result<String, Denial> {
+        Ok(self.value(wanted)?.map(Cow::into_owned).unwrap_or_default())
+    }
+
+    /// Every name that can be decoded.
+    pub(crate) fn names(self) -> impl Iterator<Item = Cow<'a, str>> {
+        pairs(self.query).filter_map(move |(name, _)| self.decode(name))
+    }
+
+    /// Every name that can be decoded with its value, where that can be decoded too.
+    pub(crate) fn pairs(self) -> impl Iterator<Item = (Cow<'a, str>, Option<Cow<'a, str>>)> {
+        pairs(self.query)
+            .filter_map(move |(name, value)| self.decode(name).map(|name| (name, self.decode(value))))
+    }
+
+    fn decode(self, raw: &'a str) -> Option<Cow<'a, str>> {
+        match self.plus {
+            Plus::IsSpace => decode_query_component(raw),
+            Plus::IsPlus => decode_component(raw),
+        }
+    }
+}
+
+/// A refusal of a parameter's value, which says what to write instead.
+pub(crate) fn bad_value(name: &str, value: &str, instead: &str) -> Denial {
+    let shown: String = value.chars().filter(|char| !char.is_control()).take(40).collect();
+    Denial::BadRequest(format!("{name} {shown:?}: {instead}"))
 }
 
 pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {

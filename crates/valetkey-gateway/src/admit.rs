@@ -1,5 +1,6 @@
 //! May this request, now? First by what it is, then by what the ledger remembers.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,18 +13,23 @@ use valetkey::{Action, Client, Denial, Intent, Permit};
 use valetkey_dialects::Call;
 use valetkey_ledger::{Charge, HoldRequest, LedgerError, Limits, Meter, Purpose, Resource, UnixSeconds};
 
-use crate::bound::BoundedRequest;
+use crate::bound::{BoundedRequest, Rehearsal};
 use crate::gateway::Gateway;
 use crate::notify::BACKLOG_HIGH;
+use crate::running::End;
 use crate::settle::{Hold, Recorder};
+use crate::transfer::rate::Throttle;
 
 /// How long a request waits before it looks again whether the audit log keeps up.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 
-/// A permit whose uses are reserved, durably.
+/// A permit whose uses and bytes are reserved, durably, and which ends where it is revoked.
 pub(crate) struct Held {
-    pub(crate) permit: Permit,
+    pub(crate) permit: Rc<Permit>,
     pub(crate) hold: Hold,
+    pub(crate) end: Rc<End>,
+    /// What slows the transfer; `None` where nothing does.
+    pub(crate) throttle: Option<Throttle>,
 }
 
 /// Admits a request by its method, its path and its declared length.
@@ -38,7 +44,7 @@ pub(crate) fn admit(
     client: Client,
     recorder: &Recorder,
 ) -> Result<Permit, Denial> {
-    let BoundedRequest { bounded, path, survey } = request;
+    let BoundedRequest { bounded, path, survey, rehearsal } = request;
     let whole = !path.is_object();
     let action = match parts.method {
         Method::GET | Method::HEAD if whole => Action::List,
@@ -54,7 +60,8 @@ pub(crate) fn admit(
         _ => path.name(),
     };
     let declared_type = declared_type(parts);
-    let permit = valetkey::admit(bounded, &Intent { action, path: &path, prefix, declared_type, client })?;
+    let intent = Intent { action, path: &path, prefix, declared_type, client };
+    let permit = valetkey::admit(bounded, &intent)?;
     // A listing of a folder's URL asks below that folder.
     if matches!(action, Action::List) && !prefix.starts_with(path.name()) {
         return Err(Denial::OutOfScope);
@@ -72,6 +79,11 @@ pub(crate) fn admit(
         return Err(Denial::BadRequest(
             "the URL names a folder; this request needs the name of an object".into(),
         ));
+    }
+    if let Some(Rehearsal { policies, bounded }) = rehearsal
+        && let Err(denial) = bounded.and_then(|bounded| valetkey::admit(bounded, &intent))
+    {
+        recorder.would_refuse(&policies, &denial);
     }
     Ok(permit)
 }
@@ -95,45 +107,67 @@ pub(crate) async fn records_keep_up(gateway: &Gateway) {
 /// # Errors
 /// [`Denial::LedgerUnavailable`].
 pub(crate) fn audit_is_sound(gateway: &Gateway, permit: &Permit) -> Result<(), Denial> {
-    let must_record =
-        matches!(permit.action, Action::Upload { .. } | Action::Delete) || !permit.charges.is_empty();
+    let must_record = matches!(permit.action, Action::Upload { .. } | Action::Delete) || permit.is_counted;
     if must_record && !gateway.audit.is_sound() { Err(Denial::LedgerUnavailable) } else { Ok(()) }
 }
 
-/// Reserves what the permit is charged with. A permit that is charged with nothing does not touch the ledger.
+/// Notes what begins, and reserves what the permit is charged with. A permit that is charged with nothing does
+/// not touch the ledger.
 ///
 /// # Errors
-/// [`Denial::UsesExhausted`], [`Denial::LedgerUnavailable`].
+/// [`Denial::Revoked`], [`Denial::UsesExhausted`], [`Denial::BytesExhausted`], [`Denial::FilesExhausted`],
+/// [`Denial::OverQuota`], [`Denial::TooManyAtOnce`], [`Denial::Expired`], [`Denial::LedgerDistrusted`],
+/// [`Denial::LedgerUnavailable`].
 pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpose) -> Result<Held, Denial> {
+    let permit = Rc::new(permit);
+    let end = End::begin(gateway, &permit)?;
+    let throttle = gateway.rates.throttle(&permit.rates);
     if permit.charges.is_empty() {
-        return Ok(Held { permit, hold: Hold::of_nothing(gateway) });
+        return Ok(Held { permit, hold: Hold::of_nothing(gateway), end, throttle });
     }
+    // What has no length to give back is charged as a whole, and nothing of it stays open.
+    let stays_open = !matches!(purpose, Purpose::Answer { .. });
     let now = gateway.clock.now();
     let charges = permit.charges.iter().map(|charge| Charge {
         meter: Meter::new(charge.meter.as_str()),
         limits: limits(charge.limits),
         keep_until: charge.end.map_or(UnixSeconds::MAX, seconds),
     });
-    let are_quotas: Vec<bool> = permit.charges.iter().map(|charge| charge.end.is_none()).collect();
     let request = HoldRequest { charges: charges.collect(), purpose, now: seconds(now.clock) };
     match gateway.ledger.hold(request).await {
-        Ok(id) => Ok(Held { permit, hold: Hold::of(gateway, id) }),
-        Err(LedgerError::Exhausted { level, resource, .. }) => Err(exhausted(&are_quotas, level, resource)),
-        Err(LedgerError::Forgotten { .. }) => Err(Denial::Expired(permit.end)),
-        Err(LedgerError::NotAccepted(distrust)) => {
+        Ok(id) if stays_open => Ok(Held { permit, hold: Hold::of(gateway, id), end, throttle }),
+        Ok(_) => Ok(Held { permit, hold: Hold::of_nothing(gateway), end, throttle }),
+        Err(error) => Err(refused(&permit, error)),
+    }
+}
+
+/// Reserves up to `bytes` more for an upload of unknown length, and returns how many there are; never none.
+///
+/// # Errors
+/// [`Denial::BytesExhausted`] or [`Denial::OverQuota`] where nothing is left, [`Denial::LedgerUnavailable`].
+pub(crate) async fn grow(held: &Held, bytes: u64) -> Result<u64, Denial> {
+    held.hold.grow(bytes).await.map_err(|error| refused(&held.permit, error))
+}
+
+/// What a client is told of a ledger that does not reserve what was asked.
+fn refused(permit: &Permit, error: LedgerError) -> Denial {
+    match error {
+        LedgerError::Exhausted { level, resource, .. } => exhausted(permit, level, resource),
+        LedgerError::Forgotten { .. } => Denial::Expired(permit.end),
+        LedgerError::NotAccepted(distrust) => {
             tracing::error!(%distrust, "a key with limits is refused: see valetkey check --help on --accept");
-            Err(Denial::LedgerDistrusted)
+            Denial::LedgerDistrusted
         }
-        Err(error) => {
+        error => {
             tracing::error!(%error, "the ledger cannot hold a use");
-            Err(Denial::LedgerUnavailable)
+            Denial::LedgerUnavailable
         }
     }
 }
 
 /// What a client is told of a meter that has not enough left.
-fn exhausted(are_quotas: &[bool], level: usize, resource: Resource) -> Denial {
-    let is_quota = are_quotas.get(level).copied().unwrap_or_default();
+fn exhausted(permit: &Permit, level: usize, resource: Resource) -> Denial {
+    let is_quota = permit.charges.get(level).is_some_and(|charge| charge.end.is_none());
     match resource {
         Resource::Parallel => Denial::TooManyAtOnce,
         _ if is_quota => Denial::OverQuota,

@@ -23,7 +23,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, POST, PAT
 /// know the star yet; it stands for all others, an object's `x-amz-meta-` headers among them.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "ETag, Content-Range, Content-Disposition, Accept-Ranges, Location, Retry-After, x-request-id, \
-     x-valetkey-reason, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, \
+     x-valetkey-reason, x-valetkey-left, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, \
      Upload-Offset, Upload-Length, Upload-Metadata, Upload-Defer-Length, Upload-Concat, Upload-Expires, \
      Upload-Complete, Upload-Limit, *",
 );

@@ -12,6 +12,7 @@
 //! Each stage takes the last stage's value by move, and there is no other way to make one, so that none can
 //! be left out or reordered.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -21,12 +22,13 @@ use valetkey::{Action, Client, Denial};
 use valetkey_dialects::RequestHead;
 
 use crate::gateway::{Gateway, Snapshot};
+use crate::running::End;
 use crate::serve::forwarded;
 use crate::serve::outbox::Outbox;
 use crate::settle::Recorder;
 use crate::transfer::body::Body;
 use crate::transfer::{delete, download, list, upload};
-use crate::{admit, bound, cors, identify, request, respond, settle};
+use crate::{admit, bound, cors, identify, left, request, respond, settle};
 
 /// The connection that a request came over.
 #[derive(Clone)]
@@ -35,6 +37,8 @@ pub(crate) struct Connection {
     pub(crate) client: Client,
     /// Where answers queue their pieces, on plain HTTP/1.1.
     pub(crate) outbox: Option<Outbox>,
+    /// How it, or on HTTP/2 the request's own stream, is told to end.
+    pub(crate) end: Rc<End>,
 }
 
 /// Answers one request. It never fails: what goes wrong is an answer too.
@@ -51,7 +55,7 @@ pub(crate) async fn answer(
         None => {
             let trusted = &snapshot.settings.server.trusted_proxies;
             let client = forwarded::client(connection.client, &parts.headers, trusted);
-            let connection = Connection { client, outbox: connection.outbox.clone() };
+            let connection = Connection { client, ..connection.clone() };
             let recorder = Recorder::begin(gateway, client.address, &request_id);
             match run(gateway, &snapshot, &connection, &parts, &mut body, &recorder).await {
                 Ok(answer) => answer,
@@ -75,8 +79,12 @@ async fn run(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let headers = request::headers(parts);
-    let head =
-        RequestHead { path: parts.uri.path(), query: parts.uri.query().unwrap_or(""), headers: &headers };
+    let head = RequestHead {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or(""),
+        headers: &headers,
+    };
     request::check(parts, &head)?;
     request::check_own_space(head.path)?;
     admit::records_keep_up(gateway).await;
@@ -84,24 +92,28 @@ async fn run(
 
     let identified = identify::identify(snapshot, &head)?;
     recorder.speaks_for(identified.grant.bearer());
-    let bounded = bound::bound(snapshot, identified, now)?;
+    let bounded = bound::bound(gateway, snapshot, identified, now)?;
     let permit = admit::admit(bounded, parts, body, connection.client, recorder)?;
     admit::audit_is_sound(gateway, &permit)?;
 
     match permit.action {
-        Action::Stat => download::stat(snapshot, permit, &head, recorder, now).await,
+        Action::Stat => {
+            let left = left::of(gateway, &permit);
+            Ok(left.tell(download::stat(snapshot, permit, &head, recorder, now).await?).await)
+        }
         Action::Read => {
             let found = match download::find(snapshot, &permit, &head, now).await? {
                 download::Found::Object(found) => found,
                 download::Found::Nothing(answer) => return Ok(recorder.answered(answer)),
             };
             let held = admit::hold(gateway, permit, found.purpose(&head, connection.client.address)).await?;
-            Ok(download::send(held, *found, connection, recorder))
+            let left = left::of(gateway, &held.permit);
+            Ok(left.tell(download::send(held, *found, connection, recorder)).await)
         }
         Action::Upload { .. } => {
             let plan = upload::plan(snapshot, &permit, &head).await?;
-            let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
-            let received = upload::receive(&held, plan, body, recorder).await?;
+            let mut held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
+            let received = upload::receive(&mut held, plan, body, recorder).await?;
             settle::upload(gateway, held, received, recorder).await
         }
         Action::Delete => {
@@ -111,6 +123,10 @@ async fn run(
             let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
             settle::delete(gateway, held, plan, recorder).await
         }
-        Action::List => list::answer(snapshot, &permit, parts, &head, recorder).await,
+        Action::List => {
+            let found = list::find(snapshot, &permit, parts, &head).await?;
+            let held = admit::hold(gateway, permit, found.purpose(parts)).await?;
+            Ok(list::send(held, found, parts, recorder))
+        }
     }
 }

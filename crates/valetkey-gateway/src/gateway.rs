@@ -5,17 +5,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use valetkey::ResourcePath;
-use valetkey_ledger::Ledger;
+use valetkey_ledger::{Ledger, RevocationView};
 
 use crate::backend::disk::Folder;
 use crate::clock::Clock;
 use crate::notify::Audit;
+use crate::revocation::Gate;
 use crate::settings::Settings;
+use crate::transfer::rate::Rates;
 
 /// A gateway, shared by all its connections.
 pub(crate) struct Gateway {
     snapshot: RwLock<Arc<Snapshot>>,
     pub(crate) ledger: Arc<dyn Ledger>,
+    /// What the ledger holds revoked.
+    pub(crate) revoked: Arc<RevocationView>,
+    pub(crate) gate: Gate,
     pub(crate) audit: Audit,
     pub(crate) clock: Arc<Clock>,
     /// Set while the gateway finishes what runs and takes nothing new.
@@ -24,6 +29,8 @@ pub(crate) struct Gateway {
     pub(crate) settling: AtomicUsize,
     /// Cleared while the ledger does not answer.
     pub(crate) ledger_answers: AtomicBool,
+    /// How fast bytes move, over all connections.
+    pub(crate) rates: Rates,
     pub(crate) request_ids: RequestIds,
 }
 
@@ -43,12 +50,15 @@ impl Gateway {
     ) -> Self {
         Self {
             snapshot: RwLock::new(Arc::new(snapshot)),
+            revoked: ledger.revocations_view(),
+            gate: Gate::default(),
             ledger,
             audit,
             clock: Arc::new(clock),
             draining: AtomicBool::new(false),
             settling: AtomicUsize::new(0),
             ledger_answers: AtomicBool::new(true),
+            rates: Rates::new(),
             request_ids: RequestIds { start, next: AtomicU64::new(0) },
         }
     }

@@ -8,9 +8,18 @@ use valetkey_dialects::RequestHead;
 
 use crate::serve::framing::DoubtfulFraming;
 
-/// The headers of a request, repeated ones apart.
+/// The headers of a request, repeated ones apart. HTTP/2 says the host in the request target, and clients sign it
+/// as the header that it stands for.
 pub(crate) fn headers(parts: &Parts) -> Vec<(&str, &[u8])> {
-    parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+    let mut headers: Vec<(&str, &[u8])> =
+        parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    if parts.version == Version::HTTP_2
+        && !parts.headers.contains_key(http::header::HOST)
+        && let Some(authority) = parts.uri.authority()
+    {
+        headers.push(("host", authority.as_str().as_bytes()));
+    }
+    headers
 }
 
 /// Refuses what two parties could read in two ways: a body with two lengths, a request for two hosts.

@@ -14,6 +14,7 @@ use crate::backend::disk::Metadata;
 use crate::gateway::Gateway;
 use crate::request;
 use crate::transfer::body::{Body, RefusalBody};
+use crate::transfer::rate::Throttle;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REASON: HeaderName = HeaderName::from_static("x-valetkey-reason");
@@ -85,6 +86,7 @@ pub(crate) fn refusal(denial: &Denial, request_id: &str, parts: &Parts, rest: In
         Denial::BackendUnavailable | Denial::LedgerUnavailable | Denial::LedgerDistrusted => {
             insert(&mut answer, header::RETRY_AFTER, "5");
         }
+        Denial::TooManyAtOnce => insert(&mut answer, header::RETRY_AFTER, "1"),
         _ => {}
     }
     let doubtful = request::is_doubtful(parts);
@@ -113,8 +115,11 @@ fn text_answer(code: StatusCode, kind: HeaderValue, text: Bytes, parts: &Parts) 
 }
 
 /// A listing. It is true for a moment only and tells what one key may know, so nobody keeps it.
-pub(crate) fn listing(document: String, parts: &Parts) -> Response<Body> {
+pub(crate) fn listing(document: String, throttle: Option<Throttle>, parts: &Parts) -> Response<Body> {
     let mut answer = text_answer(StatusCode::OK, XML, document.into(), parts);
+    if let Some(throttle) = throttle {
+        answer = answer.map(|body| body.slowed(throttle));
+    }
     if parts.method == Method::HEAD {
         // No page was made whose length it could tell.
         answer.headers_mut().remove(header::CONTENT_LENGTH);
@@ -177,13 +182,13 @@ fn runs_in_a_browser(content_type: &str) -> bool {
     }
 }
 
-/// A client may keep the answer no longer than the key lives, and not at all where every use counts. An
+/// A client may keep the answer no longer than the key lives, and not at all where it uses something up. An
 /// uploader's own wish, which nobody signed, can only make it stricter.
 fn cache_control(metadata: &Metadata, permit: &Permit, now: Now) -> String {
     let wish = metadata.attributes.headers.iter().find(|(name, _)| name == "cache-control");
     let directives = || wish.iter().flat_map(|(_, value)| value.split(',')).map(str::trim);
     let wishes = |name: &str| directives().any(|directive| directive.eq_ignore_ascii_case(name));
-    if !permit.charges.is_empty() || wishes("no-store") {
+    if permit.is_counted || wishes("no-store") {
         return "no-store".to_owned();
     }
     let life_secs = permit.end.since(now.clock).as_secs();

@@ -13,17 +13,18 @@ use http::header;
 use http::{Response, StatusCode};
 use hyper::body::Body as _;
 use valetkey::{Action, Bearer, Denial, ResourcePath};
-use valetkey_ledger::{HoldId, Ledger, Purpose, Settlement};
+use valetkey_ledger::{HoldId, Ledger, LedgerError, Purpose, Settlement};
 
 use crate::admit::{Held, seconds};
 use crate::backend::disk::{Metadata, Publish, Removed, StoreError};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::notify::{Audit, Receipt};
-use crate::respond;
+use crate::running::End;
 use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
 use crate::transfer::{blocking, delete, upload};
+use crate::{left, respond};
 
 pub(crate) use witness::Witness;
 
@@ -60,6 +61,17 @@ impl Hold {
     /// The name by which an object is known to be this hold's after a crash.
     pub(crate) fn name(&self) -> Option<String> {
         self.id.map(|id| id.to_string())
+    }
+
+    /// Reserves up to `bytes` more for the upload that is held, and returns how many there are.
+    ///
+    /// # Errors
+    /// [`LedgerError::Exhausted`] where there is none, and what [`Ledger::grow`] says.
+    pub(crate) async fn grow(&self, bytes: u64) -> Result<u64, LedgerError> {
+        match self.id {
+            Some(id) => self.ledger.grow(id, bytes).await,
+            None => Ok(bytes),
+        }
     }
 
     /// Marks that what is held is about to be seen; after a crash the hold then counts as spent.
@@ -128,15 +140,26 @@ pub(crate) async fn upload(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold } = held;
+    let Held { permit, mut hold, end: _end, .. } = held;
+    let left = left::of(gateway, &permit);
+    let at = Arc::clone(gateway);
     detached(gateway, async move {
         hold.publish().await?;
+        let pass = match at.gate.pass(&at.revoked, &permit).await {
+            Ok(pass) => pass,
+            Err(denial) => {
+                hold.release();
+                return Err(denial);
+            }
+        };
         let upload::Received { folder, name, finished, conditions, only_create, confirmed } = received;
         let (size_bytes, digest) = (finished.size_bytes, finished.digest);
         let published = blocking(move || {
             let guard = |there: Option<&_>| still_holds(&conditions, there);
             let rule = if only_create { Publish::Create } else { Publish::Replace { guard: &guard } };
-            folder.publish(finished, &name, rule)
+            let published = folder.publish(finished, &name, rule);
+            drop(pass);
+            published
         });
         let metadata = match published.await? {
             Ok(metadata) => metadata,
@@ -153,7 +176,7 @@ pub(crate) async fn upload(
         let mut answer = respond::status(StatusCode::OK);
         respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", metadata.etag));
         confirmed.tell(&mut answer);
-        Ok(answer)
+        Ok(left.tell(answer).await)
     })
     .await
 }
@@ -169,11 +192,23 @@ pub(crate) async fn delete(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold } = held;
+    let Held { permit, mut hold, end: _end, .. } = held;
+    let left = left::of(gateway, &permit);
+    let at = Arc::clone(gateway);
     detached(gateway, async move {
         hold.publish().await?;
-        let removed =
-            blocking(move || plan.folder.delete(&plan.name, &|there| still_holds(&plan.conditions, there)));
+        let pass = match at.gate.pass(&at.revoked, &permit).await {
+            Ok(pass) => pass,
+            Err(denial) => {
+                hold.release();
+                return Err(denial);
+            }
+        };
+        let removed = blocking(move || {
+            let removed = plan.folder.delete(&plan.name, &|there| still_holds(&plan.conditions, there));
+            drop(pass);
+            removed
+        });
         match removed.await? {
             Ok(Removed::Yes) => hold.settle_recorded(0, recorder.deleted().await)?,
             Ok(Removed::NothingThere) => {
@@ -189,7 +224,7 @@ pub(crate) async fn delete(
                 return Err(upload::refused(error, &permit));
             }
         }
-        Ok(respond::status(StatusCode::NO_CONTENT))
+        Ok(left.tell(respond::status(StatusCode::NO_CONTENT)).await)
     })
     .await
 }
@@ -243,11 +278,18 @@ pub(crate) struct Settling {
     recorder: Recorder,
     status: StatusCode,
     asked_bytes: u64,
+    end: Rc<End>,
 }
 
 impl Settling {
-    pub(crate) fn new(hold: Hold, recorder: Recorder, status: StatusCode, asked_bytes: u64) -> Self {
-        Self { hold, recorder, status, asked_bytes }
+    pub(crate) fn new(
+        hold: Hold,
+        recorder: Recorder,
+        status: StatusCode,
+        asked_bytes: u64,
+        end: Rc<End>,
+    ) -> Self {
+        Self { hold, recorder, status, asked_bytes, end }
     }
 
     /// Settles a download of which the transport took `sent_bytes`. One of which it took nothing gives its use
@@ -256,7 +298,8 @@ impl Settling {
         if sent_bytes > 0 || self.asked_bytes == 0 {
             self.hold.settle(sent_bytes);
         }
-        self.recorder.downloaded(self.status, sent_bytes);
+        let cut = self.end.is_told() && sent_bytes < self.asked_bytes;
+        self.recorder.downloaded(self.status, sent_bytes, cut);
     }
 }
 
@@ -328,6 +371,16 @@ impl Recorder {
         }
     }
 
+    /// Says in the log what a policy of a dry run would have refused. The request goes on.
+    pub(crate) fn would_refuse(&self, policies: &str, denial: &Denial) {
+        if let Some(receipt) = &*self.0.receipt.borrow() {
+            let request_id = receipt.request_id.as_deref().unwrap_or_default();
+            let key = receipt.key.map(|key| key.to_string()).unwrap_or_default();
+            let reason = denial.reason();
+            tracing::warn!(policies, reason, %denial, key, request_id, "a dry run would have refused");
+        }
+    }
+
     /// Records a refusal.
     pub(crate) fn refused(&self, denial: &Denial) {
         self.note(|receipt| receipt.reason = Some(denial.reason().into()));
@@ -346,8 +399,13 @@ impl Recorder {
         self.answered(answer)
     }
 
-    fn downloaded(&self, status: StatusCode, bytes: u64) {
-        self.note(|receipt| receipt.bytes_out = Some(bytes));
+    fn downloaded(&self, status: StatusCode, bytes: u64, revoked: bool) {
+        self.note(|receipt| {
+            receipt.bytes_out = Some(bytes);
+            if revoked {
+                receipt.reason = Some(Denial::Revoked.reason().into());
+            }
+        });
         self.record(status.as_u16());
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod first_bytes;
 pub(crate) mod integrity;
 pub(crate) mod list;
 pub(crate) mod range;
+pub(crate) mod rate;
 pub(crate) mod upload;
 
 use std::cell::Cell;

@@ -11,21 +11,27 @@ use tokio::sync::oneshot;
 use crate::state::{Decided, Machine};
 use crate::store::{Fault, Store};
 use crate::{
-    Answer, AuditHead, HoldId, HoldRequest, LedgerError, Meter, Settlement, Status, UnixSeconds, Unresolved,
-    Usage,
+    Answer, AuditHead, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, NewRevocation,
+    Revocation, Settlement, Status, UnixSeconds, Unresolved, Usage,
 };
 
 pub(crate) enum Command {
     Hold(Option<HoldRequest>, Reply<HoldId>),
+    Grow(HoldId, u64, Reply<u64>),
     Publish(HoldId, Reply<()>),
     Settle(Settle, Option<Reply<()>>),
     Usage(Meter, Reply<Usage>),
+    Meters(MeterQuery, Reply<MeterPage>),
     Unresolved(Reply<Vec<Unresolved>>),
     Status(Reply<Status>),
     Observe(UnixSeconds, Reply<UnixSeconds>),
     DistrustNew(Reply<()>),
     NoteAuditHead(AuditHead, Reply<()>),
     AuditHead(Reply<Option<AuditHead>>),
+    Revoke(NewRevocation, Reply<Revocation>),
+    Lift(u64, Reply<Option<Revocation>>),
+    Revocations { after: u64, max: u32, reply: Reply<Vec<Revocation>> },
+    NoteAlias { fingerprint: [u8; 16], level: Meter, keep_until: UnixSeconds, reply: Reply<()> },
     Close(Reply<()>),
 }
 
@@ -48,6 +54,7 @@ impl Command {
                 }
                 None => Ok(()),
             },
+            Self::Grow(hold, bytes, reply) => reply.keep(machine.grow(*hold, *bytes)),
             Self::Publish(hold, reply) => reply.keep(machine.publish(*hold)),
             Self::Settle(Settle { hold, settlement, now }, reply) => {
                 let decided = machine.settle(*hold, *settlement, *now);
@@ -57,12 +64,19 @@ impl Command {
                 }
             }
             Self::Usage(meter, reply) => reply.keep(machine.usage(meter)),
+            Self::Meters(query, reply) => reply.keep(machine.meters(query)),
             Self::Unresolved(reply) => reply.keep(machine.unresolved()),
             Self::Status(reply) => reply.keep(machine.status()),
             Self::Observe(now, reply) => reply.keep(machine.observe(*now)),
             Self::DistrustNew(reply) => reply.keep(machine.distrust_new()),
             Self::NoteAuditHead(head, reply) => reply.keep(machine.note_audit_head(*head)),
             Self::AuditHead(reply) => reply.keep(machine.audit_head()),
+            Self::Revoke(new, reply) => reply.keep(machine.revoke(new)),
+            Self::Lift(number, reply) => reply.keep(machine.lift(*number)),
+            Self::Revocations { after, max, reply } => reply.keep(machine.revocations(*after, *max)),
+            Self::NoteAlias { fingerprint, level, keep_until, reply } => {
+                reply.keep(machine.note_alias(*fingerprint, level, *keep_until))
+            }
             Self::Close(reply) => reply.keep(Ok(Ok(()))),
         }
     }
@@ -79,9 +93,15 @@ impl Command {
             Self::Publish(_, reply)
             | Self::DistrustNew(reply)
             | Self::NoteAuditHead(_, reply)
+            | Self::NoteAlias { reply, .. }
             | Self::Close(reply) => drop(reply.answer()),
+            Self::Revoke(_, reply) => drop(reply.answer()),
+            Self::Lift(_, reply) => drop(reply.answer()),
+            Self::Revocations { reply, .. } => drop(reply.answer()),
             Self::AuditHead(reply) => drop(reply.answer()),
+            Self::Grow(.., reply) => drop(reply.answer()),
             Self::Usage(_, reply) => drop(reply.answer()),
+            Self::Meters(_, reply) => drop(reply.answer()),
             Self::Unresolved(reply) => drop(reply.answer()),
             Self::Status(reply) => drop(reply.answer()),
             Self::Observe(_, reply) => drop(reply.answer()),
@@ -102,9 +122,15 @@ impl Command {
             Self::Publish(_, reply)
             | Self::DistrustNew(reply)
             | Self::NoteAuditHead(_, reply)
+            | Self::NoteAlias { reply, .. }
             | Self::Close(reply) => reply.send(Err(error)),
+            Self::Revoke(_, reply) => reply.send(Err(error)),
+            Self::Lift(_, reply) => reply.send(Err(error)),
+            Self::Revocations { reply, .. } => reply.send(Err(error)),
             Self::AuditHead(reply) => reply.send(Err(error)),
+            Self::Grow(.., reply) => reply.send(Err(error)),
             Self::Usage(_, reply) => reply.send(Err(error)),
+            Self::Meters(_, reply) => reply.send(Err(error)),
             Self::Unresolved(reply) => reply.send(Err(error)),
             Self::Status(reply) => reply.send(Err(error)),
             Self::Observe(_, reply) => reply.send(Err(error)),

@@ -5,11 +5,13 @@
 
 mod chains;
 mod leases;
+mod revocations;
 mod time;
 mod uses;
 
 pub use chains::*;
 pub use leases::*;
+pub use revocations::*;
 pub use time::*;
 pub use uses::*;
 
@@ -61,13 +63,22 @@ macro_rules! conformance {
             latest_request_says_how_long_its_lease_lasts
             running_request_keeps_its_lease_alive
             every_lease_of_a_key_is_tried
-            sizes_near_the_largest_number_do_not_overflow
             clock_five_minutes_behind_is_good_and_one_second_more_is_not
             highest_time_seen_never_falls
             cleared_key_never_gets_a_fresh_count
             meter_is_kept_a_day_beyond_the_latest_end
             new_ledger_is_fresh_and_may_be_distrusted
             newest_record_of_the_audit_log_is_kept
+            revocation_is_in_the_view_when_it_is_answered
+            every_kind_of_target_reaches_its_own_and_nothing_else
+            path_reaches_what_lies_below_it_by_whole_segments
+            before_reaches_what_was_issued_earlier_or_does_not_say
+            revoking_twice_is_one_revocation_kept_longer
+            lifting_leaves_what_another_revocation_holds
+            revocations_are_listed_in_pages_by_numbers_never_given_twice
+            fingerprint_revokes_the_level_that_is_known_by_it
+            revocation_goes_a_day_after_all_that_it_revokes_ended
+            every_change_is_told
         );
     };
     (@tests $open:expr; $($rule:ident)*) => {

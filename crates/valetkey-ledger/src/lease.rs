@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 use crate::store::Charged;
 use crate::{HoldId, Meter, Settlement, UnixSeconds};
-use book::{Book, Lease, LeaseId, Running};
+pub(crate) use book::LeaseId;
+use book::{Book, Lease, Running};
 use clock::LeaseClock;
 
 /// Whose lease it is. A tuple, so that no choice of names makes two of them one.
@@ -42,18 +43,26 @@ pub(crate) struct Opening {
     pub(crate) size_bytes: u64,
     pub(crate) ask_bytes: u64,
     pub(crate) lease_secs: u64,
-    /// The uses that paid for it.
+    /// The levels that paid for it.
     pub(crate) charged: Vec<Charged>,
 }
 
-/// What the end of a hold leaves to be done.
-pub(crate) enum Ended {
-    /// No download of that name is open.
-    Unknown,
-    /// Nothing.
-    Kept,
-    /// These uses bought nothing, and are to be given back.
-    GiveBack(Arc<[Charged]>),
+/// What rides on a lease.
+pub(crate) struct Ride {
+    pub(crate) ask_bytes: u64,
+    pub(crate) lease_secs: u64,
+    /// The levels of its own chain.
+    pub(crate) charged: Vec<Charged>,
+}
+
+/// What the end of a download leaves to be done.
+pub(crate) struct Ended {
+    /// The levels that its bytes were charged to.
+    pub(crate) charged: Arc<[Charged]>,
+    /// How many bytes it had reserved and did not send.
+    pub(crate) unsent_bytes: u64,
+    /// The levels whose use bought nothing, if that is so.
+    pub(crate) unused: Option<Arc<[Charged]>>,
 }
 
 /// All leases of one life of the ledger.
@@ -72,26 +81,28 @@ impl Leases {
         self.clock.tick(mark);
     }
 
-    /// Puts a hold onto a living lease with room for it. Says whether there was one.
-    pub(crate) fn ride(&mut self, hold: HoldId, key: &LeaseKey, ask_bytes: u64, lease_secs: u64) -> bool {
+    /// Finds a living lease with room for that much.
+    pub(crate) fn with_room(&self, key: &LeaseKey, ask_bytes: u64) -> Option<LeaseId> {
         let now = self.clock.elapsed();
-        let Some(id) =
-            self.book.with_room(key, ask_bytes).find(|(_, lease)| lease.lives(now)).map(|(id, _)| id)
-        else {
-            return false;
-        };
+        self.book.with_room(key, ask_bytes).find(|(_, lease)| lease.lives(now)).map(|(id, _)| id)
+    }
+
+    /// Puts a hold onto the lease that was found to have room for it.
+    pub(crate) fn ride(&mut self, hold: HoldId, id: LeaseId, ride: Ride) {
+        let Ride { ask_bytes, lease_secs, charged } = ride;
         self.book.change(id, |lease| {
             lease.reserved += u128::from(ask_bytes);
             lease.open += 1;
             lease.secs = lease_secs;
         });
-        self.book.set_running(hold, Some(Running { lease: id, reserved: ask_bytes }));
-        true
+        let running = Running { lease: id, reserved: ask_bytes, charged: charged.into() };
+        self.book.set_running(hold, Some(running));
     }
 
     /// Opens a lease with its first hold, whatever that asks for: its use is paid.
     pub(crate) fn open(&mut self, hold: HoldId, opening: Opening) {
         self.opened += 1;
+        let charged: Arc<[Charged]> = opening.charged.into();
         let lease = Lease {
             key: Arc::new(opening.key),
             size: opening.size_bytes,
@@ -102,37 +113,37 @@ impl Leases {
             used: false,
             ended: 0,
             look_due: false,
-            charged: opening.charged.into(),
+            charged: Arc::clone(&charged),
         };
         self.book.set_lease(self.opened, Some(lease));
-        self.book.set_running(hold, Some(Running { lease: self.opened, reserved: opening.ask_bytes }));
+        let running = Running { lease: self.opened, reserved: opening.ask_bytes, charged };
+        self.book.set_running(hold, Some(running));
     }
 
-    /// Ends a hold.
-    pub(crate) fn end(&mut self, hold: HoldId, settlement: Settlement) -> Ended {
-        let Some(Running { lease: id, reserved }) = self.book.running(hold) else {
-            return Ended::Unknown;
-        };
+    /// Ends a hold, if a download of that name is open.
+    pub(crate) fn end(&mut self, hold: HoldId, settlement: Settlement) -> Option<Ended> {
+        let Running { lease: id, reserved, charged } = self.book.running(hold)?;
         self.book.set_running(hold, None);
         let now = self.clock.elapsed();
+        let sent = match settlement {
+            Settlement::Done { bytes } => bytes.min(reserved),
+            Settlement::Released => 0,
+        };
         let lease = self.book.change(id, |lease| {
             lease.reserved -= u128::from(reserved);
             lease.open -= 1;
             lease.ended = now;
-            if let Settlement::Done { bytes } = settlement {
-                lease.sent += u128::from(bytes.min(reserved));
-                lease.used = true;
-            }
+            lease.sent += u128::from(sent);
+            lease.used |= matches!(settlement, Settlement::Done { .. });
         });
-        if lease.open > 0 {
-            return Ended::Kept;
-        }
-        if !lease.used {
+        let mut unused = None;
+        if lease.open == 0 && lease.used {
+            self.look_later(id, &lease);
+        } else if lease.open == 0 {
             self.book.set_lease(id, None);
-            return Ended::GiveBack(lease.charged);
+            unused = Some(lease.charged);
         }
-        self.look_later(id, &lease);
-        Ended::Kept
+        Some(Ended { charged, unsent_bytes: reserved - sent, unused })
     }
 
     /// Makes the changes since the last `keep` final, and sweeps at most `looks_max` leases.

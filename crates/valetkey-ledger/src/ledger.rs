@@ -1,8 +1,12 @@
 //! The surface that every engine offers.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
-use crate::{Action, HoldId, HoldRequest, LedgerError, Meter, Settlement, UnixSeconds, Usage};
+use crate::{
+    Action, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, NewRevocation, Revocation,
+    RevocationView, Settlement, UnixSeconds, Usage,
+};
 
 /// What a ledger answers. The command is given when the method is called, not when the answer is polled.
 ///
@@ -13,14 +17,24 @@ pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send>
 ///
 /// Nothing here assumes one process: an engine may be shared by several gateways.
 pub trait Ledger: Send + Sync + 'static {
-    /// Holds one use of every charge, or of none. Resolves once that is durable.
+    /// Holds what the purpose costs of every charge, or of none. Resolves once that is durable, as far as a level
+    /// limits it.
     ///
-    /// A download that rides on a lease takes no use. Dropping the answer releases the hold.
+    /// A download that rides on a lease takes no use. An [`Answer`](crate::Purpose::Answer) is charged and ended at
+    /// once. Dropping the answer releases the hold.
     ///
     /// # Errors
     /// [`LedgerError::Exhausted`] if a level has no use left, [`LedgerError::NotAccepted`] while the operator must
     /// accept something, [`LedgerError::Forgotten`] for a key of which no record is kept any more, and every fault.
     fn hold(&self, request: HoldRequest) -> Answer<HoldId>;
+
+    /// Reserves up to that many more bytes under [`Resource::In`](crate::Resource::In) for an upload that is open and
+    /// not published, and says how many there were: all of them, or what was left. Resolves once that is durable.
+    ///
+    /// # Errors
+    /// [`LedgerError::Exhausted`] if a level has not one byte left, [`LedgerError::UnknownHold`] if no such upload is
+    /// open, and every fault.
+    fn grow(&self, hold: HoldId, bytes: u64) -> Answer<u64>;
 
     /// Marks an upload or a delete as about to show: from here on a crash leaves it unresolved, not released.
     /// Resolves once that is durable. Doing it twice does no harm.
@@ -43,6 +57,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// Every fault.
     fn usage(&self, meter: Meter) -> Answer<Usage>;
+
+    /// The meters that a query asks for, in the order of their names, a page at a time.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn meters(&self, query: MeterQuery) -> Answer<MeterPage>;
 
     /// The holds that an earlier life left publishing. Whoever asks looks what became of each, and settles it.
     ///
@@ -85,6 +105,38 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// Every fault.
     fn audit_head(&self) -> Answer<Option<AuditHead>>;
+
+    /// Revokes. Once it is answered it is durable, and in the [view](Ledger::revocations_view).
+    ///
+    /// The same target and `before` again is the revocation that there is, kept until the later of the two ends. A
+    /// [fingerprint](crate::Target::Fingerprint) whose level is [known](Ledger::note_alias) revokes that level.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfRange`], and every fault.
+    fn revoke(&self, revocation: NewRevocation) -> Answer<Revocation>;
+
+    /// Takes a revocation back, and returns it; `None` where none of that number is in force. What another
+    /// revocation holds stays revoked.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn lift(&self, number: u64) -> Answer<Option<Revocation>>;
+
+    /// At most `max` revocations in force whose number is above `after`, in the order of their numbers.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn revocations(&self, after: u64, max: u32) -> Answer<Vec<Revocation>>;
+
+    /// The revocations in force, to be asked at once and without a fault.
+    fn revocations_view(&self) -> Arc<RevocationView>;
+
+    /// Notes that the level of this name has (also) this fingerprint, as a renewed one has, so that whoever revokes
+    /// the fingerprint revokes the name. Durable; kept a day beyond `keep_until`.
+    ///
+    /// # Errors
+    /// [`LedgerError::OutOfRange`], and every fault.
+    fn note_alias(&self, fingerprint: [u8; 16], level: Meter, keep_until: UnixSeconds) -> Answer<()>;
 
     /// Does what was asked before, then stops and lets go of everything. What is asked later is
     /// [`LedgerError::Closed`]. Holds that are open count as after a crash.

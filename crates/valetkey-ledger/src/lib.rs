@@ -13,6 +13,7 @@
 pub mod conformance;
 pub mod engine;
 
+mod account;
 mod command;
 mod error;
 mod hold;
@@ -23,12 +24,13 @@ mod revocation;
 mod state;
 mod store;
 mod time;
+mod undo;
 
 pub use engine::memory::MemoryLedger;
 pub use engine::sqlite::SqliteLedger;
 pub use error::{Distrust, LedgerError, OpenError};
 pub use hold::{Action, HoldId, HoldIdError, HoldRequest, LeaseRequest, Purpose, Settlement};
 pub use ledger::{Acceptance, Answer, AuditHead, Ledger, Status, Unresolved};
-pub use meter::{Charge, Limits, Meter, Resource, Usage};
-pub use revocation::{NewRevocation, Revocation, Target};
+pub use meter::{Charge, Limits, Meter, MeterPage, MeterQuery, MeterUsage, Resource, Usage};
+pub use revocation::{NewRevocation, Reading, Revocable, Revocation, RevocationView, Target};
 pub use time::UnixSeconds;

@@ -92,3 +92,44 @@ pub struct Charge {
     /// one that was charged to it decides.
     pub keep_until: UnixSeconds,
 }
+
+/// Which meters a list shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeterQuery {
+    /// How their names begin; empty for all.
+    pub prefix: String,
+    /// Only those that are kept beyond this moment: the meters of keys that have not ended.
+    pub live_at: UnixSeconds,
+    /// Only those whose names come after this one, bytewise.
+    pub after: Option<Meter>,
+    /// How many to look at; never more than [`MeterQuery::PAGE_MAX`] are.
+    pub max: u32,
+}
+
+impl MeterQuery {
+    /// How many meters one page looks at, so that no list keeps others waiting for long.
+    pub const PAGE_MAX: u32 = 1000;
+}
+
+/// A part of a list of meters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MeterPage {
+    /// In the order of their names. There may be none although there are more to come, since those that are left out
+    /// count as looked at.
+    pub meters: Vec<MeterUsage>,
+    /// What to go on after ([`MeterQuery::after`]); `None` at the end of the list.
+    pub next: Option<Meter>,
+}
+
+/// A meter in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeterUsage {
+    /// Which one.
+    pub meter: Meter,
+    /// What is held or spent.
+    pub usage: Usage,
+    /// The limits that the latest charge compared it with.
+    pub limits: Limits,
+    /// As in [`Charge::keep_until`], the latest of all charges.
+    pub keep_until: UnixSeconds,
+}

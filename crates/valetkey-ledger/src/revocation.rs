@@ -1,4 +1,13 @@
 //! Revocations: what no longer opens, although its signature holds.
+//!
+//! A revocation is a row, durable before it is answered, and an entry of the [view](RevocationView) that every request
+//! is compared with. It goes a day after everything that it revokes has ended, by the highest time seen; that raises
+//! `cleared_before` for good, so that no clock that was set back revives what was revoked.
+
+pub(crate) mod rows;
+pub(crate) mod view;
+
+pub use view::{Reading, Revocable, RevocationView};
 
 use crate::{Meter, UnixSeconds};
 

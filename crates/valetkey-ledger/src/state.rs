@@ -5,19 +5,26 @@
 //!
 //! What is decided where:
 //! - A refused hold has written nothing: all levels are read and compared before the first is written.
-//! - A ride needs no row, so it costs no commit. It is answered after the commit of the batch it stands in all the
+//! - What is charged to which meter, and whether that must be durable at once, is in `account`.
+//! - A ride that no level limits the bytes of costs no commit. It is answered after the commit of the batch it stands in all the
 //!   same, since the lease it rides on may be of that batch.
 //! - Time has two halves. The highest time seen judges ends and measures leases; it is written with every commit that
 //!   happens anyway, and by itself after [`MARK_LAG_SECS`] at the latest. The asker's own time is only compared with it.
 //! - Meters go a day after their keys have ended, a few at a time. Since clocks lie, that raises `cleared_before` for
 //!   good, and a key that ended earlier is refused whatever the clock later says: no key gets a fresh count.
 
+mod revocations;
+
+use std::sync::Arc;
+
+use crate::account::{Accounts, Cost};
 use crate::hold::LeaseRequest;
-use crate::lease::{Ended, LeaseKey, Leases, Opening};
-use crate::store::{Charged, Fault, Header, HoldRow, HoldState, MeterRow, Standing, Store};
+use crate::lease::{Ended, LeaseKey, Leases, Opening, Ride};
+use crate::revocation::view::Change;
+use crate::store::{Charged, Fault, FileName, Header, HoldRow, HoldState, Standing, Store};
 use crate::{
-    Action, AuditHead, Charge, Distrust, HoldId, HoldRequest, LedgerError, Meter, Purpose, Resource,
-    Settlement, Status, UnixSeconds, Unresolved, Usage,
+    Action, AuditHead, Charge, Distrust, HoldId, HoldRequest, LedgerError, Limits, Meter, MeterPage,
+    MeterQuery, MeterUsage, Purpose, RevocationView, Settlement, Status, UnixSeconds, Unresolved, Usage,
 };
 
 /// How far the clock may lie behind the highest time seen, inclusive.
@@ -42,6 +49,12 @@ pub(crate) struct Machine<S> {
     /// The header as it was last read or committed.
     durable: Header,
     leases: Leases,
+    accounts: Accounts,
+    /// What waits is to be written with the next commit, though nothing needs it.
+    flush_due: bool,
+    revoked: Arc<RevocationView>,
+    /// What becomes of the view with the next commit.
+    changes: Vec<Change>,
     fresh: bool,
     life: u64,
     sequence: u64,
@@ -57,6 +70,10 @@ impl<S: Store> Machine<S> {
             header,
             durable: header,
             leases: Leases::default(),
+            accounts: Accounts::default(),
+            flush_due: false,
+            revoked: Arc::new(RevocationView::new()),
+            changes: Vec::new(),
             fresh: header.standing == Standing::New,
             life,
             sequence: 0,
@@ -64,10 +81,10 @@ impl<S: Store> Machine<S> {
         };
         for id in machine.store.holds_in(HoldState::Held)? {
             if let Some(row) = machine.store.hold(id)? {
-                machine.give_back(&row.charged)?;
-                machine.store.remove_hold(id)?;
+                machine.end_durable(id, &row, Settlement::Released)?;
             }
         }
+        machine.load_revocations()?;
         Ok(machine)
     }
 
@@ -86,10 +103,42 @@ impl<S: Store> Machine<S> {
         self.sequence += 1;
         let id = HoldId { ledger: self.header.ledger, life: self.life, sequence: self.sequence };
         match purpose {
-            Purpose::Upload { object, .. } => self.hold_durably(id, &charges, Action::Upload, object),
-            Purpose::Delete { object } => self.hold_durably(id, &charges, Action::Delete, object),
-            Purpose::Download(lease) => self.hold_download(id, &charges, lease),
-            Purpose::Answer { .. } => Ok(Ok(id)),
+            Purpose::Upload { object, file, declared_bytes, copied_bytes } => {
+                let cost = Cost {
+                    uses: 1,
+                    in_bytes: declared_bytes.unwrap_or(0),
+                    out_bytes: copied_bytes,
+                    parallel: 1,
+                    file: Some(FileName::of(&file)),
+                };
+                self.hold_durably(id, &charges, cost, (Action::Upload, object), now)
+            }
+            Purpose::Delete { object } => {
+                let cost = Cost { uses: 1, ..Cost::default() };
+                self.hold_durably(id, &charges, cost, (Action::Delete, object), now)
+            }
+            Purpose::Download(lease) => self.hold_download(id, &charges, lease, now),
+            Purpose::Answer { bytes } => {
+                let cost = Cost { out_bytes: bytes, ..Cost::default() };
+                Ok(self.charge(&charges, cost, now)?.map(|_| id))
+            }
+        }
+    }
+
+    pub(crate) fn grow(&mut self, id: HoldId, bytes: u64) -> Decided<u64> {
+        let row = match self.store.hold(id)? {
+            Some(row) if row.state == HoldState::Held && row.action == Action::Upload => row,
+            _ => return Ok(Err(LedgerError::UnknownHold(id))),
+        };
+        // More than a count can hold is never left, so there is nothing to refuse but the rest.
+        let bytes = bytes.min(UnixSeconds::MAX.0.saturating_sub(row.in_bytes));
+        match self.accounts.grow(&mut self.store, &row.charged, bytes)? {
+            Ok(Some(granted)) => {
+                self.store.set_in_bytes(id, row.in_bytes + granted)?;
+                Ok(Ok(granted))
+            }
+            Ok(None) => Ok(Ok(bytes)),
+            Err(refusal) => Ok(Err(refusal)),
         }
     }
 
@@ -106,29 +155,41 @@ impl<S: Store> Machine<S> {
 
     pub(crate) fn settle(&mut self, id: HoldId, settlement: Settlement, now: UnixSeconds) -> Decided<()> {
         self.see(now);
-        match self.leases.end(id, settlement) {
-            Ended::Kept => return Ok(Ok(())),
-            Ended::GiveBack(charged) => {
-                self.give_back(&charged)?;
-                return Ok(Ok(()));
+        if let Some(Ended { charged, unsent_bytes, unused }) = self.leases.end(id, settlement) {
+            self.accounts.end(&charged);
+            let unsent = Cost { out_bytes: unsent_bytes, ..Cost::default() };
+            self.accounts.give_back(&mut self.store, &charged, unsent)?;
+            if let Some(unused) = unused {
+                let use_of_it = Cost { uses: 1, ..Cost::default() };
+                self.accounts.give_back(&mut self.store, &unused, use_of_it)?;
             }
-            Ended::Unknown => {}
+            return Ok(Ok(()));
         }
-        let Some(row) = self.store.hold(id)? else {
-            return Ok(Err(LedgerError::UnknownHold(id)));
-        };
-        if settlement == Settlement::Released {
-            self.give_back(&row.charged)?;
+        match self.store.hold(id)? {
+            Some(row) => self.end_durable(id, &row, settlement).map(Ok),
+            None => Ok(Err(LedgerError::UnknownHold(id))),
         }
-        self.store.remove_hold(id)?;
-        Ok(Ok(()))
     }
 
     pub(crate) fn usage(&mut self, meter: &Meter) -> Decided<Usage> {
-        Ok(Ok(self
-            .store
-            .meter(meter)?
-            .map_or_else(Usage::default, |row| Usage { uses: row.uses, ..Usage::default() })))
+        self.accounts.usage(&mut self.store, meter).map(Ok)
+    }
+
+    pub(crate) fn meters(&mut self, query: &MeterQuery) -> Decided<MeterPage> {
+        let max = query.max.min(MeterQuery::PAGE_MAX);
+        // The store is asked for names in their order, so it must have them all.
+        self.accounts.write(&mut self.store)?;
+        let rows = self.store.meters(&MeterQuery { max, ..query.clone() })?;
+        let is_full = u32::try_from(rows.len()).is_ok_and(|found| found >= max);
+        let next = rows.last().filter(|_| is_full).map(|(meter, _)| meter.clone());
+        let live = rows.into_iter().filter(|(_, row)| row.keep_until > query.live_at);
+        let meters = live
+            .map(|(meter, row)| {
+                let usage = Usage { parallel: self.accounts.running(&meter), ..row.usage };
+                MeterUsage { meter, usage, limits: row.limits, keep_until: row.keep_until }
+            })
+            .collect();
+        Ok(Ok(MeterPage { meters, next }))
     }
 
     pub(crate) fn unresolved(&mut self) -> Decided<Vec<Unresolved>> {
@@ -182,26 +243,43 @@ impl<S: Store> Machine<S> {
         Ok(Ok(self.store.audit_head()?))
     }
 
-    /// Makes everything since the last commit durable, if there is anything.
+    /// Makes everything since the last commit durable that must be, and with it all that waits.
     pub(crate) fn commit(&mut self) -> Result<(), Fault> {
-        if self.store.has_writes() || self.header_due() {
+        if self.store.has_writes() || self.accounts.is_urgent() || self.header_due() || self.flush_due {
             self.store.begin()?;
             self.refresh()?;
+            self.accounts.write(&mut self.store)?;
             self.clear()?;
             if self.header != self.durable {
                 self.store.put_header(&self.header)?;
             }
             self.store.commit()?;
             self.durable = self.header;
+            self.accounts.written();
+            self.flush_due = false;
         }
+        self.accounts.keep();
+        self.show_revocations();
         self.leases.keep(SWEPT_MAX);
         Ok(())
+    }
+
+    /// Whether something waits to be written that nothing needs yet.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.accounts.has_unwritten()
+    }
+
+    /// Lets the next commit write what waits.
+    pub(crate) fn flush(&mut self) {
+        self.flush_due = self.accounts.has_unwritten();
     }
 
     /// Forgets everything since the last commit, but the highest time seen and the numbers that are given once.
     pub(crate) fn roll_back(&mut self) {
         self.store.rollback();
+        self.accounts.roll_back();
         self.leases.roll_back();
+        self.changes.clear();
         self.header.standing = self.durable.standing;
         self.header.cleared_before = self.durable.cleared_before;
     }
@@ -210,80 +288,78 @@ impl<S: Store> Machine<S> {
         &mut self,
         id: HoldId,
         charges: &[Charge],
-        action: Action,
-        object: String,
+        cost: Cost,
+        (action, object): (Action, String),
+        now: UnixSeconds,
     ) -> Decided<HoldId> {
-        let charged = match self.charge(charges)? {
+        let charged = match self.charge(charges, cost, now)? {
             Ok(charged) => charged,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        self.store.put_hold(id, HoldRow { state: HoldState::Held, action, object, charged })?;
+        let Cost { in_bytes, out_bytes, file, .. } = cost;
+        let state = HoldState::Held;
+        self.store.put_hold(id, HoldRow { state, action, object, in_bytes, out_bytes, file, charged })?;
         Ok(Ok(id))
     }
 
-    fn hold_download(&mut self, id: HoldId, charges: &[Charge], request: LeaseRequest) -> Decided<HoldId> {
+    fn hold_download(
+        &mut self,
+        id: HoldId,
+        charges: &[Charge],
+        request: LeaseRequest,
+        now: UnixSeconds,
+    ) -> Decided<HoldId> {
         let Some(last) = charges.last() else {
             return Ok(Err(LedgerError::NoCharge));
         };
         let LeaseRequest { object, version, client, size_bytes, ask_bytes, lease_secs } = request;
         let key = LeaseKey { meter: last.meter.clone(), object, version, client };
-        if self.leases.ride(id, &key, ask_bytes, lease_secs) {
-            return Ok(Ok(id));
+        let lease = self.leases.with_room(&key, ask_bytes);
+        let uses = u64::from(lease.is_none());
+        let cost = Cost { uses, out_bytes: ask_bytes, parallel: 1, ..Cost::default() };
+        let charged = match self.charge(charges, cost, now)? {
+            Ok(charged) => charged,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        match lease {
+            Some(lease) => self.leases.ride(id, lease, Ride { ask_bytes, lease_secs, charged }),
+            None => self.leases.open(id, Opening { key, size_bytes, ask_bytes, lease_secs, charged }),
         }
-        match self.charge(charges)? {
-            Ok(charged) => {
-                self.leases.open(id, Opening { key, size_bytes, ask_bytes, lease_secs, charged });
-                Ok(Ok(id))
-            }
-            Err(refusal) => Ok(Err(refusal)),
-        }
+        Ok(Ok(id))
     }
 
-    /// Takes one use of every charge, or of none.
-    fn charge(&mut self, charges: &[Charge]) -> Decided<Vec<Charged>> {
-        // A meter that is named twice in one chain is charged twice, and the second time compared after the first.
-        let mut rows: Vec<(&Meter, MeterRow)> = Vec::with_capacity(charges.len());
-        let mut charged = Vec::with_capacity(charges.len());
-        let mut meters_made = self.header.meters_made;
-        for (level, charge) in charges.iter().enumerate() {
-            let place = match rows.iter().position(|(meter, _)| *meter == &charge.meter) {
-                Some(place) => place,
-                None => {
-                    let row = self.store.meter(&charge.meter)?.unwrap_or_else(|| {
-                        meters_made += 1;
-                        MeterRow { uses: 0, keep_until: charge.keep_until, made: meters_made }
-                    });
-                    rows.push((&charge.meter, row));
-                    rows.len() - 1
-                }
-            };
-            let row = &mut rows[place].1;
-            if let Some(limit) = charge.limits.uses
-                && row.uses >= limit
-            {
-                return Ok(Err(LedgerError::Exhausted { level, resource: Resource::Uses, limit }));
-            }
-            row.uses += 1;
-            row.keep_until = row.keep_until.max(charge.keep_until);
-            charged.push(Charged { meter: charge.meter.clone(), made: row.made });
+    fn charge(&mut self, charges: &[Charge], cost: Cost, now: UnixSeconds) -> Decided<Vec<Charged>> {
+        if let Err(refusal) = cost_in_range(cost) {
+            return Ok(Err(refusal));
         }
-        for (meter, row) in rows {
-            self.store.put_meter(meter, row)?;
-        }
-        self.header.meters_made = meters_made;
-        Ok(Ok(charged))
+        self.accounts.charge(&mut self.store, charges, cost, now, &mut self.header.meters_made)
     }
 
-    fn give_back(&mut self, charged: &[Charged]) -> Result<(), Fault> {
-        for Charged { meter, made } in charged {
-            if let Some(mut row) = self.store.meter(meter)?
-                && row.made == *made
-            {
-                row.uses = row.uses.saturating_sub(1);
-                self.store.put_meter(meter, row)?;
+    /// Ends an upload or a delete.
+    fn end_durable(&mut self, id: HoldId, row: &HoldRow, settlement: Settlement) -> Result<(), Fault> {
+        let HoldRow { action, in_bytes, out_bytes, file, charged, .. } = row;
+        let is_ours = id.life == self.life;
+        match settlement {
+            Settlement::Released => {
+                let cost = Cost { uses: 1, in_bytes: *in_bytes, out_bytes: *out_bytes, ..Cost::default() };
+                self.accounts.give_back(&mut self.store, charged, cost)?;
             }
+            // What an upload of an earlier life had received is known to nobody: all that it reserved is spent.
+            Settlement::Done { bytes } if is_ours && *action == Action::Upload => {
+                let surplus = Cost { in_bytes: in_bytes.saturating_sub(bytes), ..Cost::default() };
+                self.accounts.give_back(&mut self.store, charged, surplus)?;
+                self.accounts.charge_in(&mut self.store, charged, bytes.saturating_sub(*in_bytes))?;
+            }
+            Settlement::Done { .. } => {}
         }
-        Ok(())
+        if let Some(name) = *file {
+            let done = settlement != Settlement::Released;
+            self.accounts.release_file(&mut self.store, charged, name, done)?;
+        }
+        if is_ours && *action == Action::Upload {
+            self.accounts.end(charged);
+        }
+        self.store.remove_hold(id)
     }
 
     /// Refuses while the operator must accept something, after a look whether that has happened.
@@ -353,7 +429,8 @@ impl<S: Store> Machine<S> {
         }
         // A meter goes when a whole day lies between its last second and now.
         let before = UnixSeconds(now.0.saturating_sub(KEEP_SECS));
-        match self.store.clear_meters(before, CLEARED_MAX)? {
+        let cleared = self.store.clear_meters(before, CLEARED_MAX)?;
+        match cleared.max(self.clear_revocations(before, CLEARED_MAX)?) {
             Some(latest) => self.header.cleared_before = self.header.cleared_before.max(latest.plus(1)),
             None => self.clear_at = now.plus(CLEAR_PAUSE_SECS),
         }
@@ -362,19 +439,30 @@ impl<S: Store> Machine<S> {
 }
 
 fn in_range(charges: &[Charge], now: UnixSeconds) -> Result<(), LedgerError> {
-    let check = |name, value: u64| match value <= UnixSeconds::MAX.0 {
-        true => Ok(()),
-        false => Err(LedgerError::OutOfRange { name, value }),
-    };
     if charges.is_empty() {
         return Err(LedgerError::NoCharge);
     }
-    check("time", now.0)?;
-    for charge in charges {
-        check("limit", charge.limits.uses.unwrap_or(0))?;
-        check("end", charge.keep_until.0)?;
+    check_range("time", now.0)?;
+    for Charge { limits, keep_until, .. } in charges {
+        let Limits { uses, in_bytes, out_bytes, files, parallel } = *limits;
+        for limit in [uses, in_bytes, out_bytes, files, parallel].into_iter().flatten() {
+            check_range("limit", limit)?;
+        }
+        check_range("end", keep_until.0)?;
     }
     Ok(())
+}
+
+fn cost_in_range(cost: Cost) -> Result<(), LedgerError> {
+    check_range("size", cost.in_bytes)?;
+    check_range("size", cost.out_bytes)
+}
+
+fn check_range(name: &'static str, value: u64) -> Result<(), LedgerError> {
+    match value <= UnixSeconds::MAX.0 {
+        true => Ok(()),
+        false => Err(LedgerError::OutOfRange { name, value }),
+    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use crate::{Action, AuditHead, HoldId, LedgerError, Meter, UnixSeconds};
+use crate::revocation::rows::RevocationRows;
+use crate::{Action, AuditHead, HoldId, LedgerError, Limits, Meter, MeterQuery, UnixSeconds, Usage};
 
 /// A place for rows. Between two calls of `commit` or `rollback`, what was written is visible to later reads of the
 /// same store and to nobody else.
-pub(crate) trait Store {
+pub(crate) trait Store: RevocationRows {
     /// Makes sure that nobody else writes until the next commit or rollback.
     fn begin(&mut self) -> Result<(), Fault>;
     fn has_writes(&self) -> bool;
@@ -19,12 +20,19 @@ pub(crate) trait Store {
 
     fn meter(&mut self, meter: &Meter) -> Result<Option<MeterRow>, Fault>;
     fn put_meter(&mut self, meter: &Meter, row: MeterRow) -> Result<(), Fault>;
-    /// Removes at most `rows_max` meters that need not be kept until `before`, those that end first first. Returns the
-    /// latest `keep_until` among them.
+    /// The meters that a query looks at, whether or not they are kept long enough.
+    fn meters(&mut self, query: &MeterQuery) -> Result<Vec<(Meter, MeterRow)>, Fault>;
+    /// Removes at most `rows_max` meters that need not be kept until `before`, those that end first first, and the
+    /// names under them. Returns the latest `keep_until` among them.
     fn clear_meters(&mut self, before: UnixSeconds, rows_max: u32) -> Result<Option<UnixSeconds>, Fault>;
+
+    /// A name under a meter, which is named by its place in the ledger's history.
+    fn file(&mut self, made: u64, name: FileName) -> Result<Option<FileRow>, Fault>;
+    fn put_file(&mut self, made: u64, name: FileName, row: Option<FileRow>) -> Result<(), Fault>;
 
     fn hold(&mut self, id: HoldId) -> Result<Option<HoldRow>, Fault>;
     fn put_hold(&mut self, id: HoldId, row: HoldRow) -> Result<(), Fault>;
+    fn set_in_bytes(&mut self, id: HoldId, in_bytes: u64) -> Result<(), Fault>;
     fn mark_publishing(&mut self, id: HoldId) -> Result<(), Fault>;
     fn remove_hold(&mut self, id: HoldId) -> Result<(), Fault>;
     fn holds_in(&mut self, state: HoldState) -> Result<Vec<HoldId>, Fault>;
@@ -74,19 +82,46 @@ pub(crate) enum Standing {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MeterRow {
-    /// Held or spent.
-    pub(crate) uses: u64,
+    /// Held or spent. What runs at once is not in it.
+    pub(crate) usage: Usage,
+    /// As they were last presented.
+    pub(crate) limits: Limits,
     pub(crate) keep_until: UnixSeconds,
     /// Which meter of the ledger's history this is: a name may come again after it was cleared, and a use that was
     /// charged to the old one must not be given back to the new one.
     pub(crate) made: u64,
 }
 
-/// A use that was taken from a meter, as needed to give it back.
+/// What a name is known by among those under a meter: 128 bits of its BLAKE3, which nobody can make collide in practice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FileName(pub(crate) [u8; 16]);
+
+impl FileName {
+    pub(crate) fn of(name: &str) -> Self {
+        let mut short = [0; 16];
+        blake3::Hasher::new().update(name.as_bytes()).finalize_xof().fill(&mut short);
+        Self(short)
+    }
+}
+
+/// A name that counts under a meter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FileRow {
+    /// How many holds have it.
+    pub(crate) holds: u64,
+    /// An upload under it was done.
+    pub(crate) kept: bool,
+}
+
+/// What one level of a chain was charged, as needed to give it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Charged {
     pub(crate) meter: Meter,
     pub(crate) made: u64,
+    /// The limit under [`Resource::In`](crate::Resource::In), which an upload that grows is compared with.
+    pub(crate) in_max: Option<u64>,
+    /// The name of the upload counts here.
+    pub(crate) named: bool,
 }
 
 /// The durable half of an upload or a delete.
@@ -95,6 +130,9 @@ pub(crate) struct HoldRow {
     pub(crate) state: HoldState,
     pub(crate) action: Action,
     pub(crate) object: String,
+    pub(crate) in_bytes: u64,
+    pub(crate) out_bytes: u64,
+    pub(crate) file: Option<FileName>,
     pub(crate) charged: Vec<Charged>,
 }
 

@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::denial::Denial;
 use crate::grant::Grant;
 use crate::intent::{Action, Intent};
-use crate::permit::{Bearer, Charge, Permit};
+use crate::permit::{Bearer, Charge, Permit, Rate};
 use crate::verb::Verb;
 
 /// Admits one request.
@@ -20,7 +20,7 @@ use crate::verb::Verb;
 /// [`Denial::OutOfScope`], [`Denial::TooLarge`], [`Denial::TooSmall`], [`Denial::TypeUndeclared`],
 /// [`Denial::TypeNotAllowed`].
 pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
-    let Bounded { grant, lease } = bounded;
+    let Bounded { grant, lease, policies } = bounded;
     let Client { address, is_secure } = intent.client;
     // An unknown address lies in no range.
     if !grant.clients.iter().all(|ranges| address.is_some_and(|address| ranges.contain(address))) {
@@ -37,7 +37,12 @@ pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
         declared_bytes.map_or(Ok(()), |size| check_declared(&grant, size))?;
         grant.types.check_declared(intent.declared_type)?;
     }
-    let charges = charges(&grant);
+    let mut charges = charges(&grant);
+    let rates = rates(&charges);
+    let is_counted = charges.iter().any(|charge| charge.limits.are_counted());
+    if !charges.iter().any(|charge| charge.limits.need_ledger()) {
+        charges.clear();
+    }
     Ok(Permit {
         action: intent.action,
         path: intent.path.clone(),
@@ -49,15 +54,21 @@ pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
         size: grant.size,
         end: grant.end,
         charges,
+        is_counted,
+        rates,
+        tell: grant.tell,
         lease,
         bearer: bearer(&grant),
+        policies,
+        issued: grant.issued,
+        levels: grant.levels,
         types: grant.types,
         digests: grant.digests,
         disposition: grant.disposition,
     })
 }
 
-/// All levels and quotas of a grant if any of them limits anything.
+/// All levels and quotas of a grant.
 fn charges(grant: &Grant) -> Vec<Charge> {
     let levels = grant.levels.iter().map(|level| Charge {
         meter: level.name.clone(),
@@ -69,11 +80,16 @@ fn charges(grant: &Grant) -> Vec<Charge> {
         limits: quota.limits,
         end: None,
     });
-    let charges: Vec<_> = levels.chain(quotas).collect();
-    match charges.iter().any(|charge| charge.limits.are_counted()) {
-        true => charges,
-        false => Vec::new(),
-    }
+    levels.chain(quotas).collect()
+}
+
+/// Those that limit how fast bytes move. No rate is so low that nothing ever would.
+fn rates(charges: &[Charge]) -> Vec<Rate> {
+    let rate = |charge: &Charge| {
+        let bytes_per_sec = charge.limits.rate_bytes?.max(1);
+        Some(Rate { meter: charge.meter.clone(), bytes_per_sec })
+    };
+    charges.iter().filter_map(rate).collect()
 }
 
 impl Grant {

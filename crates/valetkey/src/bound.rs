@@ -2,13 +2,17 @@
 //!
 //! Bounding never widens: each limit of the result is at most as wide as the grant's own.
 
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::client::ClientRanges;
 use crate::content::{Digest, Disposition};
 use crate::denial::Denial;
+use crate::foreign::REQUEST_WINDOW;
 use crate::grant::{Grant, MeterName, Quota, QuotaOwner};
+use crate::identity::Identity;
 use crate::key::parameter::Parameters;
 use crate::limits::Limits;
 use crate::media::MediaRange;
@@ -54,6 +58,10 @@ pub struct Ceiling {
     pub disposition: Option<Disposition>,
     /// How long a download's lease lasts after its last request.
     pub lease: Option<Duration>,
+    /// Whether answers say what is left of the counted limits.
+    pub tell: bool,
+    /// Whether it bounds nothing, and only what it would refuse is to be known: see [`rehearse`].
+    pub dry_run: bool,
 }
 
 /// All that the house says about one grant.
@@ -76,6 +84,7 @@ pub struct House<'a> {
 pub struct Bounded {
     pub(crate) grant: Grant,
     pub(crate) lease: Duration,
+    pub(crate) policies: Vec<String>,
 }
 
 impl Bounded {
@@ -83,14 +92,44 @@ impl Bounded {
     pub fn grant(&self) -> &Grant {
         &self.grant
     }
+
+    /// By what it may be revoked.
+    pub fn identity(&self) -> Identity<'_> {
+        let grant = &self.grant;
+        Identity {
+            signer: &grant.signer,
+            id: grant.id.as_deref(),
+            subject: grant.subject.as_deref(),
+            policies: &self.policies,
+            levels: &grant.levels,
+            issued: grant.issued,
+            end: grant.end,
+        }
+    }
 }
 
-/// Bounds `grant` by its signer and policies.
+/// Bounds `grant` by its signer and policies, but for those of a dry run.
 ///
 /// # Errors
 /// In this order: [`Denial::LimitNotSupported`], [`Denial::NotYetValid`], [`Denial::Expired`],
 /// [`Denial::PolicyMissing`], [`Denial::LifetimeTooLong`].
-pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, Denial> {
+pub fn bound(grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, Denial> {
+    bound_by(grant, house, now, |ceiling| !ceiling.dry_run)
+}
+
+/// Bounds a copy of `grant` by all its policies, those of a dry run too: what would it be, if they were in
+/// force? `None` where none is of a dry run.
+pub fn rehearse(grant: &Grant, house: &House<'_>, now: Now) -> Option<Result<Bounded, Denial>> {
+    let rehearsed = house.policies.iter().flatten().any(|(_, ceiling)| ceiling.dry_run);
+    rehearsed.then(|| bound_by(grant.clone(), house, now, |_| true))
+}
+
+fn bound_by(
+    mut grant: Grant,
+    house: &House<'_>,
+    now: Now,
+    binds: impl Fn(&Ceiling) -> bool,
+) -> Result<Bounded, Denial> {
     if let Some(parameter) = grant.named.first_beyond(house.enforced) {
         return Err(Denial::LimitNotSupported(parameter));
     }
@@ -100,13 +139,17 @@ pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, D
     for policy in &house.policies {
         policy.ok_or(Denial::PolicyMissing)?;
     }
-    let policies =
-        house.policies.iter().flatten().map(|(name, ceiling)| (QuotaOwner::Policy(name), *ceiling));
+    let policies = house.policies.iter().flatten().filter(|(_, ceiling)| binds(ceiling));
+    let policies = policies.map(|(name, ceiling)| (QuotaOwner::Policy(name), *ceiling));
     let signer = grant.signer.clone();
     let ceilings = core::iter::once((QuotaOwner::Signer(&signer), house.signer)).chain(policies);
     for (_, ceiling) in ceilings.clone() {
-        if ceiling.max_lifetime.is_some_and(|max| grant.end > now.clock.plus(max)) {
-            return Err(Denial::LifetimeTooLong);
+        let Some(max) = ceiling.max_lifetime else { continue };
+        match grant.issued {
+            // Nobody chose the end of a request that is signed anew each time, so it is cut.
+            Some(issued) if grant.is_of_request => grant.end = grant.end.min(issued.plus(max)),
+            _ if grant.end > now.clock.plus(max) => return Err(Denial::LifetimeTooLong),
+            _ => {}
         }
     }
     for (owner, ceiling) in ceilings {
@@ -126,7 +169,8 @@ pub fn bound(mut grant: Grant, house: &House<'_>, now: Now) -> Result<Bounded, D
     }
     // A ceiling may have a window of its own.
     check_window(&grant, house.clock_skew, now)?;
-    Ok(Bounded { grant, lease })
+    let policies = house.policies.iter().flatten().map(|(name, _)| (*name).to_owned()).collect();
+    Ok(Bounded { grant, lease, policies })
 }
 
 /// Adds what is counted over many keys.
@@ -142,11 +186,17 @@ fn add_quotas(grant: &mut Grant, owner: QuotaOwner<'_>, ceiling: &Ceiling) {
 }
 
 fn check_window(grant: &Grant, clock_skew: Duration, now: Now) -> Result<(), Denial> {
-    let latest = now.clock.plus(clock_skew);
-    for not_before in [grant.start, grant.issued].into_iter().flatten() {
-        if not_before > latest {
-            return Err(Denial::NotYetValid(not_before));
-        }
+    let latest = |skew| now.clock.plus(skew);
+    if let Some(start) = grant.start
+        && start > latest(clock_skew)
+    {
+        return Err(Denial::NotYetValid(start));
+    }
+    let issue_skew = if grant.is_of_request { clock_skew.max(REQUEST_WINDOW) } else { clock_skew };
+    if let Some(issued) = grant.issued
+        && issued > latest(issue_skew)
+    {
+        return Err(Denial::NotYetValid(issued));
     }
     if now.highest >= grant.end { Err(Denial::Expired(grant.end)) } else { Ok(()) }
 }
@@ -168,6 +218,7 @@ fn restrict(grant: &mut Grant, ceiling: &Ceiling) {
     grant.types.restrict(ceiling.types.clone());
     grant.digests.extend(ceiling.digest);
     grant.require_tls |= ceiling.require_tls;
+    grant.tell |= ceiling.tell;
     // The house's limits are charged at the base, so that no narrowing renews them.
     let base = grant.levels.first_mut().expect("a grant has a level");
     base.limits = base.limits.stricter(ceiling.limits);

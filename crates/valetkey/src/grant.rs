@@ -24,6 +24,8 @@ use crate::verb::Verbs;
 pub enum Dialect {
     /// Readable `vk-` parameters.
     Native,
+    /// AWS's signature version 4, as S3's clients sign.
+    Aws,
 }
 
 impl Dialect {
@@ -31,19 +33,20 @@ impl Dialect {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::Aws => "aws",
         }
     }
 
     /// The dialect of this name in records.
     pub fn of_name(name: &str) -> Option<Self> {
-        [Self::Native].into_iter().find(|dialect| dialect.name() == name)
+        [Self::Native, Self::Aws].into_iter().find(|dialect| dialect.name() == name)
     }
 }
 
 /// What a verified key permits, before the house has bounded it.
 ///
 /// It can only be made from a key whose signature held.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Grant {
     pub(crate) dialect: Dialect,
     pub(crate) signer: String,
@@ -52,6 +55,9 @@ pub struct Grant {
     pub(crate) start: Option<Timestamp>,
     pub(crate) end: Timestamp,
     pub(crate) issued: Option<Timestamp>,
+    /// Whether its end is a window of ours around the time at which the request itself was signed, and not an
+    /// end that its signer chose.
+    pub(crate) is_of_request: bool,
     pub(crate) size: SizeRange,
     /// All must contain the client.
     pub(crate) clients: Vec<ClientRanges>,
@@ -60,6 +66,8 @@ pub struct Grant {
     pub(crate) digests: Vec<Digest>,
     /// No key says it; the house may.
     pub(crate) require_tls: bool,
+    /// Whether answers say what is left. No key says it; the house may.
+    pub(crate) tell: bool,
     pub(crate) disposition: Option<Disposition>,
     pub(crate) policy: Option<String>,
     pub(crate) subject: Option<String>,
@@ -97,7 +105,7 @@ pub struct Quota {
 /// The name under which something is counted, a tuple.
 ///
 /// A level of a key: the signer, then for each level down to this one whether it is named by its `id` or by its
-/// fingerprint (`fp`), and the value. A quota of the house: the empty text, which is no signer's name, then
+/// fingerprint (`fp`), and the value; or the signer and `header`. A quota of the house: the empty text, which is no signer's name, then
 /// `policy` or `signer` and its name, then, where it is counted for each subject, `subject`, the signer and the
 /// subject if the key names one.
 ///
@@ -112,6 +120,14 @@ pub enum QuotaOwner<'a> {
     Policy(&'a str),
     /// A signer.
     Signer(&'a str),
+}
+
+/// What names a base level that has no id.
+#[derive(Clone, Copy)]
+pub(crate) enum Unnamed {
+    By(Fingerprint),
+    /// All requests that one signer signed in their headers are one key.
+    ByHeader,
 }
 
 impl MeterName {
@@ -155,6 +171,16 @@ impl MeterName {
         Self(match &level.claims.id {
             Some(id) => [&above, ",\"id\",\"", id, "\"]"].concat(),
             None => alloc::format!("{above},\"fp\",\"{}\"]", level.fingerprint),
+        })
+    }
+
+    /// The name of the base level of a foreign credential.
+    pub(crate) fn of_foreign(signer: &str, id: Option<&str>, unnamed: Unnamed) -> Self {
+        // A signer's name has no character that JSON would escape.
+        Self(match (id, unnamed) {
+            (Some(id), _) => ["[\"", signer, "\",\"id\",\"", id, "\"]"].concat(),
+            (None, Unnamed::ByHeader) => ["[\"", signer, "\",\"header\"]"].concat(),
+            (None, Unnamed::By(fingerprint)) => alloc::format!("[\"{signer}\",\"fp\",\"{fingerprint}\"]"),
         })
     }
 
@@ -236,6 +262,16 @@ impl Grant {
         &self.digests
     }
 
+    /// From which addresses; the client lies in each of them.
+    pub fn clients(&self) -> &[ClientRanges] {
+        &self.clients
+    }
+
+    /// When it was signed, as far as it says.
+    pub fn issued(&self) -> Option<Timestamp> {
+        self.issued
+    }
+
     /// The counted levels, the base first.
     pub fn levels(&self) -> &[GrantLevel] {
         &self.levels
@@ -288,10 +324,12 @@ impl From<Key<'_>> for Grant {
             start: base.start,
             end: base.end.expect("a decoded key has an end"),
             issued: base.issued,
+            is_of_request: false,
             clients: base.clients.map_or_else(Vec::new, |clients| vec![clients]),
             types: MediaTypes::of(base.types),
             digests: base.digest.into_iter().collect(),
             require_tls: false,
+            tell: false,
             disposition: base.disposition,
             policy: base.policy,
             subject: base.subject,

@@ -29,9 +29,9 @@
 //! # The flow
 //!
 //! A key that came with a request is [decoded](key::decode), [verified](key::Presented::verify) into a
-//! [`Grant`], [bounded](bound) by what the house says about its signer and policy, and
-//! [admitted](admit) for one intent as a [`Permit`]. Each step takes the last step's value, and there is
-//! no other way to make one.
+//! [`Grant`] (or its own dialect verifies it, as a [`Foreign`] credential), [bounded](bound) by what the
+//! house says about its signer and policy, and [admitted](admit) for one intent as a [`Permit`]. Each step
+//! takes the last step's value, and there is no other way to make one.
 
 #![no_std]
 
@@ -42,7 +42,9 @@ mod bound;
 mod client;
 mod content;
 mod denial;
+mod foreign;
 mod grant;
+mod identity;
 mod intent;
 pub mod key;
 mod limits;
@@ -58,11 +60,13 @@ mod time;
 mod verb;
 
 pub use admit::admit;
-pub use bound::{Bounded, Ceiling, House, bound};
+pub use bound::{Bounded, Ceiling, House, bound, rehearse};
 pub use client::{Client, ClientRanges};
 pub use content::{Digest, DigestAlgorithm, Disposition};
 pub use denial::Denial;
+pub use foreign::{Foreign, ForeignClaims, Validity};
 pub use grant::{Dialect, Grant, GrantLevel, MeterName, Quota, QuotaOwner};
+pub use identity::Identity;
 pub use intent::{Action, Intent};
 pub use key::claims::{Claims, ClaimsError};
 pub use key::mint::mint;
@@ -72,7 +76,7 @@ pub use limits::Limits;
 pub use media::{MediaRange, MediaType, MediaTypes};
 pub use name::{NameError, ResourcePath};
 pub use percent::{decode_component, decode_query_component, encode_component};
-pub use permit::{Bearer, Charge, Permit};
+pub use permit::{Bearer, Charge, Permit, Rate};
 pub use scope::Scopes;
 pub use secret::{Secret, SignerSecrets};
 pub use signature::{Fingerprint, Signature};

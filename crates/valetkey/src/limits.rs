@@ -33,8 +33,13 @@ impl Limits {
         }
     }
 
-    /// Whether enforcing these limits needs the ledger.
+    /// Whether something is used up, so that each transfer leaves less for the next.
     pub fn are_counted(&self) -> bool {
-        *self != Self::default()
+        self.uses.or(self.in_bytes).or(self.out_bytes).or(self.files).is_some()
+    }
+
+    /// Whether enforcing these limits needs the ledger. A rate needs none: it only slows.
+    pub fn need_ledger(&self) -> bool {
+        self.are_counted() || self.parallel.is_some()
     }
 }

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::content::{Digest, Disposition};
-use crate::grant::{Dialect, MeterName};
+use crate::grant::{Dialect, GrantLevel, MeterName};
+use crate::identity::Identity;
 use crate::intent::Action;
 use crate::limits::Limits;
 use crate::media::MediaTypes;
@@ -40,13 +41,40 @@ pub struct Permit {
     pub disposition: Option<Disposition>,
     /// The first second at which the key opens nothing new.
     pub end: Timestamp,
-    /// What is charged for it: each level of the key, the base first, then the quotas; empty where nothing is
-    /// counted.
+    /// What is charged for it: each level of the key, the base first, then the quotas; empty where the ledger
+    /// need not be asked.
     pub charges: Vec<Charge>,
+    /// Whether it uses something up, at any level of its key or of a quota.
+    pub is_counted: bool,
+    /// How fast its bytes may move, together with those of others.
+    pub rates: Vec<Rate>,
+    /// Whether the answer says what is left.
+    pub tell: bool,
     /// How long a download's lease lasts after its last request.
     pub lease: Duration,
     /// On whose behalf.
     pub bearer: Bearer,
+    /// The policies that bound it.
+    pub policies: Vec<String>,
+    /// When the key says that it was issued.
+    pub issued: Option<Timestamp>,
+    /// The key's levels, the base first.
+    pub levels: Vec<GrantLevel>,
+}
+
+impl Permit {
+    /// By what it may be revoked.
+    pub fn identity(&self) -> Identity<'_> {
+        Identity {
+            signer: &self.bearer.signer,
+            id: self.bearer.id.as_deref(),
+            subject: self.bearer.subject.as_deref(),
+            policies: &self.policies,
+            levels: &self.levels,
+            issued: self.issued,
+            end: self.end,
+        }
+    }
 }
 
 /// What is charged for a request: a level of its key, or a quota of the house.
@@ -58,6 +86,15 @@ pub struct Charge {
     pub limits: Limits,
     /// Until when the count matters: the level's own end; `None` for a quota, which is counted for ever.
     pub end: Option<Timestamp>,
+}
+
+/// How fast all transfers under one name may move together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Under which name.
+    pub meter: MeterName,
+    /// How much in a second, at least 1.
+    pub bytes_per_sec: u64,
 }
 
 /// Who vouches for a request, for records.

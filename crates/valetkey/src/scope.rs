@@ -9,43 +9,50 @@ use crate::name::ResourcePath;
 ///
 /// A path that ends in `/` stands for everything below it, by whole segments; any other for itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scopes(Vec<ResourcePath>);
+pub struct Scopes(Option<Vec<ResourcePath>>);
 
 impl Scopes {
+    /// No bound: all paths of all buckets, as a request has that its signer signed itself.
+    pub const EVERYWHERE: Self = Self(None);
+
     /// The scope of one path.
     pub fn only(path: ResourcePath) -> Self {
-        Self(vec![path])
+        Self(Some(vec![path]))
     }
 
     /// The union of the scopes of `paths`.
     pub fn any_of(paths: Vec<ResourcePath>) -> Self {
-        Self(paths)
+        Self(Some(paths))
     }
 
     /// Whether `path` lies within; a folder lies within where all below it does.
     pub fn contain(&self, path: &ResourcePath) -> bool {
-        self.0.iter().any(|scope| covers(scope, path.as_str()))
+        self.0.as_ref().is_none_or(|scopes| scopes.iter().any(|scope| covers(scope, path.as_str())))
     }
 
     /// Whether everything whose path begins with `text` lies within, as a listing asks. The text is
     /// `/bucket/` and a prefix that may end within a segment. A single object's scope holds no such text: other
     /// names may begin as the object's does.
     pub fn contain_text(&self, text: &str) -> bool {
-        self.0.iter().any(|scope| !scope.is_object() && covers(scope, text))
+        let holds = |scope: &ResourcePath| !scope.is_object() && covers(scope, text);
+        self.0.as_ref().is_none_or(|scopes| scopes.iter().any(holds))
     }
 
     /// What lies in both.
     #[must_use]
     pub fn intersect(self, other: &Self) -> Self {
-        if let ([mine], [theirs]) = (self.0.as_slice(), other.0.as_slice()) {
+        let (Some(ours), Some(others)) = (&self.0, &other.0) else {
+            return if self.0.is_none() { other.clone() } else { self };
+        };
+        if let ([mine], [theirs]) = (ours.as_slice(), others.as_slice()) {
             // The common case moves a path instead of cloning it.
             if covers(theirs, mine.as_str()) {
                 return self;
             }
         }
         let mut both = Vec::new();
-        for mine in &self.0 {
-            for theirs in &other.0 {
+        for mine in ours {
+            for theirs in others {
                 let narrower = if covers(theirs, mine.as_str()) {
                     mine
                 } else if covers(mine, theirs.as_str()) {
@@ -58,12 +65,17 @@ impl Scopes {
                 }
             }
         }
-        Self(both)
+        Self(Some(both))
     }
 
-    /// The paths whose union this is.
+    /// The paths whose union this is; none are named where nothing bounds it.
     pub fn paths(&self) -> &[ResourcePath] {
-        &self.0
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    /// Whether no path lies within.
+    pub fn are_empty(&self) -> bool {
+        self.0.as_ref().is_some_and(Vec::is_empty)
     }
 }
 
@@ -116,5 +128,15 @@ mod tests {
         assert_eq!(both(&["/files/"], &["/files/a/", "/files/b"]), scopes(&["/files/a/", "/files/b"]));
         assert_eq!(both(&["/files/a/"], &["/files/b/"]), scopes(&[]));
         assert_eq!(both(&["/files/a/x"], &["/files/a/x"]), scopes(&["/files/a/x"]));
+    }
+    #[test]
+    fn what_nothing_bounds_is_bounded_by_another() {
+        assert!(Scopes::EVERYWHERE.contain(&ResourcePath::from_text("/files/a").unwrap()));
+        assert!(Scopes::EVERYWHERE.contain_text("/files/u4"));
+        assert!(!Scopes::EVERYWHERE.are_empty() && scopes(&[]).are_empty());
+        let some = scopes(&["/files/a/", "/files/b"]);
+        assert_eq!(Scopes::EVERYWHERE.intersect(&some), some);
+        assert_eq!(some.clone().intersect(&Scopes::EVERYWHERE), some);
+        assert_eq!(Scopes::EVERYWHERE.intersect(&Scopes::EVERYWHERE), Scopes::EVERYWHERE);
     }
 }

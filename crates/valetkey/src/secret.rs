@@ -1,26 +1,43 @@
 //! The secrets that sign keys.
 
+use alloc::vec::Vec;
 use core::fmt;
 
-use hmac::{Hmac, KeyInit as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
-/// A signer's secret, kept as the prepared state of its HMAC.
+/// A signer's secret, kept as its text and as the prepared state of its HMAC.
 ///
 /// It is wiped when dropped, and prints as a placeholder.
 #[derive(Clone)]
-pub struct Secret(Hmac<Sha256>);
+pub struct Secret {
+    mac: Hmac<Sha256>,
+    text: Zeroizing<Vec<u8>>,
+}
 
 impl Secret {
     /// The secret whose text is `bytes`, used as they are and not decoded.
     ///
     /// An empty secret verifies nothing that anybody should trust: callers refuse it where it is read.
     pub fn new(bytes: &[u8]) -> Self {
-        Self(Hmac::new_from_slice(bytes).expect("HMAC takes a key of any length"))
+        let text = Zeroizing::new(bytes.to_vec());
+        Self { mac: Hmac::new_from_slice(bytes).expect("HMAC takes a key of any length"), text }
     }
 
     pub(crate) fn mac(&self) -> Hmac<Sha256> {
-        self.0.clone()
+        self.mac.clone()
+    }
+
+    /// The HMAC-SHA256 of `message` under `prefix` followed by the secret's text: what a foreign dialect
+    /// derives its signing keys from.
+    pub fn prefixed_hmac(&self, prefix: &str, message: &[u8]) -> Zeroizing<[u8; 32]> {
+        // Room from the start: a buffer that grows leaves copies behind.
+        let mut key = Zeroizing::new(Vec::with_capacity(prefix.len() + self.text.len()));
+        key.extend_from_slice(prefix.as_bytes());
+        key.extend_from_slice(&self.text);
+        let mac = <Hmac<Sha256>>::new_from_slice(&key).expect("HMAC takes a key of any length");
+        Zeroizing::new(mac.chain_update(message).finalize().into_bytes().into())
     }
 }
 
@@ -30,6 +47,9 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// What the keys of an unknown signer are checked against, so that they cost what a known signer's do.
+pub(crate) const DECOY: &[u8] = b"no signer has this secret";
+
 /// The secrets under which a signer's keys verify.
 #[derive(Clone, Debug)]
 pub struct SignerSecrets {
@@ -37,4 +57,11 @@ pub struct SignerSecrets {
     pub current: Secret,
     /// Still verifies, never signs, while a signer is being rotated.
     pub previous: Option<Secret>,
+}
+
+impl SignerSecrets {
+    /// What a credential of an unknown signer is checked against. Nothing that verifies under it is taken.
+    pub fn decoy() -> Self {
+        Self { current: Secret::new(DECOY), previous: None }
+    }
 }

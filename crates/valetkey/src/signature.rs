@@ -10,6 +10,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 use crate::content::decode_32_bytes;
+use crate::grant::Dialect;
 
 /// The signature of one level of a key.
 ///
@@ -45,10 +46,7 @@ impl Signature {
 
     /// What stands for the signature in logs and records.
     pub fn fingerprint(&self) -> Fingerprint {
-        let hash = blake3::hash(&self.0);
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash.as_bytes()[..16]);
-        Fingerprint(bytes)
+        Fingerprint::of(&blake3::hash(&self.0))
     }
 }
 
@@ -64,11 +62,27 @@ impl fmt::Debug for Signature {
     }
 }
 
-/// The first 16 bytes of the BLAKE3 hash of a signature, printed in hex.
+/// The first 16 bytes of the BLAKE3 hash of a signature, or of what a foreign dialect signed; printed in hex.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; 16]);
 
 impl Fingerprint {
+    /// What stands for a key of a foreign dialect: three lines are hashed, the signer's name, the dialect's
+    /// and the text that was signed. Its signature is not, since under some dialects its holder can vary it.
+    pub fn of_signed_text(signer: &str, dialect: Dialect, text: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for piece in [signer, "\n", dialect.name(), "\n", text] {
+            hasher.update(piece.as_bytes());
+        }
+        Self::of(&hasher.finalize())
+    }
+
+    fn of(hash: &blake3::Hash) -> Self {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.as_bytes()[..16]);
+        Self(bytes)
+    }
+
     /// Reads a fingerprint as records print it: 32 digits of hex in lower case.
     pub fn of_hex(hex: &str) -> Option<Self> {
         let digits = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -80,6 +94,16 @@ impl Fingerprint {
             *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()?;
         }
         Some(Self(bytes))
+    }
+
+    /// The fingerprint of these bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
     }
 }
 

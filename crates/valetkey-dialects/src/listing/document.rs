@@ -1,16 +1,13 @@
 //! A page of a listing as S3's XML.
-//!
-//! Only this writes XML and nothing here reads it, so it is written by hand: a writer of five escapes is less
-//! than the use of a library, and keeps this crate without one.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::{self, Write as _};
 
-use valetkey::{Timestamp, encode_component};
+use valetkey::encode_component;
 
-use super::{Listing, token};
+use super::{Form, Listing, token};
+use crate::xml::{Milliseconds, Xml, is_xml};
 
 /// What stands on one page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,52 +51,58 @@ impl Listing {
     ///
     /// Names are percent-encoded where that was asked for, and where one holds a character that XML cannot
     /// carry: the document says so, and is sound.
-    pub fn document(&self, page: &Page) -> String {
+    ///
+    /// `owner` is whose an object is, where the listing asks for it.
+    pub fn document(&self, page: &Page, owner: &str) -> String {
         let encodes = self.encodes || !self.texts(page).all(is_xml);
         let name =
             |text| if encodes { Cow::Owned(encode_component(text, b"/")) } else { Cow::Borrowed(text) };
-        let mut xml = Xml(String::with_capacity(512 + 320 * page.entries.len()));
-        xml.0.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-        xml.0.push_str("<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-        xml.element("Name", &self.bucket);
-        xml.element("Prefix", name(&self.prefix));
-        if !self.delimiter.is_empty() {
-            xml.element("Delimiter", name(&self.delimiter));
-        }
-        if let Some(start_after) = &self.start_after {
-            xml.element("StartAfter", name(start_after));
-        }
-        if let Some(token) = &self.token {
-            xml.element("ContinuationToken", token);
-        }
-        xml.element("KeyCount", page.entries.len());
-        xml.element("MaxKeys", self.entries_max);
-        if encodes {
-            xml.element("EncodingType", "url");
-        }
-        xml.element("IsTruncated", page.truncated);
-        if let Some(last) = page.entries.last().filter(|_| page.truncated) {
-            xml.element("NextContinuationToken", token::seal(last.text(), &self.bucket, &self.prefix));
-        }
-        for entry in &page.entries {
-            match entry {
-                Entry::Object { name: text, size_bytes, modified_ms, etag } => {
-                    xml.0.push_str("<Contents>");
-                    xml.element("Key", name(text));
-                    xml.element("LastModified", Milliseconds(*modified_ms));
-                    xml.element("ETag", format_args!("\"{etag}\""));
-                    xml.element("Size", size_bytes);
-                    xml.0.push_str("<StorageClass>STANDARD</StorageClass></Contents>");
+        Xml::s3("ListBucketResult", 512 + 320 * page.entries.len(), |xml| {
+            xml.element("Name", &self.bucket);
+            xml.element("Prefix", name(&self.prefix));
+            if !self.delimiter.is_empty() {
+                xml.element("Delimiter", name(&self.delimiter));
+            }
+            xml.element("MaxKeys", self.entries_max);
+            if encodes {
+                xml.element("EncodingType", "url");
+            }
+            xml.element("IsTruncated", page.truncated);
+            let start_after = self.start_after.as_deref().map(name);
+            let last = page.entries.last().filter(|_| page.truncated).map(Entry::text);
+            match self.form {
+                Form::First => {
+                    xml.optional("Marker", start_after);
+                    xml.optional("NextMarker", last.map(name));
                 }
-                Entry::Prefix(prefix) => {
-                    xml.0.push_str("<CommonPrefixes>");
-                    xml.element("Prefix", name(prefix));
-                    xml.0.push_str("</CommonPrefixes>");
+                Form::Second => {
+                    xml.optional("StartAfter", start_after);
+                    xml.optional("ContinuationToken", self.token.as_deref());
+                    xml.element("KeyCount", page.entries.len());
+                    let token = last.map(|last| token::seal(last, &self.bucket, &self.prefix));
+                    xml.optional("NextContinuationToken", token);
                 }
             }
-        }
-        xml.0.push_str("</ListBucketResult>\n");
-        xml.0
+            for entry in &page.entries {
+                match entry {
+                    Entry::Object { name: text, size_bytes, modified_ms, etag } => {
+                        xml.nested("Contents", |xml| {
+                            xml.element("Key", name(text));
+                            xml.element("LastModified", Milliseconds(*modified_ms));
+                            xml.element("ETag", format_args!("\"{etag}\""));
+                            xml.element("Size", size_bytes);
+                            if self.owns {
+                                xml.owner("Owner", owner);
+                            }
+                            xml.markup("<StorageClass>STANDARD</StorageClass>");
+                        });
+                    }
+                    Entry::Prefix(prefix) => {
+                        xml.nested("CommonPrefixes", |xml| xml.element("Prefix", name(prefix)));
+                    }
+                }
+            }
+        })
     }
 
     /// Every text of the document that is a name or was sent by the client.
@@ -111,54 +114,6 @@ impl Listing {
     }
 }
 
-/// A document that is being written.
-struct Xml(String);
-
-impl Xml {
-    fn element(&mut self, name: &str, value: impl fmt::Display) {
-        let _ = write!(self.0, "<{name}>");
-        let _ = write!(Escaped(&mut self.0), "{value}");
-        let _ = write!(self.0, "</{name}>");
-    }
-}
-
-/// Writes text that stays text.
-struct Escaped<'a>(&'a mut String);
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for char in text.chars() {
-            match char {
-                '&' => self.0.push_str("&amp;"),
-                '<' => self.0.push_str("&lt;"),
-                '>' => self.0.push_str("&gt;"),
-                '"' => self.0.push_str("&quot;"),
-                '\'' => self.0.push_str("&apos;"),
-                _ => self.0.push(char),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether an XML document can carry the text and a reader gets the same text back.
-///
-/// [XML 1.0, section 2.2](https://www.w3.org/TR/xml/#charsets). The control characters that it takes are left
-/// out here, since readers turn some of them into others.
-fn is_xml(text: &str) -> bool {
-    text.chars().all(|char| !char.is_control() && !matches!(char, '\u{fffe}' | '\u{ffff}'))
-}
-
-/// A time as S3 writes it: RFC 3339 in UTC with three decimals.
-struct Milliseconds(i64);
-
-impl fmt::Display for Milliseconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let second = alloc::format!("{}", Timestamp::from_unix(self.0.div_euclid(1000)).min(Timestamp::MAX));
-        write!(f, "{}.{:03}Z", second.trim_end_matches('Z'), self.0.rem_euclid(1000))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +122,7 @@ mod tests {
     use valetkey::ResourcePath;
 
     fn document(query: &str, prefix: &str, page: &Page) -> String {
-        Listing::of(query, &ResourcePath::from_url("/files").unwrap(), prefix).unwrap().document(page)
+        Listing::of(query, &ResourcePath::from_url("/files").unwrap(), prefix).unwrap().document(page, "web")
     }
 
     fn object(name: &str) -> Entry {
@@ -180,8 +135,9 @@ mod tests {
             Page { entries: vec![object("a/b & <c>"), Entry::Prefix("a/d/".to_string())], truncated: false };
         let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
             <ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
-            <Name>files</Name><Prefix>a/</Prefix><Delimiter>/</Delimiter><StartAfter>a/&apos;</StartAfter>\
-            <KeyCount>2</KeyCount><MaxKeys>2</MaxKeys><IsTruncated>false</IsTruncated>\
+            <Name>files</Name><Prefix>a/</Prefix><Delimiter>/</Delimiter>\
+            <MaxKeys>2</MaxKeys><IsTruncated>false</IsTruncated>\
+            <StartAfter>a/&apos;</StartAfter><KeyCount>2</KeyCount>\
             <Contents><Key>a/b &amp; &lt;c&gt;</Key><LastModified>1970-01-01T00:00:00.042Z</LastModified>\
             <ETag>&quot;ab-1&quot;</ETag><Size>5</Size><StorageClass>STANDARD</StorageClass></Contents>\
             <CommonPrefixes><Prefix>a/d/</Prefix></CommonPrefixes>\
@@ -225,13 +181,27 @@ mod tests {
     }
 
     #[test]
-    fn times_have_three_decimals() {
-        for (ms, text) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (-1, "1969-12-31T23:59:59.999Z"),
-            (1_795_305_600_120, "2026-11-22T00:00:00.120Z"),
+    fn the_first_form_goes_on_after_a_marker() {
+        let listing = Listing::of_s3("prefix=a&marker=a%2F1", "files").unwrap();
+        let xml = listing.document(&Page { entries: vec![object("a/2")], truncated: true }, "web");
+        for part in [
+            "<Marker>a/1</Marker><NextMarker>a/2</NextMarker>",
+            "<Owner><ID>web</ID><DisplayName>web</DisplayName></Owner><StorageClass>",
         ] {
-            assert_eq!(Milliseconds(ms).to_string(), text);
+            assert!(xml.contains(part), "{xml}");
         }
+        assert!(!xml.contains("KeyCount") && !xml.contains("Continuation"), "{xml}");
+        let whole = listing.document(&Page::default(), "web");
+        assert!(!whole.contains("NextMarker"), "{whole}");
+        let first = Listing::of_s3("", "files").unwrap().document(&Page::default(), "web");
+        assert!(first.contains("<Marker></Marker>"), "{first}");
+    }
+
+    #[test]
+    fn the_second_form_names_owners_where_it_is_asked_to() {
+        let page = Page { entries: vec![object("a")], truncated: false };
+        let xml = |query| Listing::of_s3(query, "files").unwrap().document(&page, "web");
+        assert!(xml("list-type=2&fetch-owner=true").contains("<Owner><ID>web</ID>"));
+        assert!(!xml("list-type=2").contains("Owner"));
     }
 }

@@ -1,17 +1,19 @@
 //! The native dialect: an adapter, since the key format itself is the crate `valetkey`.
 
+mod form;
 mod headers;
 
 use valetkey::{Denial, ResourcePath, key};
 
 use crate::presented::Presented;
 
-pub(crate) use headers::FAMILIES;
-pub use headers::{UploadHeaders, check_headers};
+pub use form::NativeForm;
+pub use headers::check_headers;
+pub(crate) use headers::{FAMILIES, is_free};
 
 /// Decodes the key in `text`, a query string from the URL or from an `Authorization: Valetkey` header.
-pub(crate) fn present<'a>(text: &'a str, path: &ResourcePath) -> Result<Presented<'a>, Denial> {
-    key::decode(text, Some(path))?
+pub(crate) fn present<'a>(text: &'a str, path: Option<&ResourcePath>) -> Result<Presented<'a>, Denial> {
+    key::decode(text, path)?
         .map(Presented::Native)
         .ok_or_else(|| Denial::MalformedKey("there is no vk- parameter in the Authorization header".into()))
 }

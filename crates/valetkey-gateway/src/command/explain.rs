@@ -1,7 +1,7 @@
 //! A ceiling in words and in JSON.
 
 use serde::Serialize;
-use valetkey::Ceiling;
+use valetkey::{Ceiling, Limits};
 
 use crate::settings::measure::{Size, Span};
 
@@ -24,6 +24,8 @@ pub(super) struct CeilingView {
     min: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     uses: Option<u64>,
+    #[serde(flatten)]
+    volumes: VolumesView,
     #[serde(skip_serializing_if = "Option::is_none")]
     ip: Option<Vec<String>>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
@@ -36,6 +38,54 @@ pub(super) struct CeilingView {
     disposition: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lease: Option<String>,
+    #[serde(skip_serializing_if = "VolumesView::is_empty")]
+    total: VolumesView,
+    #[serde(skip_serializing_if = "VolumesView::is_empty")]
+    per_subject: VolumesView,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tell: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
+}
+
+/// How much may be moved, how fast, and how much at once, each under its name in the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct VolumesView {
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    in_bytes: Option<u64>,
+    #[serde(rename = "out", skip_serializing_if = "Option::is_none")]
+    out_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallel: Option<u64>,
+}
+
+impl VolumesView {
+    pub(super) fn of(limits: Limits) -> Self {
+        let Limits { uses: _, in_bytes, out_bytes, files, rate_bytes, parallel } = limits;
+        Self { in_bytes, out_bytes, files, rate: rate_bytes, parallel }
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What each limit allows, to follow who has it.
+    pub(super) fn phrases(&self) -> Vec<String> {
+        [
+            self.in_bytes.map(|bytes| format!("at most {} uploaded in all", Size(bytes))),
+            self.out_bytes.map(|bytes| format!("at most {} downloaded in all", Size(bytes))),
+            self.files.map(|files| format!("at most {} uploaded to", plural(files, "name"))),
+            self.rate.map(|bytes| format!("at most {} moved in a second", Size(bytes))),
+            self.parallel.map(|transfers| format!("at most {} at once", plural(transfers, "transfer"))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
 }
 
 impl CeilingView {
@@ -53,6 +103,7 @@ impl CeilingView {
             max: ceiling.size_max,
             min: ceiling.size_min,
             uses: ceiling.limits.uses,
+            volumes: VolumesView::of(ceiling.limits),
             ip: ceiling
                 .clients
                 .as_ref()
@@ -65,13 +116,27 @@ impl CeilingView {
             require_tls: ceiling.require_tls,
             disposition: ceiling.disposition.as_ref().map(|disposition| disposition.as_str().to_owned()),
             lease: ceiling.lease.map(span),
+            total: VolumesView::of(ceiling.total),
+            per_subject: VolumesView::of(ceiling.per_subject),
+            tell: ceiling.tell,
+            dry_run: ceiling.dry_run,
         }
     }
 
     /// One sentence for each limit.
     pub(super) fn sentences(&self) -> Vec<String> {
         let list = |items: &[String]| items.join(", ");
-        [
+        let volumes = [
+            ("a key has", &self.volumes),
+            ("all its keys together have", &self.total),
+            ("the keys of each subject together have", &self.per_subject),
+        ];
+        let volumes = volumes
+            .into_iter()
+            .flat_map(|(who, view)| view.phrases().into_iter().map(move |phrase| format!("{who} {phrase}")));
+        let sentences = [
+            self.dry_run
+                .then(|| "is a dry run: it bounds nothing, and what it would refuse is logged".to_owned()),
             Some(match &self.scope {
                 Some(paths) => format!("opens {}", list(paths)),
                 None => "opens every bucket".to_owned(),
@@ -92,14 +157,18 @@ impl CeilingView {
             self.require_tls.then(|| "opens over TLS only".to_owned()),
             self.disposition.as_ref().map(|text| format!("a download is {text}")),
             self.lease.as_ref().map(|span| format!("a download may pause for {span}")),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+            self.tell.then(|| "answers tell what is left of a key".to_owned()),
+        ];
+        sentences.into_iter().flatten().chain(volumes).collect()
     }
 }
 
 /// `1 use`, `3 uses`.
 pub(super) fn uses_text(uses: u64) -> String {
-    if uses == 1 { "1 use".to_owned() } else { format!("{uses} uses") }
+    plural(uses, "use")
+}
+
+/// `1 name`, `3 names`.
+pub(super) fn plural(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -13,11 +13,12 @@ use clap::Args;
 use serde::Serialize;
 use valetkey::key::{self, Key, KeyUrl};
 use valetkey::{
-    Denial, Grant, MediaRange, Now, ResourcePath, Timestamp, Verb, bound, decode_query_component,
+    Denial, Dialect, Grant, Limits, MediaRange, Now, ResourcePath, Timestamp, Verb, bound,
+    decode_query_component,
 };
 
-use super::explain::uses_text;
-use super::{Options, Streams, Verdict, write_json};
+use super::explain::{plural, uses_text};
+use super::{Options, Streams, Verdict, presigned, write_json};
 use crate::settings::measure::{Size, Span};
 use crate::settings::{Settings, Signer};
 
@@ -72,7 +73,19 @@ pub struct Report {
     /// The smallest upload, in bytes.
     pub min: Option<u64>,
     /// How many transfers in all.
-    pub uses: Option<Uses>,
+    pub uses: Option<InAll>,
+    /// How many bytes it may upload in all.
+    #[serde(rename = "in")]
+    pub in_bytes: Option<InAll>,
+    /// How many bytes it may download in all.
+    #[serde(rename = "out")]
+    pub out_bytes: Option<InAll>,
+    /// To how many different names it may upload.
+    pub files: Option<InAll>,
+    /// How many bytes its transfers move in a second.
+    pub rate: Option<u64>,
+    /// How many transfers at once.
+    pub parallel: Option<u64>,
     /// Sets of address ranges, comma-separated; the client lies in each of them.
     pub ip: Vec<String>,
     /// Lists of media types, comma-separated; an upload's lies in each of them.
@@ -86,9 +99,9 @@ pub struct Report {
     pub levels: Vec<BTreeMap<String, String>>,
 }
 
-/// A limit on how often.
+/// A limit on how much there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Uses {
+pub struct InAll {
     /// In all.
     pub limit: u64,
 }
@@ -158,6 +171,9 @@ fn look(url: &str, settings: Option<&Settings>, now: Timestamp, report: &mut Rep
         return Err(Denial::BadName(error));
     }
     let path = path.ok();
+    if let Some(path) = path.as_ref().filter(|_| presigned::is_presigned(url.query)) {
+        return look_presigned(&url, path, settings, now, report);
+    }
     let presented = key::decode(url.query, path.as_ref())?.ok_or(Denial::NoKey)?;
     report.dialect = Some("native");
     report.signer = Some(presented.signer().to_owned());
@@ -176,6 +192,35 @@ fn look(url: &str, settings: Option<&Settings>, now: Timestamp, report: &mut Rep
     check_use(bounded.grant(), path.as_ref(), url.query)
 }
 
+/// As [`look`], for a URL that was presigned as AWS's tools do.
+fn look_presigned(
+    url: &KeyUrl<'_>,
+    path: &ResourcePath,
+    settings: Option<&Settings>,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<(), Denial> {
+    report.dialect = Some(Dialect::Aws.name());
+    let (signer, verified) = presigned::look(url, path, settings)?;
+    report.signer = Some(signer);
+    report.path = Some(path.to_string());
+    let (Some(settings), Some(verified)) = (settings, verified) else { return Ok(()) };
+    report.verified = true;
+    let grant = verified.grant;
+    report.id = grant.id().map(str::to_owned);
+    report.subject = grant.subject().map(str::to_owned);
+    report.policy = grant.policy().map(str::to_owned);
+    report.issued = grant.issued().map(|time| time.to_string());
+    report.permit(&grant);
+    let house = settings.house(&grant);
+    let bounded = bound(grant, &house, Now::at(now))?;
+    report.permit(bounded.grant());
+    report.ip = bounded.grant().clients().iter().map(ToString::to_string).collect();
+    report.ip.dedup();
+    check_use(bounded.grant(), Some(path), url.query)?;
+    Err(Denial::CallNotSupported("the aws dialect"))
+}
+
 /// All sets of address ranges in which the client must lie.
 fn clients(key: &Key, signer: Option<&Signer>, settings: &Settings) -> Vec<String> {
     let own = key.claims().filter_map(|claims| claims.clients.as_ref());
@@ -184,6 +229,7 @@ fn clients(key: &Key, signer: Option<&Signer>, settings: &Settings) -> Vec<Strin
         key.claims().next().and_then(|base| base.policy.as_ref()),
     ];
     let policies = named.into_iter().flatten().filter_map(|name| settings.policies.get(name));
+    let policies = policies.filter(|ceiling| !ceiling.dry_run);
     let ceilings = signer.map(|signer| &signer.ceiling).into_iter().chain(policies);
     let mut sets: Vec<String> = Vec::new();
     for set in own.chain(ceilings.filter_map(|ceiling| ceiling.clients.as_ref())) {
@@ -200,7 +246,7 @@ fn check_use(grant: &Grant, path: Option<&ResourcePath>, query: &str) -> Result<
     if grant.allow().is_empty() {
         return Err(Denial::NotAllowed("anything within the bounds of its signer and policy"));
     }
-    if grant.scopes().paths().is_empty() {
+    if grant.scopes().are_empty() {
         return Err(Denial::OutOfScope);
     }
     // The gateway's own space is no resource, so nothing is asked of the scope.
@@ -245,7 +291,14 @@ impl Report {
         let (id, subject, policy, issued) = (said("id"), said("subject"), said("policy"), said("issued"));
         let (start, end, disposition) = (said("start"), said("end"), said("disposition"));
         let (max, min) = (number("max"), number("min"));
-        let uses = number("uses").map(|limit| Uses { limit });
+        let limits = Limits {
+            uses: number("uses"),
+            in_bytes: number("in"),
+            out_bytes: number("out"),
+            files: number("files"),
+            rate_bytes: number("rate"),
+            parallel: number("parallel"),
+        };
         let of_levels = |name| self.levels.iter().filter_map(|level| level.get(name).cloned()).collect();
         let (ip, types, digest) = (of_levels("ip"), of_levels("type"), of_levels("digest"));
         *self = Self {
@@ -260,13 +313,22 @@ impl Report {
             end,
             max,
             min,
-            uses,
             ip,
             types,
             digest,
             disposition,
             ..std::mem::take(self)
         };
+        self.limit(limits);
+    }
+
+    /// Takes over the limits that need a memory.
+    fn limit(&mut self, limits: Limits) {
+        let in_all = |limit: Option<u64>| limit.map(|limit| InAll { limit });
+        let Limits { uses, in_bytes, out_bytes, files, rate_bytes, parallel } = limits;
+        (self.uses, self.files) = (in_all(uses), in_all(files));
+        (self.in_bytes, self.out_bytes) = (in_all(in_bytes), in_all(out_bytes));
+        (self.rate, self.parallel) = (rate_bytes, parallel);
     }
 
     /// Takes over what a verified key permits.
@@ -278,8 +340,8 @@ impl Report {
         self.end = Some(grant.end().to_string());
         self.max = grant.size().max_bytes;
         self.min = Some(grant.size().min_bytes).filter(|bytes| *bytes > 0);
-        let uses = grant.levels().iter().filter_map(|level| level.limits.uses).min();
-        self.uses = uses.map(|limit| Uses { limit });
+        let levels = grant.levels().iter();
+        self.limit(levels.fold(Limits::default(), |strictest, level| strictest.stricter(level.limits)));
         let list =
             |ranges: &Vec<MediaRange>| ranges.iter().map(MediaRange::as_str).collect::<Vec<_>>().join(",");
         self.types = grant.types().lists().iter().map(list).collect();
@@ -324,10 +386,15 @@ impl Report {
             ("at most", self.max.map(|bytes| format!("{} ({bytes} bytes) an upload", Size(bytes)))),
             ("at least", self.min.map(|bytes| format!("{} ({bytes} bytes) an upload", Size(bytes)))),
             ("uses", self.uses.map(|uses| format!("{} in all", uses_text(uses.limit)))),
+            ("uploads", self.in_bytes.map(|bytes| format!("{} in all", Size(bytes.limit)))),
+            ("uploads to", self.files.map(|files| format!("{} in all", plural(files.limit, "name")))),
+            ("downloads", self.out_bytes.map(|bytes| format!("{} in all", Size(bytes.limit)))),
+            ("moves", self.rate.map(|bytes| format!("{} in a second", Size(bytes)))),
+            ("at once", self.parallel.map(|transfers| plural(transfers, "transfer"))),
             ("clients", (!self.ip.is_empty()).then(|| self.ip.join(" and "))),
             ("types", (!self.types.is_empty()).then(|| self.types.join(" and "))),
             ("digest", (!self.digest.is_empty()).then(|| self.digest.join(" and "))),
-            ("downloads", self.disposition.clone()),
+            ("downloads as", self.disposition.clone()),
             ("narrowed", (narrowings > 0).then(|| self.narrowings())),
         ]
         .into_iter()

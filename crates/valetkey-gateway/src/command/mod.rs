@@ -8,6 +8,7 @@ pub mod check;
 mod explain;
 pub mod inspect;
 pub mod narrow;
+mod presigned;
 pub mod serve;
 pub mod sign;
 pub mod signer;

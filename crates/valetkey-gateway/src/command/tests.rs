@@ -323,13 +323,61 @@ fn a_window_that_opens_nothing_is_refused() {
 
 #[test]
 fn other_dialects_are_not_offered() {
-    for dialect in ["aws", "azure", "gcs"] {
+    for dialect in ["azure", "gcs"] {
         refuses(
             &["/files/a", "--allow", "read", "--dialect", dialect],
             &format!("dialect {dialect} is not offered"),
         );
     }
     is_wrong_usage(&["sign", "/files/a", "--allow", "read", "--dialect", "jwt"]);
+}
+
+#[test]
+fn aws_urls_are_signed_for_one_method_and_looked_at_again() {
+    let allow = "allow = [\"create\", \"delete\", \"list\", \"read\", \"write\"]";
+    let bench = Bench::new(&CONFIGURATION.replace("allow = [\"create\", \"list\", \"read\"]", allow));
+    for (path, allow, verbs) in [
+        ("/files/a b", "read", "read,stat"),
+        ("/files/a", "stat", "stat"),
+        ("/files/a", "write", "create,write"),
+        ("/files/a", "create", "create"),
+        ("/files/a", "delete", "delete"),
+        ("/files/", "list", "list"),
+    ] {
+        let limits = ["--max", "5KiB", "--uses", "2", "--subject", "u 42", "--ip", "10.0.0.0/8"];
+        let words = [&[path, "--allow", allow, "--dialect", "aws"][..], &limits].concat();
+        let (url, notes) = bench.signed(&words);
+        assert_eq!(notes.contains("If-None-Match: *"), allow == "create", "{notes}");
+        let json = bench.typed(&["inspect", &url, "--json"]);
+        let signature = url.rsplit("X-Amz-Signature=").next().unwrap();
+        assert!(signature.len() == 64 && !json.out.contains(signature), "the key is told");
+        let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!((&json["dialect"], &json["verified"]), (&"aws".into(), &true.into()), "{json}");
+        // Nothing serves them yet.
+        assert_eq!(json["reason"], "not_supported", "{json}");
+        let allowed: Vec<_> = json["allow"].as_array().unwrap().iter().filter_map(|it| it.as_str()).collect();
+        assert_eq!(allowed.join(","), verbs);
+        assert_eq!(
+            (&json["max"], &json["uses"]["limit"], &json["subject"]),
+            (&5120.into(), &2.into(), &"u 42".into())
+        );
+        assert_eq!(json["ip"], serde_json::json!(["10.0.0.0/8"]));
+        let edited = url.replace("x-vk-max=5120", "x-vk-max=5121");
+        let json = bench.typed(&["inspect", &edited, "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!((&json["reason"], &json["verified"]), (&"bad_signature".into(), &false.into()));
+    }
+}
+
+#[test]
+fn what_an_aws_url_cannot_say_is_refused() {
+    let aws = |words: &[&str], part| refuses(&[words, &["--dialect", "aws"]].concat(), part);
+    aws(&["/files/a", "--allow", "create,read"], "must be one verb");
+    aws(&["/files/a", "--allow", "list"], "is not a bucket");
+    aws(&["/files/", "--allow", "read"], "is for --allow list only");
+    aws(&["/files/a", "--allow", "read", "--scope", "/files/"], "--scope is for native keys");
+    aws(&["/files/a", "--allow", "read", "--renew", "2026-12-01T00:00:00Z"], "--renew is for native keys");
+    aws(&["/files/a", "--allow", "create", "--max", "1", "--min", "2"], "vk-min exceeds vk-max");
 }
 
 #[test]
@@ -371,20 +419,51 @@ fn an_upload_key_without_a_size_is_warned_of() {
 }
 
 #[test]
-fn a_limit_that_is_not_enforced_is_signed_with_a_warning() {
-    for (flag, text, name, canonical) in [
-        ("--in", "1KiB", "in", "1024"),
-        ("--out", "5", "out", "5"),
-        ("--files", "3", "files", "3"),
-        ("--rate", "1MB", "rate", "1000000"),
-        ("--parallel", "2", "parallel", "2"),
-        ("--renew", "2026-12-01T00:00:00Z", "renew", "2026-12-01T00:00:00Z"),
-    ] {
-        let (url, notes) = bench().signed(&["/files/a", "--allow", "read", flag, text]);
+fn volumes_are_signed_told_and_kept_within_the_ceiling() {
+    let flags = ["--in", "1KiB", "--out", "5", "--files", "3", "--rate", "1MB", "--parallel", "2"];
+    let (url, notes) = bench().signed(&[&["/files/a", "--allow", "read"][..], &flags].concat());
+    assert_eq!(notes, "");
+    for (name, canonical) in
+        [("in", "1024"), ("out", "5"), ("files", "3"), ("rate", "1000000"), ("parallel", "2")]
+    {
         assert_eq!(value(&url, name).as_deref(), Some(canonical));
-        assert!(notes.contains(&format!("vk-{name} is not enforced by this version")), "{notes}");
-        assert_eq!(inspect(&url, Some(&bench().settings()), NOW).reason, Some("not_supported"));
     }
+    let report = inspect(&url, Some(&bench().settings()), NOW);
+    assert!(report.valid);
+    assert_eq!(report.in_bytes.map(|bytes| bytes.limit), Some(1024));
+    assert_eq!((report.rate, report.parallel), (Some(1_000_000), Some(2)));
+    let told = bench().typed(&["inspect", &url]).out;
+    for line in ["1KiB in all", "3 names in all", "5B in all", "1MB in a second", "2 transfers"] {
+        assert!(told.contains(line), "{line} in {told}");
+    }
+
+    let limits = "in = 10\nout = 10\nfiles = 10\nrate = 10\nparallel = 10\n";
+    let strict =
+        Bench::new(&format!("{CONFIGURATION}[policies.strict]\n{limits}[policies.strict.total]\nin = 5\n"));
+    let dry = Bench::new(&format!("{CONFIGURATION}[policies.strict]\ndry_run = true\n{limits}"));
+    for flag in ["--in", "--out", "--files", "--rate", "--parallel"] {
+        let name = &flag[2..];
+        let words = |text| ["/files/a", "--allow", "read", "--policy", "strict", flag, text];
+        let typed = |text| [&["sign"][..], &words(text)].concat();
+        assert_eq!(strict.typed(&typed("10")).verdict, Verdict::Done, "{flag}");
+        let refused = strict.typed(&typed("11"));
+        assert_eq!(refused.verdict, Verdict::Refused);
+        assert!(refused.notes.contains(&format!("{name} 11")), "{}", refused.notes);
+        assert!(refused.notes.contains("exceeds that of policy strict, 10"), "{}", refused.notes);
+        assert!(dry.signed(&words("11")).1.contains("policy strict is a dry run, so the key is signed"));
+    }
+    let told = strict.typed(&["check"]).out;
+    assert!(told.contains("a key has at most 10B uploaded in all"), "{told}");
+    assert!(told.contains("all its keys together have at most 5B uploaded in all"), "{told}");
+    assert!(dry.typed(&["check"]).out.contains("is a dry run"));
+}
+
+#[test]
+fn a_limit_that_is_not_enforced_is_signed_with_a_warning() {
+    let (url, notes) = bench().signed(&["/files/a", "--allow", "read", "--renew", "2026-12-01T00:00:00Z"]);
+    assert_eq!(value(&url, "renew").as_deref(), Some("2026-12-01T00:00:00Z"));
+    assert!(notes.contains("vk-renew is not enforced by this version"), "{notes}");
+    assert_eq!(inspect(&url, Some(&bench().settings()), NOW).reason, Some("not_supported"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +21,11 @@ use super::arrival::{self, Arrival, Protocol};
 use super::framing::Verdicts;
 use super::outbox::Outbox;
 use super::stream::Stream;
-use super::streams::{Offered, Streams};
+use super::streams::{self, Offered, Streams};
 use super::wire::{STALL_MAX, Wire};
 use crate::flow::{self, Connection};
 use crate::gateway::Gateway;
+use crate::running::End;
 
 /// How long a client may take to send the head of a request, and to begin a next one.
 pub(super) const HEAD_MAX: Duration = Duration::from_secs(10);
@@ -72,12 +74,15 @@ async fn serve_http1(
     let verdicts = Verdicts::default();
     // What is encrypted must pass through our memory.
     let offered = matches!(stream, Stream::Plain(_)).then(|| outbox.clone());
-    let wire = Wire::new(stream, outbox, verdicts.clone());
-    let from = Connection { client, outbox: offered };
+    let end = Rc::new(End::default());
+    let wire = Wire::new(stream, outbox, verdicts.clone(), Rc::clone(&end));
+    let from = Connection { client, outbox: offered, end: Rc::clone(&end) };
     let service = service_fn(|mut request: Request<Incoming>| {
         if let Err(doubtful) = verdicts.next() {
             request.extensions_mut().insert(doubtful);
         }
+        // The answer before it has been taken.
+        from.end.forget();
         let (gateway, from) = (Arc::clone(&gateway), from.clone());
         async move { Ok::<_, Infallible>(flow::answer(&gateway, &from, request).await) }
     });
@@ -97,8 +102,12 @@ async fn serve_http1(
         ended = served.as_mut() => ended,
         () = told_to_drain(&mut draining) => {
             served.as_mut().graceful_shutdown();
-            served.await
+            tokio::select! {
+                ended = served => ended,
+                () = end.told() => Ok(()),
+            }
         }
+        () = end.told() => Ok(()),
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
@@ -121,11 +130,13 @@ async fn serve_http2(
     client: Client,
     mut draining: watch::Receiver<bool>,
 ) {
-    let from = Connection { client, outbox: None };
     let streams = Streams::new();
     let service = service_fn(|request| {
-        let (gateway, from) = (Arc::clone(&gateway), from.clone());
-        async move { Ok::<_, Infallible>(flow::answer(&gateway, &from, request).await.map(Offered::new)) }
+        let gateway = Arc::clone(&gateway);
+        async move {
+            let from = Connection { client, outbox: None, end: streams::end() };
+            Ok::<_, Infallible>(flow::answer(&gateway, &from, request).await.map(Offered::new))
+        }
     });
     let mut served = pin!(
         http2::Builder::new(streams.clone())

@@ -13,6 +13,7 @@ use tokio::task::{JoinSet, LocalSet};
 
 use super::{DRAIN_MAX, StartError, connection, start};
 use crate::gateway::Gateway;
+use crate::running;
 use crate::settings::Settings;
 
 /// How many connections wait to be taken.
@@ -74,6 +75,7 @@ async fn take_connections(
     let listener = TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(places(&gateway.snapshot().settings)));
     let mut connections = JoinSet::new();
+    tokio::task::spawn_local(running::heed_revocations(Arc::clone(gateway)));
     // Who asks a draining gateway for its health is still told, until what runs has ended.
     let mut told = draining.clone();
     let mut drained = pin!(async {

@@ -15,6 +15,7 @@ use hyper::body::{Frame, SizeHint};
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::wire::STALL_MAX;
+use crate::running::End;
 use crate::transfer::body::Body;
 
 /// How long a connection may have no stream.
@@ -22,6 +23,12 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 
 tokio::task_local! {
     static STALL: Stall;
+    static END: Rc<End>;
+}
+
+/// How the stream whose task this is is told to end.
+pub(super) fn end() -> Rc<End> {
+    END.with(Rc::clone)
 }
 
 /// Runs the streams of one connection.
@@ -56,11 +63,12 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Streams {
     fn execute(&self, stream: F) {
         let running = Running::begin(self);
         tokio::task::spawn_local(async move {
-            let stall = Stall::default();
+            let (stall, end) = (Stall::default(), Rc::new(End::default()));
             tokio::select! {
-                _ = STALL.scope(stall.clone(), stream) => {}
+                _ = END.scope(Rc::clone(&end), STALL.scope(stall.clone(), stream)) => {}
                 // What is dropped by this resets the stream.
                 () = stall.over() => tracing::debug!("a stream ended early: its client took nothing"),
+                () = end.told() => tracing::debug!("a stream ended early: it was revoked"),
             }
             drop(running);
         });

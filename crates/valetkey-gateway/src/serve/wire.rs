@@ -6,6 +6,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::time::Sleep;
 use super::framing::{Framing, Verdicts};
 use super::outbox::{Next, Outbox};
 use super::stream::Stream;
+use crate::running::End;
 use crate::transfer::body::{DRAIN_BYTES_MAX, DRAIN_MAX};
 
 /// How long a client may take nothing of an answer.
@@ -31,6 +33,7 @@ pub(crate) struct Wire {
     /// Runs while the socket takes nothing.
     stall: Option<Pin<Box<Sleep>>>,
     linger: Option<Linger>,
+    end: Rc<End>,
 }
 
 struct Linger {
@@ -40,9 +43,9 @@ struct Linger {
 
 impl Wire {
     /// A connection that sends the pieces of `outbox`, and gives `verdicts` on the requests that it reads.
-    pub(crate) fn new(stream: Stream, outbox: Outbox, verdicts: Verdicts) -> Self {
+    pub(crate) fn new(stream: Stream, outbox: Outbox, verdicts: Verdicts, end: Rc<End>) -> Self {
         let followed = Followed { stream, framing: Framing::new(verdicts) };
-        Self { stream: TokioIo::new(followed), outbox, stall: None, linger: None }
+        Self { stream: TokioIo::new(followed), outbox, stall: None, linger: None, end }
     }
 
     /// Passes on how far the client was served, unless it has taken nothing for too long.
@@ -198,6 +201,13 @@ impl AsyncRead for Followed {
 
 impl Drop for Wire {
     fn drop(&mut self) {
+        if self.end.is_told() {
+            // What was revoked is not sent from the kernel's buffer either: it drops that, and resets the connection.
+            let socket = self.stream.inner_mut().stream.socket();
+            if let Err(error) = rustix::net::sockopt::set_socket_linger(&*socket, Some(Duration::ZERO)) {
+                tracing::warn!(%error, "a connection cannot be reset");
+            }
+        }
         self.outbox.clear();
     }
 }

@@ -11,7 +11,7 @@ use valetkey::{
 
 use super::errors::Findings;
 use super::measure::{DURATION_RULE, SIZE_RULE, Span, parse_duration, parse_size};
-use super::names::nearest;
+use super::names::{self, nearest};
 use super::section::Section;
 
 /// The longest lifetime that can be written, a hundred years.
@@ -40,7 +40,9 @@ pub(super) fn read(section: &mut Section<'_>, buckets: &BTreeSet<&str>, findings
         findings.fault(min.at, format!("min {} exceeds max {}", min.value, max.value));
     }
     let rule = "inline or attachment with parameters, in printable ASCII";
-    let uses = section.number("uses", 1..=NUMBER_MAX, findings);
+    let uses = section.number("uses", 1..=NUMBER_MAX, findings).map(|uses| uses.value);
+    let total = quota(section.table("total", &names::TOTAL, findings), findings);
+    let per_subject = quota(section.table("per_subject", &names::PER_SUBJECT, findings), findings);
     Ceiling {
         scopes: scopes(section, buckets, findings),
         allow: verbs(section, findings),
@@ -49,7 +51,9 @@ pub(super) fn read(section: &mut Section<'_>, buckets: &BTreeSet<&str>, findings
         max_lifetime: duration(section, "max_lifetime", Duration::from_secs(1)..=LIFETIME_MAX, findings),
         size_max: size_max.map(|max| max.value),
         size_min: size_min.map(|min| min.value),
-        limits: Limits { uses: uses.map(|uses| uses.value), ..Limits::default() },
+        limits: Limits { uses, ..volumes(section, findings) },
+        total,
+        per_subject,
         clients: ranges(section, "ip", findings),
         types: types(section, findings),
         digest: digest(section, findings),
@@ -58,6 +62,39 @@ pub(super) fn read(section: &mut Section<'_>, buckets: &BTreeSet<&str>, findings
             .parsed("disposition", rule, findings, Disposition::parse)
             .map(|disposition| disposition.value),
         ..Ceiling::default()
+    }
+}
+
+/// Reads the limits over many keys, a table of their own.
+fn quota(mut section: Section<'_>, findings: &mut Findings) -> Limits {
+    let limits = volumes(&mut section, findings);
+    if section.is_present() && limits == Limits::default() {
+        findings.fault(
+            section.at,
+            format!("[{}] limits nothing; say in, out, files, rate or parallel", section.heading()),
+        );
+    }
+    section.finish(findings);
+    limits
+}
+
+/// Reads how much may be moved, how fast, and how much at once.
+fn volumes(section: &mut Section<'_>, findings: &mut Findings) -> Limits {
+    let in_bytes = section.number_or("in", SIZE_RULE, findings, parse_size);
+    let out_bytes = section.number_or("out", SIZE_RULE, findings, parse_size);
+    let files = section.number("files", 1..=NUMBER_MAX, findings);
+    let rate = section.number_or("rate", SIZE_RULE, findings, parse_size);
+    let parallel = section.number("parallel", 1..=NUMBER_MAX, findings);
+    if let Some(rate) = rate.filter(|rate| rate.value == 0) {
+        findings.fault(rate.at, "rate must be at least one byte per second".to_owned());
+    }
+    Limits {
+        uses: None,
+        in_bytes: in_bytes.map(|bytes| bytes.value),
+        out_bytes: out_bytes.map(|bytes| bytes.value),
+        files: files.map(|files| files.value),
+        rate_bytes: rate.map(|rate| rate.value),
+        parallel: parallel.map(|parallel| parallel.value),
     }
 }
 

@@ -43,13 +43,7 @@ pub(crate) use self::watch::Seen;
 pub use self::watch::Watch;
 
 /// The parameters of a key that this version enforces. A key that names another is answered `not_supported`.
-pub const ENFORCED: Parameters = Parameters::ALL
-    .without(Parameter::In)
-    .without(Parameter::Out)
-    .without(Parameter::Files)
-    .without(Parameter::Rate)
-    .without(Parameter::Parallel)
-    .without(Parameter::Renew);
+pub const ENFORCED: Parameters = Parameters::ALL.without(Parameter::Renew);
 
 /// What the name of the configuration file is where nobody says another.
 pub const FILE_NAME: &str = "valetkey.toml";

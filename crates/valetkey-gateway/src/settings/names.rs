@@ -84,6 +84,13 @@ pub(super) const SIGNER: Table = Table {
         "digest",
         "require_tls",
         "disposition",
+        "in",
+        "out",
+        "files",
+        "rate",
+        "parallel",
+        "total",
+        "per_subject",
     ],
     later: LIMITS_LATER,
 };
@@ -104,18 +111,47 @@ pub(super) const POLICY: Table = Table {
         "digest",
         "require_tls",
         "disposition",
+        "in",
+        "out",
+        "files",
+        "rate",
+        "parallel",
+        "total",
+        "per_subject",
         "lease",
+        "tell",
+        "dry_run",
     ],
     later: LIMITS_LATER,
 };
 
-const LIMITS_LATER: &[&str] =
-    &["in", "out", "files", "rate", "parallel", "renew", "max_renew", "total", "per_subject"];
+const LIMITS_LATER: &[&str] = &["renew", "max_renew"];
+
+/// Within a signer too.
+pub(super) const TOTAL: Table = Table { heading: "policies.NAME.total", enforced: QUOTAS, later: &[] };
+
+/// Within a signer too.
+pub(super) const PER_SUBJECT: Table =
+    Table { heading: "policies.NAME.per_subject", enforced: QUOTAS, later: &[] };
+
+const QUOTAS: &[&str] = &["in", "out", "files", "rate", "parallel"];
 
 /// Every table, in the order of the reference page.
 #[cfg(test)]
-pub(super) const TABLES: [&Table; 10] =
-    [&SERVER, &TLS, &ADMIN, &LEDGER, &AUDIT, &BACKEND, &BUCKET, &CORS, &SIGNER, &POLICY];
+pub(super) const TABLES: [&Table; 12] = [
+    &SERVER,
+    &TLS,
+    &ADMIN,
+    &LEDGER,
+    &AUDIT,
+    &BACKEND,
+    &BUCKET,
+    &CORS,
+    &SIGNER,
+    &POLICY,
+    &TOTAL,
+    &PER_SUBJECT,
+];
 
 /// The names among `known` that `name` was probably meant to be, nearest first; all of them where none is
 /// near.

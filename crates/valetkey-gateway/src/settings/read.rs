@@ -134,7 +134,16 @@ fn policies<'a>(
     for (name, mut section) in sections {
         check_name("policy", name, section.at, findings);
         let lease = ceiling::duration(&mut section, "lease", Duration::from_secs(1)..=DAY, findings);
-        let ceiling = Ceiling { lease, ..ceiling::read(&mut section, buckets, findings) };
+        let tell = section.flag("tell", findings).value;
+        let dry_run = section.flag("dry_run", findings).value;
+        let ceiling = Ceiling { lease, tell, dry_run, ..ceiling::read(&mut section, buckets, findings) };
+        if dry_run {
+            findings.warn(format!(
+                "[{}] is a dry run and bounds nothing: what it would refuse is logged, but for what only \
+                 counting or the body of an upload would show",
+                section.heading()
+            ));
+        }
         section.finish(findings);
         policies.insert(name, Some(ceiling));
     }

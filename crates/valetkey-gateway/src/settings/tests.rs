@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use valetkey::{Denial, MediaRange, ResourcePath, Timestamp, Verb, Verbs, bound, key, mint};
+use valetkey::{
+    Denial, Limits, MediaRange, ResourcePath, Timestamp, Verb, Verbs, bound, key, mint, rehearse,
+};
 
 use super::*;
 
@@ -217,11 +219,6 @@ fn what_this_version_does_not_enforce_is_refused_and_not_ignored() {
     }
     check(&with("delivery = \"redirect\""), &[(6, "delivery = \"redirect\" is not enforced")]);
     check(&with("etag = \"sha1\""), &[(6, "etag \"sha1\" must be \"blake3\" or \"md5\"")]);
-    check(
-        &with("[policies.avatar]\n[policies.avatar.total]\nin = \"1TiB\""),
-        &[(7, "total is not enforced")],
-    );
-    check(&with("[policies.a]\n[policies.a.per_subject]\nfiles = 3"), &[(7, "per_subject is not enforced")]);
     check("[ledger]\nengine = \"postgres\"\n", &[(2, "engine = \"postgres\" is not enforced")]);
     for kind in ["s3", "azure", "gcs"] {
         check(
@@ -335,7 +332,62 @@ fn a_limit_out_of_its_range_is_refused() {
     check_limit("type = \"image/png\"", "type must be a list of at least one text");
     check_limit("digest = \"md5:x\"", "must be blake3: or sha-256: and 43 characters of base64url");
     check_limit("disposition = \"inlin\"", "must be inline or attachment");
+    check_limit("in = -1", "in must be a whole number of bytes");
+    check_limit("out = \"1 TB\"", "or one with a unit as 5MiB");
+    check_limit("files = 0", "files must be a whole number from 1");
+    check_limit("rate = 0", "rate must be at least one byte per second");
+    check_limit("parallel = \"2\"", "parallel must be a whole number from 1");
+    check_limit("total = 5", "total must be a table");
+    check_limit("total = {}", "limits nothing; say in, out, files, rate or parallel");
+    check_limit("per_subject = { rate = 0 }", "rate must be at least one byte per second");
+    check_limit("total = { uses = 5, in = 5 }", "unknown name \"uses\"");
     assert_eq!(taken(&with_policy("min = 5\nmax = 5")).policies["avatar"].size_max, Some(5));
+}
+
+#[test]
+fn volumes_and_quotas_are_what_was_typed() {
+    let volumes = "in = \"1TiB\"\nout = 5\nfiles = 3\nrate = \"1MB\"\nparallel = 2\n";
+    let limits = Limits {
+        uses: None,
+        in_bytes: Some(1 << 40),
+        out_bytes: Some(5),
+        files: Some(3),
+        rate_bytes: Some(1_000_000),
+        parallel: Some(2),
+    };
+    let typed =
+        |table: &str| format!("{volumes}[{table}.total]\n{volumes}[{table}.per_subject]\nparallel = 2");
+    let policy = taken(&with_policy(&format!("dry_run = true\ntell = true\n{}", typed("policies.avatar"))));
+    let signer = taken(&with_signer(&typed("signers.web")));
+    let (policy_ceiling, signer_ceiling) = (&policy.policies["avatar"], &signer.signers["web"].ceiling);
+    for ceiling in [policy_ceiling, signer_ceiling] {
+        assert_eq!((ceiling.limits, ceiling.total), (limits, limits));
+        assert_eq!(ceiling.per_subject, Limits { parallel: Some(2), ..Limits::default() });
+    }
+    assert!(policy_ceiling.dry_run && policy_ceiling.tell && !signer_ceiling.dry_run && !signer_ceiling.tell);
+    assert!(policy.warnings.iter().any(|warning| warning.contains("[policies.avatar] is a dry run")));
+    check(&with_signer("dry_run = true"), &[(8, "unknown name \"dry_run\" in signers.web")]);
+}
+
+#[test]
+fn a_policy_of_a_dry_run_bounds_nothing_and_is_rehearsed() {
+    let settings = taken(&with(
+        "[signers.web]\nsecret_file = \"web.secret\"\n[policies.dry]\ndry_run = true\nallow = [\"read\"]\n\
+         max_lifetime = \"1m\"\nuses = 1\ntell = true\n[policies.dry.total]\nin = 5\n[policies.wet]\nuses = 1\n",
+    ));
+    let now = valetkey::Now::at(Timestamp::from_unix(500));
+    let grant = grant_of(&settings, Some("dry"));
+    let rehearsed = rehearse(&grant, &settings.house(&grant), now).unwrap();
+    assert_eq!(rehearsed.unwrap_err(), Denial::LifetimeTooLong);
+    let later = valetkey::Now::at(Timestamp::from_unix(990));
+    let rehearsed = rehearse(&grant, &settings.house(&grant), later).unwrap().unwrap();
+    assert_eq!(rehearsed.grant().allow().to_string(), "read,stat");
+    let house = settings.house(&grant);
+    let bounded = bound(grant.clone(), &house, now).unwrap();
+    assert_eq!(bounded.grant().allow(), Verbs::ALL);
+    assert_eq!(bounded.grant().levels()[0].limits, Limits::default());
+    let wet = grant_of(&settings, Some("wet"));
+    assert!(rehearse(&wet, &settings.house(&wet), now).is_none());
 }
 
 #[test]

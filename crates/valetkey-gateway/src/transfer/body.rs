@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
 use super::Transfer;
+use super::rate::Throttle;
 use crate::serve::outbox::{Outbox, PIECE_BYTES_MAX};
 
 /// How much of an object is read into memory at once, in bytes; one that is smaller is one piece.
@@ -34,8 +35,34 @@ pub(crate) const DRAIN_BYTES_MAX: usize = 64 << 20;
 pub(crate) enum Body {
     Empty,
     Text(Bytes),
+    Slowed(Box<SlowedText>),
     Refusal(Box<RefusalBody>),
     Object(Box<ObjectBody>),
+}
+
+/// A text that is sent as fast as its key may move bytes.
+pub(crate) struct SlowedText {
+    text: Bytes,
+    throttle: Throttle,
+}
+
+impl SlowedText {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let granted = ready!(self.throttle.poll_grant(cx, as_u64(self.text.len())));
+        let length = self.text.len().min(usize::try_from(granted).unwrap_or(usize::MAX));
+        self.throttle.moved(as_u64(length));
+        Poll::Ready(self.text.split_to(length))
+    }
+}
+
+impl Body {
+    /// The same body, if it is a text, as fast as `throttle` lets it.
+    pub(crate) fn slowed(self, throttle: Throttle) -> Self {
+        match self {
+            Self::Text(text) => Self::Slowed(Box::new(SlowedText { text, throttle })),
+            body => body,
+        }
+    }
 }
 
 /// The text of a refusal, on HTTP/2 before the upload that it refuses was read.
@@ -78,6 +105,8 @@ pub(crate) struct ObjectBody {
     transfer: Rc<Transfer>,
     /// Where plain HTTP/1.1 queues its pieces; `None` where the transport copies.
     outbox: Option<Outbox>,
+    /// What slows it, if something does.
+    throttle: Option<Throttle>,
     fetch: Option<JoinHandle<io::Result<Bytes>>>,
     /// The end of the range that is known to be in the page cache.
     warm_until: u64,
@@ -91,17 +120,22 @@ impl ObjectBody {
         bytes: u64,
         transfer: Transfer,
         outbox: Option<Outbox>,
+        throttle: Option<Throttle>,
     ) -> Self {
         let transfer = Rc::new(transfer);
-        Self { file, offset, bytes_left: bytes, transfer, outbox, fetch: None, warm_until: 0 }
+        Self { file, offset, bytes_left: bytes, transfer, outbox, throttle, fetch: None, warm_until: 0 }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let granted = match &mut self.throttle {
+            Some(throttle) => ready!(throttle.poll_grant(cx, self.bytes_left)).min(self.bytes_left),
+            None => self.bytes_left,
+        };
         let small = self.offset == 0 && self.bytes_left <= as_u64(READ_BYTES);
         match self.outbox.clone() {
-            Some(outbox) if !small => self.poll_range(cx, &outbox),
+            Some(outbox) if !small => self.poll_range(cx, granted, &outbox),
             outbox => {
-                let piece = ready!(self.poll_read(cx))?;
+                let piece = ready!(self.poll_read(cx, granted))?;
                 Poll::Ready(Ok(match outbox {
                     Some(outbox) => outbox.memory(piece, Rc::clone(&self.transfer)),
                     None => {
@@ -113,9 +147,9 @@ impl ObjectBody {
         }
     }
 
-    /// Offers the next range of the file, once it is in the page cache.
-    fn poll_range(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<Bytes>> {
-        let bytes = self.bytes_left.min(as_u64(PIECE_BYTES_MAX));
+    /// Offers the next range of the file, at most `granted` bytes, once it is in the page cache.
+    fn poll_range(&mut self, cx: &mut Context<'_>, granted: u64, outbox: &Outbox) -> Poll<io::Result<Bytes>> {
+        let bytes = granted.min(as_u64(PIECE_BYTES_MAX));
         if self.warm_until < self.offset + bytes {
             if let Some(fetch) = &mut self.fetch {
                 ready!(Pin::new(fetch).poll(cx)).map_err(io::Error::other)??;
@@ -126,7 +160,7 @@ impl ObjectBody {
                     warm(&file, offset, bytes)?;
                     Ok(Bytes::new())
                 }));
-                return self.poll_range(cx, outbox);
+                return self.poll_range(cx, granted, outbox);
             }
             self.warm_until = self.offset + bytes;
         }
@@ -135,21 +169,21 @@ impl ObjectBody {
         Poll::Ready(Ok(piece))
     }
 
-    /// Reads the next piece into memory.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+    /// Reads the next piece into memory, at most `granted` bytes.
+    fn poll_read(&mut self, cx: &mut Context<'_>, granted: u64) -> Poll<io::Result<Bytes>> {
         if let Some(fetch) = &mut self.fetch {
             let piece = ready!(Pin::new(fetch).poll(cx)).map_err(io::Error::other)?;
             self.fetch = None;
             return Poll::Ready(piece);
         }
-        let bytes = self.bytes_left.min(as_u64(READ_BYTES));
+        let bytes = granted.min(as_u64(READ_BYTES));
         let length = usize::try_from(bytes).map_err(io::Error::other)?;
         match read(&self.file, self.offset, length, ReadWriteFlags::NOWAIT) {
             Ok(piece) if piece.len() == length => Poll::Ready(Ok(piece)),
             _ => {
                 let (file, offset) = (Arc::clone(&self.file), self.offset);
                 self.fetch = Some(tokio::task::spawn_blocking(move || read_exactly(&file, offset, length)));
-                self.poll_read(cx)
+                self.poll_read(cx, granted)
             }
         }
     }
@@ -164,6 +198,8 @@ impl hyper::body::Body for Body {
             Self::Empty => Poll::Ready(None),
             Self::Text(text) if text.is_empty() => Poll::Ready(None),
             Self::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+            Self::Slowed(slowed) if slowed.text.is_empty() => Poll::Ready(None),
+            Self::Slowed(slowed) => slowed.poll_piece(cx).map(|piece| Some(Ok(Frame::data(piece)))),
             Self::Refusal(refusal) if refusal.text.is_empty() => refusal.poll_drained(cx).map(|()| None),
             Self::Refusal(refusal) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut refusal.text))))),
             Self::Object(object) if object.bytes_left == 0 => Poll::Ready(None),
@@ -171,6 +207,9 @@ impl hyper::body::Body for Body {
                 let piece = ready!(object.poll_piece(cx))?;
                 object.offset += as_u64(piece.len());
                 object.bytes_left -= as_u64(piece.len());
+                if let Some(throttle) = &mut object.throttle {
+                    throttle.moved(as_u64(piece.len()));
+                }
                 Poll::Ready(Some(Ok(Frame::data(piece))))
             }
         }
@@ -184,6 +223,7 @@ impl hyper::body::Body for Body {
         SizeHint::with_exact(match self {
             Self::Empty => 0,
             Self::Text(text) => as_u64(text.len()),
+            Self::Slowed(slowed) => as_u64(slowed.text.len()),
             Self::Refusal(refusal) => as_u64(refusal.text.len()),
             Self::Object(object) => object.bytes_left,
         })

@@ -163,7 +163,7 @@ mod tests {
 
     fn conditions(headers: &[(&str, &str)]) -> Conditions {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
-        Conditions::of(&RequestHead { path: "/", query: "", headers: &headers })
+        Conditions::of(&RequestHead { method: "GET", path: "/", query: "", headers: &headers })
     }
 
     fn state() -> State<'static> {

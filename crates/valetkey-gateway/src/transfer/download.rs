@@ -1,6 +1,7 @@
 //! Downloads, and questions about an object.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
@@ -87,9 +88,13 @@ pub(crate) fn send(
     recorder: &Recorder,
 ) -> Response<Body> {
     let status = found.answer.status();
-    let transfer = Transfer::new(Settling::new(held.hold, recorder.clone(), status, found.bytes));
+    // From here on it ends with its connection.
+    connection.end.take_over(&held.end);
+    let settling =
+        Settling::new(held.hold, recorder.clone(), status, found.bytes, Rc::clone(&connection.end));
+    let transfer = Transfer::new(settling);
     let (file, outbox) = (found.opened.file, connection.outbox.clone());
-    let body = ObjectBody::new(file, found.offset, found.bytes, transfer, outbox);
+    let body = ObjectBody::new(file, found.offset, found.bytes, transfer, outbox, held.throttle);
     found.answer.map(|_| Body::Object(Box::new(body)))
 }
 

@@ -10,8 +10,10 @@ use tokio::sync::Semaphore;
 use valetkey::{Denial, Permit};
 use valetkey_dialects::RequestHead;
 use valetkey_dialects::listing::{Entry, Listing, Page};
+use valetkey_ledger::Purpose;
 
-use super::body::Body;
+use super::body::{Body, as_u64};
+use crate::admit::Held;
 use crate::backend::disk::{self, Listed, ListedEntry, Query};
 use crate::gateway::Snapshot;
 use crate::respond;
@@ -21,7 +23,7 @@ use crate::settle::Recorder;
 /// busy for as long as it is read, and transfers need the threads too.
 static TURNS: Semaphore = Semaphore::const_new(4);
 
-/// Answers a listing. It takes no use.
+/// Makes the page that a listing is answered with.
 ///
 /// The page is whole before its first byte is sent, so that a fault of the store is told as one. At most a
 /// thousand entries are in memory.
@@ -30,13 +32,12 @@ static TURNS: Semaphore = Semaphore::const_new(4);
 /// [`Denial::BadRequest`] for parameters without meaning, a forged continuation token, and a folder's name that
 /// the store cannot hold,
 /// [`Denial::NotFound`] for a bucket that does not exist, [`Denial::BackendUnavailable`].
-pub(crate) async fn answer(
+pub(crate) async fn find(
     snapshot: &Snapshot,
     permit: &Permit,
     parts: &Parts,
     head: &RequestHead<'_>,
-    recorder: &Recorder,
-) -> Result<Response<Body>, Denial> {
+) -> Result<FoundPage, Denial> {
     if !disk::is_folder_name(permit.path.name()) {
         return Err(super::bad_name());
     }
@@ -55,7 +56,23 @@ pub(crate) async fn answer(
     let abandoned = Arc::clone(&waiting.abandoned);
     let listed = super::blocking(move || folder.list(&query, &abandoned)).await?;
     let page = page(listed.map_err(|error| super::fault(&error))?);
-    Ok(recorder.listed(respond::listing(listing.document(&page), parts)))
+    Ok(FoundPage(listing.document(&page, &permit.bearer.signer)))
+}
+
+/// A page, ready to be sent.
+pub(crate) struct FoundPage(String);
+
+impl FoundPage {
+    /// What the ledger is to hold: the bytes of the answer, and no use. Nothing is sent for a HEAD.
+    pub(crate) fn purpose(&self, parts: &Parts) -> Purpose {
+        let bytes = if parts.method == Method::HEAD { 0 } else { as_u64(self.0.len()) };
+        Purpose::Answer { bytes }
+    }
+}
+
+/// Sends the page that was found.
+pub(crate) fn send(held: Held, found: FoundPage, parts: &Parts, recorder: &Recorder) -> Response<Body> {
+    recorder.listed(respond::listing(found.0, held.throttle, parts))
 }
 
 fn page(listed: Listed) -> Page {

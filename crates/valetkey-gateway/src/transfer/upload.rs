@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -10,15 +11,15 @@ use hyper::body::{Body as _, Frame, Incoming};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use valetkey::{Action, Denial, Permit};
-use valetkey_dialects::native::UploadHeaders;
-use valetkey_dialects::{Checksum, RequestHead, checksums};
+use valetkey_dialects::{Checksum, RequestHead, UploadHeaders, checksums};
 use valetkey_ledger::Purpose;
 
 use super::body::as_u64;
 use super::condition::{Conditions, State, Verdict};
 use super::first_bytes::FirstBytes;
 use super::integrity::{Confirmed, Integrity};
-use crate::admit::Held;
+use super::rate::Throttle;
+use crate::admit::{self, Held};
 use crate::backend::disk::{Attributes, Finished, Folder, Metadata, StoreError, Upload};
 use crate::gateway::Snapshot;
 use crate::settings::Etag;
@@ -29,6 +30,10 @@ const BATCH_BYTES: usize = 512 << 10;
 
 /// From how much on a batch is written while the client pauses, in bytes.
 const EARLY_BATCH_BYTES: usize = 16 << 10;
+
+/// How much an upload of unknown length reserves at once, in bytes: twice as much each time, within these.
+const GROWTH_BYTES_MIN: u64 = 1 << 20;
+const GROWTH_BYTES_MAX: u64 = 8 << 20;
 
 /// A client sends at least this much in each window in which we wait for it.
 const WINDOW: Duration = Duration::from_secs(30);
@@ -112,14 +117,32 @@ fn judge(there: Option<&Metadata>, conditions: &Conditions, only_create: bool) -
     }
 }
 
-/// Receives the body into a temporary file. Dropping the future removes the file.
+/// Receives the body into a temporary file, until it is revoked. Dropping the future removes the file.
 ///
 /// # Errors
-/// [`Denial::RunsOver`] at the first byte over the cap, [`Denial::TooSmall`], [`Denial::BadRequest`] where
+/// [`Denial::Revoked`], and as [`receive_all`].
+pub(crate) async fn receive(
+    held: &mut Held,
+    plan: Plan,
+    body: &mut Incoming,
+    recorder: &Recorder,
+) -> Result<Received, Denial> {
+    let end = Rc::clone(&held.end);
+    tokio::select! {
+        received = receive_all(held, plan, body, recorder) => received,
+        () = end.told() => Err(Denial::Revoked),
+    }
+}
+
+/// Receives the body, whole.
+///
+/// # Errors
+/// [`Denial::RunsOver`] at the first byte over the cap, [`Denial::BytesExhausted`] or [`Denial::OverQuota`] at the
+/// first byte over what is left of a count, [`Denial::TooSmall`], [`Denial::BadRequest`] where
 /// the body breaks off or stalls, [`Denial::TypeBelied`], [`Denial::DigestMismatch`],
 /// [`Denial::QuotaExceeded`] on a full disk.
-pub(crate) async fn receive(
-    held: &Held,
+async fn receive_all(
+    held: &mut Held,
     plan: Plan,
     body: &mut Incoming,
     recorder: &Recorder,
@@ -132,7 +155,8 @@ pub(crate) async fn receive(
         integrity = integrity.telling_md5();
     }
     let mut file = Receiving::new(plan.folder.clone(), plan.declared_bytes, integrity);
-    let mut pace = Pace::new();
+    let mut pace = Pace::new(held.throttle.as_ref().map(Throttle::slowest));
+    let mut reserved = Reserved::of(held, plan.declared_bytes);
     if plan.declared_bytes.is_some_and(|bytes| bytes >= as_u64(EARLY_BATCH_BYTES)) {
         // A disk that cannot hold it is known before the body is asked for.
         file.begin().await?;
@@ -148,8 +172,13 @@ pub(crate) async fn receive(
         {
             return Err(Denial::RunsOver { cap });
         }
+        reserved.cover(held, received_bytes).await?;
         first_bytes.take(&piece)?;
+        let piece_bytes = as_u64(piece.len());
         file.push(piece).await?;
+        if let Some(throttle) = &mut held.throttle {
+            throttle.pay(piece_bytes).await;
+        }
     }
     first_bytes.judge()?;
     if received_bytes < size.min_bytes {
@@ -170,6 +199,32 @@ pub(crate) async fn receive(
         only_create: plan.only_create,
         confirmed,
     })
+}
+
+/// How much of an upload is reserved in the ledger.
+struct Reserved {
+    /// `None` where all of it is, or nothing limits it.
+    bytes: Option<u64>,
+    step_bytes: u64,
+}
+
+impl Reserved {
+    fn of(held: &Held, declared_bytes: Option<u64>) -> Self {
+        let is_limited = held.permit.charges.iter().any(|charge| charge.limits.in_bytes.is_some());
+        let grows = is_limited && declared_bytes.is_none();
+        Self { bytes: grows.then_some(0), step_bytes: GROWTH_BYTES_MIN }
+    }
+
+    /// Reserves more until it covers what was received, of which nothing is kept otherwise.
+    async fn cover(&mut self, held: &Held, received_bytes: u64) -> Result<(), Denial> {
+        let Some(reserved) = &mut self.bytes else { return Ok(()) };
+        while *reserved < received_bytes {
+            let wanted = self.step_bytes.max(received_bytes - *reserved);
+            *reserved += admit::grow(held, wanted).await?;
+            self.step_bytes = (self.step_bytes * 2).min(GROWTH_BYTES_MAX);
+        }
+        Ok(())
+    }
 }
 
 /// The next frame; while the client pauses, what has been gathered goes to the disk.
@@ -297,11 +352,15 @@ impl Receiving {
 struct Pace {
     waited: Duration,
     bytes: u64,
+    bytes_min: u64,
 }
 
 impl Pace {
-    fn new() -> Self {
-        Self { waited: Duration::ZERO, bytes: 0 }
+    /// A client that may send `rate` bytes a second need not send more than that in a whole window: it may keep to
+    /// its rate by itself, and share it with others.
+    fn new(rate: Option<u64>) -> Self {
+        let bytes_min = rate.unwrap_or(u64::MAX).min(WINDOW_BYTES_MIN);
+        Self { waited: Duration::ZERO, bytes: 0, bytes_min }
     }
 
     async fn wait<T>(&mut self, next: impl Future<Output = T>) -> Result<T, Denial> {
@@ -311,12 +370,12 @@ impl Pace {
             let waited = timeout_at(begun + WINDOW.saturating_sub(self.waited), next.as_mut()).await;
             self.waited += begun.elapsed();
             if self.waited >= WINDOW {
-                if self.bytes < WINDOW_BYTES_MIN {
-                    let (least, secs) = (WINDOW_BYTES_MIN, WINDOW.as_secs());
+                if self.bytes < self.bytes_min {
+                    let (least, secs) = (self.bytes_min, WINDOW.as_secs());
                     let text = format!("the body came slower than {least} bytes in {secs} s");
                     return Err(Denial::BadRequest(text));
                 }
-                *self = Self::new();
+                (self.waited, self.bytes) = (Duration::ZERO, 0);
             }
             if let Ok(frame) = waited {
                 return Ok(frame);

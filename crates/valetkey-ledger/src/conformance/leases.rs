@@ -176,24 +176,3 @@ pub fn every_lease_of_a_key_is_tried(ledger: &impl Ledger) {
     Download::asking(1).hold(ledger).expect("a use is left");
     check_usage(ledger, "m", 3);
 }
-
-/// An object may be as large as a number can say.
-pub fn sizes_near_the_largest_number_do_not_overflow(ledger: &impl Ledger) {
-    let mut huge = Download::asking(u64::MAX);
-    huge.lease.size_bytes = u64::MAX;
-    huge.lease.lease_secs = u64::MAX;
-    let hold = huge.clone().hold(ledger).expect("a use is left");
-    let quarter = u64::MAX / 4;
-    let mut more = huge.clone();
-    more.lease.ask_bytes = quarter;
-    let ride = more.hold(ledger).expect("the lease has room");
-    check_usage(ledger, "m", 1);
-    let full = huge.clone().hold(ledger).expect("a use is left");
-    check_usage(ledger, "m", 2);
-    for (hold, bytes) in [(hold, u64::MAX), (ride, quarter), (full, u64::MAX)] {
-        done(ledger, hold, bytes);
-    }
-    huge.lease.ask_bytes = quarter;
-    huge.at(NOW.plus(80_000)).hold(ledger).expect("a lease without end has room");
-    check_usage(ledger, "m", 2);
-}

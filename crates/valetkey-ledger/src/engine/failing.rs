@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use super::memory::MemoryStore;
-use crate::store::{Fault, Header, HoldRow, HoldState, MeterRow, Store};
-use crate::{AuditHead, HoldId, Meter, UnixSeconds};
+use crate::revocation::rows::RevocationRows;
+use crate::store::{Fault, FileName, FileRow, Header, HoldRow, HoldState, MeterRow, Store};
+use crate::{AuditHead, HoldId, Meter, MeterQuery, Revocation, Target, UnixSeconds};
 
 /// What commits do.
 #[derive(Clone, Copy)]
@@ -71,8 +72,20 @@ impl Store for FailingStore {
         self.rows.put_meter(meter, row)
     }
 
+    fn meters(&mut self, query: &MeterQuery) -> Result<Vec<(Meter, MeterRow)>, Fault> {
+        self.rows.meters(query)
+    }
+
     fn clear_meters(&mut self, before: UnixSeconds, rows_max: u32) -> Result<Option<UnixSeconds>, Fault> {
         self.rows.clear_meters(before, rows_max)
+    }
+
+    fn file(&mut self, made: u64, name: FileName) -> Result<Option<FileRow>, Fault> {
+        self.rows.file(made, name)
+    }
+
+    fn put_file(&mut self, made: u64, name: FileName, row: Option<FileRow>) -> Result<(), Fault> {
+        self.rows.put_file(made, name, row)
     }
 
     fn hold(&mut self, id: HoldId) -> Result<Option<HoldRow>, Fault> {
@@ -81,6 +94,10 @@ impl Store for FailingStore {
 
     fn put_hold(&mut self, id: HoldId, row: HoldRow) -> Result<(), Fault> {
         self.rows.put_hold(id, row)
+    }
+
+    fn set_in_bytes(&mut self, id: HoldId, in_bytes: u64) -> Result<(), Fault> {
+        self.rows.set_in_bytes(id, in_bytes)
     }
 
     fn mark_publishing(&mut self, id: HoldId) -> Result<(), Fault> {
@@ -101,5 +118,52 @@ impl Store for FailingStore {
 
     fn put_audit_head(&mut self, head: Option<AuditHead>) -> Result<(), Fault> {
         self.rows.put_audit_head(head)
+    }
+}
+
+impl RevocationRows for FailingStore {
+    fn next_revocation(&mut self) -> Result<u64, Fault> {
+        self.rows.next_revocation()
+    }
+
+    fn put_revocation(&mut self, row: &Revocation) -> Result<(), Fault> {
+        self.rows.put_revocation(row)
+    }
+
+    fn remove_revocation(&mut self, number: u64) -> Result<(), Fault> {
+        self.rows.remove_revocation(number)
+    }
+
+    fn revocation(&mut self, number: u64) -> Result<Option<Revocation>, Fault> {
+        self.rows.revocation(number)
+    }
+
+    fn revocations_of(&mut self, target: &Target) -> Result<Vec<Revocation>, Fault> {
+        self.rows.revocations_of(target)
+    }
+
+    fn revocations(&mut self, after: u64, rows_max: u32) -> Result<Vec<Revocation>, Fault> {
+        self.rows.revocations(after, rows_max)
+    }
+
+    fn due_revocations(&mut self, before: UnixSeconds, rows_max: u32) -> Result<Vec<Revocation>, Fault> {
+        self.rows.due_revocations(before, rows_max)
+    }
+
+    fn alias(&mut self, fingerprint: [u8; 16]) -> Result<Option<Meter>, Fault> {
+        self.rows.alias(fingerprint)
+    }
+
+    fn put_alias(
+        &mut self,
+        fingerprint: [u8; 16],
+        level: &Meter,
+        keep_until: UnixSeconds,
+    ) -> Result<(), Fault> {
+        self.rows.put_alias(fingerprint, level, keep_until)
+    }
+
+    fn clear_aliases(&mut self, before: UnixSeconds, rows_max: u32) -> Result<usize, Fault> {
+        self.rows.clear_aliases(before, rows_max)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It promises all that the others do but to survive: it ends with its process.
 
+mod revocations;
 mod store;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::{
-    Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement, Status,
-    UnixSeconds, Unresolved,
+    Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage, MeterQuery, NewRevocation,
+    OpenError, Revocation, RevocationView, Settlement, Status, UnixSeconds, Unresolved,
 };
 pub(crate) use store::MemoryStore;
 
@@ -18,6 +19,7 @@ pub(crate) use store::MemoryStore;
 pub struct MemoryLedger {
     /// `None` once it is closed.
     machine: Shared,
+    revoked: Arc<RevocationView>,
 }
 
 type Shared = Arc<Mutex<Option<Machine<MemoryStore>>>>;
@@ -30,8 +32,9 @@ impl MemoryLedger {
     pub fn open() -> Result<Self, OpenError> {
         let random = || getrandom::u64().map_err(OpenError::Random);
         let machine = Machine::new(MemoryStore::new(random()?), random()?);
+        let revoked = machine.as_ref().map_or_else(|_| Arc::new(RevocationView::new()), Machine::revoked);
         // A store in memory has no faults; if it had, the ledger would answer as a closed one.
-        Ok(Self { machine: Arc::new(Mutex::new(machine.ok())) })
+        Ok(Self { machine: Arc::new(Mutex::new(machine.ok())), revoked })
     }
 
     fn ask<T: Send + 'static>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Answer<T> {
@@ -51,6 +54,10 @@ impl Ledger for MemoryLedger {
         answer
     }
 
+    fn grow(&self, hold: HoldId, bytes: u64) -> Answer<u64> {
+        self.ask(|reply| Command::Grow(hold, bytes, reply))
+    }
+
     fn publish(&self, hold: HoldId) -> Answer<()> {
         self.ask(|reply| Command::Publish(hold, reply))
     }
@@ -61,6 +68,10 @@ impl Ledger for MemoryLedger {
 
     fn usage(&self, meter: Meter) -> Answer<crate::Usage> {
         self.ask(|reply| Command::Usage(meter, reply))
+    }
+
+    fn meters(&self, query: MeterQuery) -> Answer<MeterPage> {
+        self.ask(|reply| Command::Meters(query, reply))
     }
 
     fn unresolved(&self) -> Answer<Vec<Unresolved>> {
@@ -85,6 +96,26 @@ impl Ledger for MemoryLedger {
 
     fn audit_head(&self) -> Answer<Option<AuditHead>> {
         self.ask(Command::AuditHead)
+    }
+
+    fn revoke(&self, revocation: NewRevocation) -> Answer<Revocation> {
+        self.ask(|reply| Command::Revoke(revocation, reply))
+    }
+
+    fn lift(&self, number: u64) -> Answer<Option<Revocation>> {
+        self.ask(|reply| Command::Lift(number, reply))
+    }
+
+    fn revocations(&self, after: u64, max: u32) -> Answer<Vec<Revocation>> {
+        self.ask(|reply| Command::Revocations { after, max, reply })
+    }
+
+    fn revocations_view(&self) -> Arc<RevocationView> {
+        Arc::clone(&self.revoked)
+    }
+
+    fn note_alias(&self, fingerprint: [u8; 16], level: Meter, keep_until: UnixSeconds) -> Answer<()> {
+        self.ask(|reply| Command::NoteAlias { fingerprint, level, keep_until, reply })
     }
 
     fn close(&self) -> Answer<()> {

@@ -16,6 +16,8 @@
 //!   write-ahead log lost after a crash cannot be told from ones that never happened. A clean stop leaves no log.)
 
 mod file;
+mod meters;
+mod revocations;
 mod schema;
 mod seal;
 mod store;
@@ -30,8 +32,8 @@ use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::store::{Standing, Store};
 use crate::{
-    Acceptance, Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, OpenError, Settlement,
-    Status, UnixSeconds, Unresolved,
+    Acceptance, Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage, MeterQuery,
+    NewRevocation, OpenError, Revocation, RevocationView, Settlement, Status, UnixSeconds, Unresolved,
 };
 use file::{LockFile, failed};
 use store::SqliteStore;
@@ -48,6 +50,7 @@ pub const WAITING_MAX: usize = 65_536;
 /// Dropping it stops it as [`Ledger::close`] does, and waits until it has stopped.
 pub struct SqliteLedger {
     queue: Queue,
+    revoked: Arc<RevocationView>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -66,6 +69,7 @@ impl SqliteLedger {
         let mut machine = Machine::new(store, life).map_err(|fault| store::open_error(&path, fault))?;
         machine.commit().map_err(|fault| store::open_error(&path, fault))?;
 
+        let revoked = machine.revoked();
         let (commands, queue) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let writer = Writer::new(machine, queue, Arc::clone(&waiting));
@@ -73,7 +77,7 @@ impl SqliteLedger {
             .name("ledger".to_owned())
             .spawn(move || writer.run(lock))
             .map_err(failed(&path))?;
-        Ok(Self { queue: Queue { commands, waiting }, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue: Queue { commands, waiting }, revoked, thread: Mutex::new(Some(thread)) })
     }
 }
 
@@ -87,6 +91,10 @@ impl Ledger for SqliteLedger {
         answer
     }
 
+    fn grow(&self, hold: HoldId, bytes: u64) -> Answer<u64> {
+        self.queue.ask(|reply| Command::Grow(hold, bytes, reply))
+    }
+
     fn publish(&self, hold: HoldId) -> Answer<()> {
         self.queue.ask(|reply| Command::Publish(hold, reply))
     }
@@ -97,6 +105,10 @@ impl Ledger for SqliteLedger {
 
     fn usage(&self, meter: Meter) -> Answer<crate::Usage> {
         self.queue.ask(|reply| Command::Usage(meter, reply))
+    }
+
+    fn meters(&self, query: MeterQuery) -> Answer<MeterPage> {
+        self.queue.ask(|reply| Command::Meters(query, reply))
     }
 
     fn unresolved(&self) -> Answer<Vec<Unresolved>> {
@@ -121,6 +133,26 @@ impl Ledger for SqliteLedger {
 
     fn audit_head(&self) -> Answer<Option<AuditHead>> {
         self.queue.ask(Command::AuditHead)
+    }
+
+    fn revoke(&self, revocation: NewRevocation) -> Answer<Revocation> {
+        self.queue.ask(|reply| Command::Revoke(revocation, reply))
+    }
+
+    fn lift(&self, number: u64) -> Answer<Option<Revocation>> {
+        self.queue.ask(|reply| Command::Lift(number, reply))
+    }
+
+    fn revocations(&self, after: u64, max: u32) -> Answer<Vec<Revocation>> {
+        self.queue.ask(|reply| Command::Revocations { after, max, reply })
+    }
+
+    fn revocations_view(&self) -> Arc<RevocationView> {
+        Arc::clone(&self.revoked)
+    }
+
+    fn note_alias(&self, fingerprint: [u8; 16], level: Meter, keep_until: UnixSeconds) -> Answer<()> {
+        self.queue.ask(|reply| Command::NoteAlias { fingerprint, level, keep_until, reply })
     }
 
     fn close(&self) -> Answer<()> {

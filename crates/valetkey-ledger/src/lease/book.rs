@@ -7,7 +7,7 @@ use super::LeaseKey;
 use crate::HoldId;
 use crate::store::Charged;
 
-pub(super) type LeaseId = u64;
+pub(crate) type LeaseId = u64;
 
 #[derive(Clone, Debug)]
 pub(super) struct Lease {
@@ -43,10 +43,12 @@ impl Lease {
 }
 
 /// An open download.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Running {
     pub(super) lease: LeaseId,
     pub(super) reserved: u64,
+    /// The levels of its own chain, which may have quotas that its lease's opener had not.
+    pub(super) charged: Arc<[Charged]>,
 }
 
 #[derive(Default)]
@@ -70,7 +72,7 @@ impl Book {
     }
 
     pub(super) fn running(&self, hold: HoldId) -> Option<Running> {
-        self.running.get(&hold).copied()
+        self.running.get(&hold).cloned()
     }
 
     /// The leases of a key with at least that much room, the least first, expired ones among them.

@@ -10,9 +10,19 @@ fn key() -> LeaseKey {
     LeaseKey { meter: Meter::new("m"), object: "o".into(), version: "v".into(), client: "c".into() }
 }
 
+fn charged() -> Vec<Charged> {
+    vec![Charged { meter: Meter::new("m"), made: 1, in_max: None, named: false }]
+}
+
 fn opening(size_bytes: u64) -> Opening {
-    let charged = vec![Charged { meter: Meter::new("m"), made: 1 }];
-    Opening { key: key(), size_bytes, ask_bytes: size_bytes, lease_secs: 600, charged }
+    Opening { key: key(), size_bytes, ask_bytes: size_bytes, lease_secs: 600, charged: charged() }
+}
+
+/// Ends a download that is open, and says how many bytes it left unsent and whether its use bought nothing.
+fn end(leases: &mut Leases, sequence: u64, settlement: Settlement) -> (u64, bool) {
+    let Ended { unsent_bytes, unused, .. } =
+        leases.end(hold(sequence), settlement).expect("the download is open");
+    (unsent_bytes, unused.is_some())
 }
 
 /// Leases at `START`, with one of 100 bytes that was read once and is idle since.
@@ -20,13 +30,17 @@ fn idle_lease() -> Leases {
     let mut leases = Leases::default();
     leases.tick(START);
     leases.open(hold(1), opening(100));
-    assert!(matches!(leases.end(hold(1), Settlement::Done { bytes: 10 }), Ended::Kept));
+    assert_eq!(end(&mut leases, 1, Settlement::Done { bytes: 10 }), (90, false));
     leases.keep(10);
     leases
 }
 
 fn ride(leases: &mut Leases, sequence: u64, ask_bytes: u64) -> bool {
-    leases.ride(hold(sequence), &key(), ask_bytes, 600)
+    let found = leases.with_room(&key(), ask_bytes);
+    if let Some(lease) = found {
+        leases.ride(hold(sequence), lease, Ride { ask_bytes, lease_secs: 600, charged: charged() });
+    }
+    found.is_some()
 }
 
 #[test]
@@ -80,7 +94,7 @@ fn batch_that_fails_leaves_no_trace() {
     leases.end(hold(3), Settlement::Released);
     leases.open(hold(4), opening(100));
     leases.roll_back();
-    assert!(matches!(leases.end(hold(4), Settlement::Released), Ended::Unknown));
+    assert!(leases.end(hold(4), Settlement::Released).is_none());
     assert!(!ride(&mut leases, 5, 116), "10 were sent");
     assert!(ride(&mut leases, 5, 115), "the ride of the batch is undone");
     leases.keep(10);
@@ -88,7 +102,7 @@ fn batch_that_fails_leaves_no_trace() {
     // An end that was undone can be had again.
     leases.end(hold(5), Settlement::Done { bytes: 115 });
     leases.roll_back();
-    assert!(matches!(leases.end(hold(5), Settlement::Released), Ended::Kept));
+    assert_eq!(end(&mut leases, 5, Settlement::Released), (115, false));
     assert!(ride(&mut leases, 6, 115));
     leases.end(hold(6), Settlement::Released);
     leases.keep(10);
@@ -119,4 +133,18 @@ fn clock_at_its_ends_does_not_panic() {
         leases.keep(10);
     }
     assert!(leases.book.is_empty());
+}
+
+#[test]
+fn sizes_near_the_largest_number_do_not_overflow() {
+    let mut leases = Leases::default();
+    leases.tick(START);
+    leases.open(hold(1), opening(u64::MAX));
+    assert!(ride(&mut leases, 2, u64::MAX / 4));
+    assert!(!ride(&mut leases, 3, 1), "a quarter more than the size is asked for");
+    leases.open(hold(3), opening(u64::MAX));
+    assert_eq!(end(&mut leases, 1, Settlement::Done { bytes: u64::MAX }), (0, false));
+    assert_eq!(end(&mut leases, 2, Settlement::Released), (u64::MAX / 4, false));
+    assert_eq!(end(&mut leases, 3, Settlement::Released), (u64::MAX, true));
+    assert!(ride(&mut leases, 4, u64::MAX / 4));
 }

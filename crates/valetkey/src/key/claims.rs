@@ -165,6 +165,16 @@ impl Claims {
         }
     }
 
+    /// The canonical text of each parameter that is set, as other dialects carry it in parameters of their own.
+    ///
+    /// # Errors
+    /// [`ClaimsError`] for a value out of its range.
+    pub fn texts(&self) -> Result<Vec<(Parameter, String)>, ClaimsError> {
+        let block = super::mint::block_of(self, 0)?;
+        let text = |parameter| Some((parameter, block.value(parameter)?.to_owned()));
+        Ok(Parameter::ALL.into_iter().filter_map(text).collect())
+    }
+
     /// Checks what holds between the values of one level; `level` is 0 for the base.
     pub(crate) fn check_order(&self, level: usize) -> Result<(), ClaimsError> {
         if let (Some(min), Some(max)) = (self.size_min, self.size_max)

@@ -5,7 +5,7 @@ use hmac::Mac as _;
 use super::claims::Claims;
 use super::decode::{Block, Presented};
 use crate::denial::Denial;
-use crate::secret::{Secret, SignerSecrets};
+use crate::secret::{DECOY, Secret, SignerSecrets};
 use crate::signature::{Fingerprint, Signature};
 
 /// A key whose signature holds.
@@ -31,9 +31,6 @@ impl Key<'_> {
         self.by_previous_secret
     }
 }
-
-/// What an unknown signer's key is checked against, so that it costs what a known signer's does.
-const DECOY: &[u8] = b"no signer has this secret";
 
 impl<'a> Presented<'a> {
     /// Checks the chain of signatures under the secrets of the signer that the key [names](Self::signer),

@@ -166,6 +166,8 @@ proptest! {
 
     #[test]
     fn no_edit_of_a_key_opens_anything(claims in bases(), at in paths(), position in 0_usize..400, byte in 0x21_u8..0x7f) {
+        // A path that only repeats the URL's own may be left out.
+        prop_assume!(claims.path.as_ref() != Some(&at));
         let query = mint("web", &at, &claims, &Secret::new(SECRET)).unwrap();
         let mut edited = query.clone().into_bytes();
         let position = position % edited.len();

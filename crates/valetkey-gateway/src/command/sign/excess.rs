@@ -47,11 +47,7 @@ impl Named<'_> {
             return refuse(format!("end {end} lies further ahead than {owner} allows, {}", Span(max)));
         }
         self.check_sizes(args)?;
-        if let (Some(asked), Some(most)) = (args.limits.uses, ceiling.limits.uses)
-            && asked > most
-        {
-            return refuse(format!("{} exceed what {owner} allows, {most}", uses_text(asked)));
-        }
+        self.check_volumes(args)?;
         if let Some(clients) = &ceiling.clients {
             let allowed: Vec<IpNet> =
                 clients.to_string().split(',').filter_map(|range| range.parse().ok()).collect();
@@ -86,6 +82,37 @@ impl Named<'_> {
             && asked != theirs
         {
             return Err(Refusal(format!("digest {asked} is not that of {owner}, {theirs}")));
+        }
+        Ok(())
+    }
+
+    /// A limit of the house over many keys may be lower than what one of them asks for: it holds all the same.
+    fn check_volumes(&self, args: &SignArgs) -> Result<(), Refusal> {
+        let Self { owner, ceiling } = self;
+        let (limits, most) = (&args.limits, ceiling.limits);
+        if let (Some(asked), Some(most)) = (limits.uses, most.uses)
+            && asked > most
+        {
+            return Err(Refusal(format!("{} exceed what {owner} allows, {most}", uses_text(asked))));
+        }
+        let size: fn(u64) -> String = |bytes| Size(bytes).to_string();
+        let number: fn(u64) -> String = |number| number.to_string();
+        for (name, asked, most, text) in [
+            ("in", limits.in_bytes, most.in_bytes, size),
+            ("out", limits.out_bytes, most.out_bytes, size),
+            ("files", limits.files, most.files, number),
+            ("rate", limits.rate, most.rate_bytes, size),
+            ("parallel", limits.parallel, most.parallel, number),
+        ] {
+            if let (Some(asked), Some(most)) = (asked, most)
+                && asked > most
+            {
+                return Err(Refusal(format!(
+                    "{name} {} exceeds that of {owner}, {}",
+                    text(asked),
+                    text(most)
+                )));
+            }
         }
         Ok(())
     }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ValueEnum as _;
 use serde::Serialize;
-use valetkey::{Claims, Grant, Parameter, Scopes, Timestamp, Verb, key, mint};
+use valetkey::{Ceiling, Claims, Grant, Parameter, Scopes, Timestamp, Verb, key, mint};
 
 pub use self::arguments::{DialectName, LimitArgs, SignArgs};
 pub(super) use self::arguments::{read_duration, read_path, read_verbs};
 use self::excess::Named;
+use super::presigned::{Presign, Purpose};
 use super::{Options, Streams, Verdict, write_json};
 use crate::settings::{ENFORCED, Settings, Signer, missing};
 
@@ -74,10 +75,12 @@ pub fn sign(
     now: Timestamp,
     fresh_id: String,
 ) -> Result<Signed, Refusal> {
-    if args.dialect != DialectName::Native {
+    if !matches!(args.dialect, DialectName::Native | DialectName::Aws) {
         let name =
             args.dialect.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
-        return Err(Refusal(format!("dialect {name} is not offered by this version; it signs native keys")));
+        return Err(Refusal(format!(
+            "dialect {name} is not offered by this version; it signs native and aws keys"
+        )));
     }
     let (name, signer) = choose_signer(args.signer.as_deref(), settings)?;
     let ceilings = ceilings(name, signer, args.policy.as_deref(), settings)?;
@@ -91,10 +94,49 @@ pub fn sign(
     }
     let claims = claims_of(args, now, end, fresh_id.clone());
     check_scope(args, settings)?;
+    let mut warnings = warnings(args, &ceilings);
     for named in &ceilings {
-        named.check(args, end, now)?;
+        match named.check(args, end, now) {
+            // What bounds nothing yet refuses nothing.
+            Err(Refusal(excess)) if named.ceiling.dry_run => {
+                warnings.push(format!("{excess}; {} is a dry run, so the key is signed", named.owner));
+            }
+            checked => checked?,
+        }
     }
-    let query = mint(name, &args.path, &claims, &signer.secrets.current)
+    let (query, fingerprint) = match args.dialect {
+        DialectName::Aws => {
+            let presigning = Presign {
+                origin: &settings.server.public_url,
+                path: &args.path,
+                signer: name,
+                secrets: &signer.secrets,
+                purpose: presigned_purpose(args, &mut warnings)?,
+                now,
+                end,
+            };
+            presigning.sign(&claims).map_err(Refusal)?
+        }
+        DialectName::Native | DialectName::Azure | DialectName::Gcs => native(args, name, signer, &claims)?,
+    };
+    Ok(Signed {
+        url: format!("{}{}?{query}", settings.server.public_url, args.path.encoded()),
+        signer: name.to_owned(),
+        id: claims.id.clone().unwrap_or(fresh_id),
+        fingerprint,
+        end: end.to_string(),
+        warnings,
+    })
+}
+
+/// A native key and its fingerprint.
+fn native(
+    args: &SignArgs,
+    name: &str,
+    signer: &Signer,
+    claims: &Claims,
+) -> Result<(String, String), Refusal> {
+    let query = mint(name, &args.path, claims, &signer.secrets.current)
         .map_err(|error| Refusal(error.to_string()))?;
     // The key as its holder will present it: what is printed has been verified.
     let fingerprint = key::decode(&query, Some(&args.path))
@@ -103,14 +145,25 @@ pub fn sign(
         .and_then(|presented| presented.verify(Some(&signer.secrets)).ok())
         .map(|key| Grant::from(key).fingerprint().to_string())
         .ok_or_else(|| Refusal("the key does not verify under its own signer".to_owned()))?;
-    Ok(Signed {
-        url: format!("{}{}?{query}", settings.server.public_url, args.path.encoded()),
-        signer: name.to_owned(),
-        id: claims.id.clone().unwrap_or(fresh_id),
-        fingerprint,
-        end: end.to_string(),
-        warnings: warnings(args, &ceilings),
-    })
+    Ok((query, fingerprint))
+}
+
+/// The request that a presigned URL is for; refuses what only a native key can say.
+fn presigned_purpose(args: &SignArgs, warnings: &mut Vec<String>) -> Result<Purpose, Refusal> {
+    let scope = args.limits.scope.as_ref().filter(|scope| **scope != args.path);
+    let native_only = [("--scope", scope.is_some()), ("--renew", args.renew.is_some())];
+    if let Some((option, _)) = native_only.into_iter().find(|(_, set)| *set) {
+        return Err(Refusal(format!(
+            "{option} is for native keys; a presigned URL opens its own path until its end"
+        )));
+    }
+    let purpose = Purpose::of(args.allow, &args.path).map_err(Refusal)?;
+    if purpose.only_creates {
+        warnings.push("the upload must send the header If-None-Match: *, which is signed".to_owned());
+    }
+    warnings
+        .push("this version does not serve aws keys yet and answers 501 not_supported to them".to_owned());
+    Ok(purpose)
 }
 
 /// A random name for a key: 128 bits, always 32 characters, so that none begins with another.
@@ -160,6 +213,9 @@ fn ceilings<'a>(
 /// A quarter of an hour from now, or as long as the ceilings let a key last.
 fn default_end(ceilings: &[Named<'_>], now: Timestamp) -> Timestamp {
     ceilings.iter().fold(now.plus(LIFETIME), |end, Named { ceiling, .. }| {
+        if ceiling.dry_run {
+            return end;
+        }
         let longest = ceiling.max_lifetime.map_or(end, |max| now.plus(max));
         end.min(longest).min(ceiling.end.unwrap_or(end))
     })
@@ -200,18 +256,12 @@ fn check_scope(args: &SignArgs, settings: &Settings) -> Result<(), Refusal> {
 fn warnings(args: &SignArgs, ceilings: &[Named<'_>]) -> Vec<String> {
     let mut warnings = Vec::new();
     let uploads = [Verb::Create, Verb::Write].into_iter().any(|verb| args.allow.contains(verb));
-    let capped = args.limits.max.is_some() || ceilings.iter().any(|named| named.ceiling.size_max.is_some());
+    let caps = |ceiling: &Ceiling| !ceiling.dry_run && ceiling.size_max.is_some();
+    let capped = args.limits.max.is_some() || ceilings.iter().any(|named| caps(named.ceiling));
     if uploads && !capped {
         warnings.push("this key uploads without a largest size; say --max".to_owned());
     }
-    let named = [
-        (Parameter::In, args.limits.in_bytes.is_some()),
-        (Parameter::Out, args.limits.out_bytes.is_some()),
-        (Parameter::Files, args.limits.files.is_some()),
-        (Parameter::Rate, args.limits.rate.is_some()),
-        (Parameter::Parallel, args.limits.parallel.is_some()),
-        (Parameter::Renew, args.renew.is_some()),
-    ];
+    let named = [(Parameter::Renew, args.renew.is_some())];
     for (parameter, _) in named.into_iter().filter(|(parameter, set)| *set && !ENFORCED.contains(*parameter))
     {
         warnings.push(format!(

@@ -1,27 +1,33 @@
 //! Rows in maps.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 
-use crate::store::{Fault, Header, HoldRow, HoldState, MeterRow, Store};
-use crate::{AuditHead, HoldId, Meter, UnixSeconds};
+use super::revocations::Revocations;
+use crate::store::{Fault, FileName, FileRow, Header, HoldRow, HoldState, MeterRow, Store};
+use crate::{AuditHead, HoldId, Meter, MeterQuery, UnixSeconds};
 
 /// It has no faults, so there is never anything to roll back.
 #[derive(Clone)]
 pub(crate) struct MemoryStore {
     header: Header,
-    meters: HashMap<Meter, MeterRow>,
+    meters: BTreeMap<Meter, MeterRow>,
+    files: HashMap<(u64, FileName), FileRow>,
     holds: HashMap<HoldId, HoldRow>,
     audit_head: Option<AuditHead>,
-    has_writes: bool,
+    pub(super) revocations: Revocations,
+    pub(super) has_writes: bool,
 }
 
 impl MemoryStore {
     pub(crate) fn new(ledger: u64) -> Self {
         Self {
             header: Header::new(ledger),
-            meters: HashMap::new(),
+            meters: BTreeMap::new(),
+            files: HashMap::new(),
             holds: HashMap::new(),
             audit_head: None,
+            revocations: Revocations::default(),
             has_writes: false,
         }
     }
@@ -62,6 +68,18 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn meters(&mut self, query: &MeterQuery) -> Result<Vec<(Meter, MeterRow)>, Fault> {
+        let prefix = Meter::new(query.prefix.as_str());
+        let start = match &query.after {
+            Some(after) if *after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(&prefix),
+        };
+        let rows = self.meters.range((start, Bound::Unbounded));
+        let rows = rows.take_while(|(meter, _)| meter.as_str().starts_with(&query.prefix));
+        let max = usize::try_from(query.max).unwrap_or(usize::MAX);
+        Ok(rows.take(max).map(|(meter, row)| (meter.clone(), *row)).collect())
+    }
+
     fn clear_meters(&mut self, before: UnixSeconds, rows_max: u32) -> Result<Option<UnixSeconds>, Fault> {
         let mut due: Vec<(UnixSeconds, Meter)> = self
             .meters
@@ -72,9 +90,24 @@ impl Store for MemoryStore {
         due.sort();
         due.truncate(usize::try_from(rows_max).unwrap_or(usize::MAX));
         for (_, meter) in &due {
-            self.meters.remove(meter);
+            if let Some(MeterRow { made: cleared, .. }) = self.meters.remove(meter) {
+                self.files.retain(|(made, _), _| *made != cleared);
+            }
         }
         Ok(due.last().map(|(keep_until, _)| *keep_until))
+    }
+
+    fn file(&mut self, made: u64, name: FileName) -> Result<Option<FileRow>, Fault> {
+        Ok(self.files.get(&(made, name)).copied())
+    }
+
+    fn put_file(&mut self, made: u64, name: FileName, row: Option<FileRow>) -> Result<(), Fault> {
+        self.has_writes = true;
+        match row {
+            Some(row) => drop(self.files.insert((made, name), row)),
+            None => drop(self.files.remove(&(made, name))),
+        }
+        Ok(())
     }
 
     fn hold(&mut self, id: HoldId) -> Result<Option<HoldRow>, Fault> {
@@ -84,6 +117,14 @@ impl Store for MemoryStore {
     fn put_hold(&mut self, id: HoldId, row: HoldRow) -> Result<(), Fault> {
         self.has_writes = true;
         self.holds.insert(id, row);
+        Ok(())
+    }
+
+    fn set_in_bytes(&mut self, id: HoldId, in_bytes: u64) -> Result<(), Fault> {
+        self.has_writes = true;
+        if let Some(row) = self.holds.get_mut(&id) {
+            row.in_bytes = in_bytes;
+        }
         Ok(())
     }
 

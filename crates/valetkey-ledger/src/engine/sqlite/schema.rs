@@ -5,13 +5,38 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode};
 
 use super::file::failed;
+use super::store::fault;
+use super::{meters, revocations};
 use crate::OpenError;
+use crate::store::Fault;
 
 /// "vkey", in the place where `file(1)` looks for it.
 const APPLICATION_ID: i64 = 0x766b_6579;
-const VERSION: i64 = 1;
+/// The version of a file in which nothing was made yet.
+pub(super) const EMPTY: i64 = 0;
+/// The newest version.
+pub(super) const VERSION: i64 = 2;
 
-/// SQLite keeps the comments, so `.schema` shows them.
+/// What each version changed, the first one first. A new file takes them all.
+const VERSIONS: [&[Step]; 2] = [
+    &[Step::Run(TABLES)],
+    &[
+        Step::Run(AUDIT_HEAD),
+        Step::Run(meters::TABLES),
+        Step::Do(meters::carry_over),
+        Step::Run(revocations::TABLES),
+    ],
+];
+
+/// A part of a migration.
+enum Step {
+    /// Statements.
+    Run(&'static str),
+    /// What statements cannot say.
+    Do(fn(&Connection) -> Result<(), Fault>),
+}
+
+/// Version 1. SQLite keeps the comments, so `.schema` shows them.
 const TABLES: &str = "
 CREATE TABLE ledger (
     -- valetkey's ledger. Read it at any time (sqlite3 -readonly); a row changed by hand breaks its seal, and the
@@ -50,7 +75,7 @@ CREATE TABLE hold_charges (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// A table of its own and not columns of the ledger's, so that a file of an earlier release needs no other change.
+/// A table of its own and not columns of the ledger's: files of version 1 may have it already.
 const AUDIT_HEAD: &str = "
 CREATE TABLE IF NOT EXISTS audit_head (
     -- The newest durable record of the audit log: a log that does not hold it was cut.
@@ -61,15 +86,15 @@ CREATE TABLE IF NOT EXISTS audit_head (
 ) STRICT;
 ";
 
-/// Refuses what is no ledger, or too new a one, before anything is written. Says whether the file is still empty.
-pub(super) fn is_empty(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
+/// Says which version a file has. Refuses what is no ledger, or too new a one, before anything is written.
+pub(super) fn version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     let number = |sql| connection.query_row(sql, (), |row| row.get::<_, i64>(0));
     let read =
         || Ok((number("PRAGMA application_id")?, number("PRAGMA user_version")?, number(COUNT_TABLES)?));
     const COUNT_TABLES: &str = "SELECT count(*) FROM sqlite_schema";
     match read().map_err(|error| unreadable(path, error))? {
-        (0, 0, 0) => Ok(true),
-        (APPLICATION_ID, VERSION, _) => Ok(false),
+        (0, 0, 0) => Ok(EMPTY),
+        (APPLICATION_ID, version @ 1..=VERSION, _) => Ok(version),
         (APPLICATION_ID, found, _) if found > VERSION => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION })
         }
@@ -77,14 +102,20 @@ pub(super) fn is_empty(connection: &Connection, path: &Path) -> Result<bool, Ope
     }
 }
 
-/// Makes the tables, within the caller's transaction.
-pub(super) fn make(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(TABLES)?;
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    connection.pragma_update(None, "user_version", VERSION)
+/// Brings a file from its version to the newest one, within the caller's transaction.
+pub(super) fn migrate(connection: &Connection, from: i64) -> Result<(), Fault> {
+    let missing = (1..).zip(VERSIONS).filter(|(version, _)| *version > from);
+    for step in missing.flat_map(|(_, steps)| steps) {
+        match step {
+            Step::Run(sql) => connection.execute_batch(sql).map_err(fault)?,
+            Step::Do(change) => change(connection)?,
+        }
+    }
+    connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(fault)?;
+    connection.pragma_update(None, "user_version", VERSION).map_err(fault)
 }
 
-/// Makes the tables that files of an earlier release lack.
+/// Makes the table that a file of version 1 may lack, for whoever reads its header and audit head alone.
 pub(super) fn complete(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(AUDIT_HEAD)
 }

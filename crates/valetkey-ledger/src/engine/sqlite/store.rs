@@ -10,21 +10,25 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, named_params};
 use super::file::failed;
 use super::schema::{self, shows_damage, unreadable};
 use super::seal::Seal;
-use crate::store::{Charged, Fault, Header, HoldRow, HoldState, MeterRow, Standing, Store};
-use crate::{Action, AuditHead, HoldId, Meter, OpenError, UnixSeconds};
+use super::{meters, revocations};
+use crate::store::{
+    Charged, Fault, FileName, FileRow, Header, HoldRow, HoldState, MeterRow, Standing, Store,
+};
+use crate::{Action, AuditHead, HoldId, Meter, MeterQuery, OpenError, UnixSeconds};
 
 /// How long to wait for another process, which writes an acceptance or copies the file.
 const OTHERS_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct SqliteStore {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl SqliteStore {
     /// Opens and checks the ledger, or makes it in an empty file.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         refuse_emptied(path)?;
-        let (mut store, is_empty) = Self::connect(path)?;
+        let (mut store, version) = Self::connect(path)?;
+        let is_empty = version == schema::EMPTY;
         refuse_stump(path, is_empty)?;
         // A file in which nothing was ever recorded is made anew; for others the log is their state.
         store.set("journal_mode", "wal", path)?;
@@ -32,10 +36,9 @@ impl SqliteStore {
         if is_empty {
             let ledger = getrandom::u64().map_err(OpenError::Random)?;
             store.make(&Header::new(ledger)).map_err(|fault| open_error(path, fault))?;
-            store.complete(path)?;
         } else {
             schema::check(&store.connection, path)?;
-            store.complete(path)?;
+            store.migrate(version).map_err(|fault| open_error(path, fault))?;
             store.check_seals().map_err(|fault| open_error(path, fault))?;
         }
         Ok(store)
@@ -44,17 +47,17 @@ impl SqliteStore {
     /// Opens a ledger that may be open elsewhere, to write to its header.
     pub(super) fn open_beside(path: &Path) -> Result<Self, OpenError> {
         match Self::connect(path)? {
-            (_, true) => Err(OpenError::Missing(path.to_owned())),
-            (store, false) => {
+            (_, schema::EMPTY) => Err(OpenError::Missing(path.to_owned())),
+            (store, _) => {
                 store.set("synchronous", "full", path)?;
-                store.complete(path)?;
+                schema::complete(&store.connection).map_err(|error| unreadable(path, error))?;
                 Ok(store)
             }
         }
     }
 
-    /// Says whether the file is still empty.
-    fn connect(path: &Path) -> Result<(Self, bool), OpenError> {
+    /// Says which version the file has.
+    fn connect(path: &Path) -> Result<(Self, i64), OpenError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| unreadable(path, error))?;
         connection.busy_timeout(OTHERS_WAIT).map_err(|error| unreadable(path, error))?;
@@ -62,8 +65,8 @@ impl SqliteStore {
         let store = Self { connection };
         store.set("cell_size_check", "on", path)?;
         store.set("trusted_schema", "off", path)?;
-        let is_empty = schema::is_empty(&store.connection, path)?;
-        Ok((store, is_empty))
+        let version = schema::version(&store.connection, path)?;
+        Ok((store, version))
     }
 
     fn set(&self, pragma: &str, value: &str, path: &Path) -> Result<(), OpenError> {
@@ -75,30 +78,28 @@ impl SqliteStore {
             .map_err(|error| unreadable(path, error))
     }
 
-    fn complete(&self, path: &Path) -> Result<(), OpenError> {
-        schema::complete(&self.connection).map_err(|error| unreadable(path, error))
-    }
-
     fn make(&mut self, header: &Header) -> Result<(), Fault> {
         self.begin()?;
-        schema::make(&self.connection).map_err(fault)?;
+        schema::migrate(&self.connection, schema::EMPTY)?;
         self.put_header(header)?;
+        self.commit()
+    }
+
+    /// Brings the file of an earlier release to this one's version, in one transaction.
+    fn migrate(&mut self, version: i64) -> Result<(), Fault> {
+        if version == schema::VERSION {
+            return Ok(());
+        }
+        self.begin()?;
+        schema::migrate(&self.connection, version)?;
         self.commit()
     }
 
     fn check_seals(&mut self) -> Result<(), Fault> {
         self.header()?;
         self.audit_head()?;
-        let mut statement = self
-            .connection
-            .prepare("SELECT uses, keep_until, made, seal, name FROM meters")
-            .map_err(fault)?;
-        let mut rows = statement.query(()).map_err(fault)?;
-        while let Some(row) = rows.next().map_err(fault)? {
-            let name: String = row.get(4).map_err(fault)?;
-            read_meter(&name, row).map_err(fault)??;
-        }
-        Ok(())
+        revocations::check_aliases(&self.connection)?;
+        meters::check_seals(&self.connection)
     }
 
     #[cfg(test)]
@@ -107,13 +108,13 @@ impl SqliteStore {
     }
 
     /// Runs a statement that writes.
-    fn write(&mut self, sql: &'static str, params: impl rusqlite::Params) -> Result<usize, Fault> {
+    pub(super) fn write(&mut self, sql: &'static str, params: impl rusqlite::Params) -> Result<usize, Fault> {
         self.begin()?;
         self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map_err(fault)
     }
 
     /// Runs a statement that reads at most one row.
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         sql: &'static str,
         params: impl rusqlite::Params,
@@ -123,6 +124,22 @@ impl SqliteStore {
             .prepare_cached(sql)
             .and_then(|mut statement| statement.query_row(params, read).optional())
             .map_err(fault)
+    }
+
+    pub(super) fn begin_writing(&mut self) -> Result<(), Fault> {
+        self.begin()
+    }
+
+    /// Runs a statement that reads rows with seals of their own.
+    pub(super) fn read_all<T>(
+        &self,
+        sql: &'static str,
+        params: impl rusqlite::Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<Result<T, Fault>>,
+    ) -> Result<Vec<T>, Fault> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
+        let rows = statement.query_map(params, read).map_err(fault)?;
+        rows.map(|row| row.map_err(fault)?).collect()
     }
 
     /// Runs one of the statements around a transaction.
@@ -205,67 +222,82 @@ impl Store for SqliteStore {
     }
 
     fn meter(&mut self, meter: &Meter) -> Result<Option<MeterRow>, Fault> {
-        let name = meter.as_str();
-        let sql = "SELECT uses, keep_until, made, seal FROM meters WHERE name = ?1";
-        self.read(sql, (name,), |row| read_meter(name, row))?.transpose()
+        self.read_meter(meter)
     }
 
     fn put_meter(&mut self, meter: &Meter, row: MeterRow) -> Result<(), Fault> {
-        let sql = "INSERT INTO meters (name, uses, keep_until, made, seal) VALUES (?1, ?2, ?3, ?4, ?5) \
-             ON CONFLICT (name) DO UPDATE SET uses = ?2, keep_until = ?3, made = ?4, seal = ?5";
-        let seal = meter_seal(meter.as_str(), row);
-        let (uses, keep_until, made) = (signed(row.uses)?, signed(row.keep_until.0)?, signed(row.made)?);
-        self.write(sql, (meter.as_str(), uses, keep_until, made, seal))?;
-        Ok(())
+        self.write_meter(meter, &row)
+    }
+
+    fn meters(&mut self, query: &MeterQuery) -> Result<Vec<(Meter, MeterRow)>, Fault> {
+        self.list_meters(query)
     }
 
     fn clear_meters(&mut self, before: UnixSeconds, rows_max: u32) -> Result<Option<UnixSeconds>, Fault> {
-        let sql = "SELECT max(keep_until) FROM \
-             (SELECT keep_until FROM meters WHERE keep_until < ?1 ORDER BY keep_until, name LIMIT ?2)";
-        let before = signed(before.0)?;
-        let latest: Option<i64> = self.read(sql, (before, rows_max), |row| row.get(0))?.flatten();
-        let Some(latest) = latest else {
-            return Ok(None);
-        };
-        let sql = "DELETE FROM meters WHERE name IN \
-             (SELECT name FROM meters WHERE keep_until < ?1 ORDER BY keep_until, name LIMIT ?2)";
-        self.write(sql, (before, rows_max))?;
-        u64::try_from(latest)
-            .map(|latest| Some(UnixSeconds(latest)))
-            .map_err(|_| damaged("negative keep_until"))
+        self.clear(before, rows_max)
+    }
+
+    fn file(&mut self, made: u64, name: FileName) -> Result<Option<FileRow>, Fault> {
+        self.read_file(made, name)
+    }
+
+    fn put_file(&mut self, made: u64, name: FileName, row: Option<FileRow>) -> Result<(), Fault> {
+        self.write_file(made, name, row)
     }
 
     fn hold(&mut self, id: HoldId) -> Result<Option<HoldRow>, Fault> {
         let hold = id.to_string();
-        let sql = "SELECT state, action, object FROM holds WHERE id = ?1";
+        let sql = "SELECT state, action, object, in_bytes, out_bytes, file FROM holds WHERE id = ?1";
         let found = self.read(sql, (&hold,), |row| {
-            Ok((parsed(row, 0, hold_state)?, parsed(row, 1, action)?, row.get::<_, String>(2)?))
+            Ok(HoldRow {
+                state: parsed(row, 0, hold_state)?,
+                action: parsed(row, 1, action)?,
+                object: row.get(2)?,
+                in_bytes: unsigned(row, 3)?,
+                out_bytes: unsigned(row, 4)?,
+                file: row.get::<_, Option<[u8; 16]>>(5)?.map(FileName),
+                charged: Vec::new(),
+            })
         })?;
-        let Some((state, action, object)) = found else {
+        let Some(found) = found else {
             return Ok(None);
         };
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT meter, made FROM hold_charges WHERE hold = ?1 ORDER BY level")
-            .map_err(fault)?;
+        let sql = "SELECT meter, made, in_max, named FROM hold_charges WHERE hold = ?1 ORDER BY level";
+        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
         let charged = statement
             .query_map((&hold,), |row| {
-                Ok(Charged { meter: Meter::new(row.get::<_, String>(0)?), made: unsigned(row, 1)? })
+                let in_max: Option<i64> = row.get(2)?;
+                Ok(Charged {
+                    meter: Meter::new(row.get::<_, String>(0)?),
+                    made: unsigned(row, 1)?,
+                    in_max: in_max.map(|_| unsigned(row, 2)).transpose()?,
+                    named: row.get(3)?,
+                })
             })
             .and_then(Iterator::collect)
             .map_err(fault)?;
-        Ok(Some(HoldRow { state, action, object, charged }))
+        Ok(Some(HoldRow { charged, ..found }))
     }
 
     fn put_hold(&mut self, id: HoldId, row: HoldRow) -> Result<(), Fault> {
         let hold = id.to_string();
-        let sql = "INSERT INTO holds (id, state, action, object) VALUES (?1, ?2, ?3, ?4)";
-        self.write(sql, (&hold, state_text(row.state), row.action.as_str(), &row.object))?;
-        for (level, charged) in (0_i64..).zip(&row.charged) {
-            let sql = "INSERT INTO hold_charges (hold, level, meter, made) VALUES (?1, ?2, ?3, ?4)";
-            self.write(sql, (&hold, level, charged.meter.as_str(), signed(charged.made)?))?;
+        let sql = "INSERT INTO holds (id, state, action, object, in_bytes, out_bytes, file) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let HoldRow { state, action, object, in_bytes, out_bytes, file, charged } = row;
+        let (in_bytes, out_bytes, file) = (signed(in_bytes)?, signed(out_bytes)?, file.map(|name| name.0));
+        self.write(sql, (&hold, state_text(state), action.as_str(), object, in_bytes, out_bytes, file))?;
+        for (level, Charged { meter, made, in_max, named }) in (0_i64..).zip(&charged) {
+            let sql = "INSERT INTO hold_charges (hold, level, meter, made, in_max, named) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let in_max = in_max.map(signed).transpose()?;
+            self.write(sql, (&hold, level, meter.as_str(), signed(*made)?, in_max, named))?;
         }
         Ok(())
+    }
+
+    fn set_in_bytes(&mut self, id: HoldId, in_bytes: u64) -> Result<(), Fault> {
+        let sql = "UPDATE holds SET in_bytes = ?2 WHERE id = ?1";
+        self.write(sql, (id.to_string(), signed(in_bytes)?)).map(drop)
     }
 
     fn mark_publishing(&mut self, id: HoldId) -> Result<(), Fault> {
@@ -349,32 +381,15 @@ fn refuse_stump(path: &Path, is_empty: bool) -> Result<(), OpenError> {
     }
 }
 
-fn fault(error: rusqlite::Error) -> Fault {
+pub(super) fn fault(error: rusqlite::Error) -> Fault {
     match shows_damage(&error) {
         true => Fault::Damaged(Arc::new(error)),
         false => Fault::Failed(Arc::new(error)),
     }
 }
 
-fn damaged(what: &'static str) -> Fault {
+pub(super) fn damaged(what: &'static str) -> Fault {
     Fault::Damaged(Arc::from(Box::from(what)))
-}
-
-/// Reads `uses, keep_until, made, seal`, and compares the seal.
-fn read_meter(name: &str, row: &Row<'_>) -> rusqlite::Result<Result<MeterRow, Fault>> {
-    let meter = MeterRow {
-        uses: unsigned(row, 0)?,
-        keep_until: UnixSeconds(unsigned(row, 1)?),
-        made: unsigned(row, 2)?,
-    };
-    Ok(match row.get::<_, i64>(3)? == meter_seal(name, meter) {
-        true => Ok(meter),
-        false => Err(damaged("seal of a meter does not fit it")),
-    })
-}
-
-fn meter_seal(name: &str, row: MeterRow) -> i64 {
-    Seal::new().text(name).number(row.uses).number(row.keep_until.0).number(row.made).to_integer()
 }
 
 fn header_seal(header: &Header) -> i64 {
@@ -404,17 +419,21 @@ fn hash(text: &str) -> Option<[u8; 32]> {
     (text.len() == 64).then_some(hash)
 }
 
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
 /// The transitions keep every number in range; one that is not would be a count gone wild.
-fn signed(value: u64) -> Result<i64, Fault> {
+pub(super) fn signed(value: u64) -> Result<i64, Fault> {
     i64::try_from(value).map_err(|error| Fault::Failed(Arc::new(error)))
 }
 
-fn parsed<T>(row: &Row<'_>, column: usize, parse: impl FnOnce(&str) -> Option<T>) -> rusqlite::Result<T> {
+pub(super) fn parsed<T>(
+    row: &Row<'_>,
+    column: usize,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     parse(&text).ok_or_else(|| {
         let error = format!("unknown word {text:?}").into();

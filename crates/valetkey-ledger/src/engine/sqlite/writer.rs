@@ -12,7 +12,7 @@ use crate::command::{Command, Settle};
 use crate::state::Machine;
 use crate::store::{Fault, Store};
 
-/// How long an owed settlement waits for other commands before it is tried again alone.
+/// How long an owed settlement, and what nothing needs to be durable, waits for other commands before it is written alone.
 const OWED_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer<S> {
@@ -49,6 +49,7 @@ impl<S: Store> Writer<S> {
         // What the last batch left is tried once; then it is for the next life to find.
         let owed = self.take_owed();
         self.serve(owed);
+        self.serve(Vec::new());
         drop(self);
         drop(lock);
         if let Some(close) = close {
@@ -59,9 +60,9 @@ impl<S: Store> Writer<S> {
     /// Adds all that waits, up to a bound or to the end; waits for something to do if there is nothing. Says whether
     /// there will be more.
     fn collect(&self, batch: &mut Vec<Command>) -> bool {
-        let mut next = if batch.is_empty() {
+        let mut next = if batch.is_empty() && !self.machine.has_unwritten() {
             self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        } else if self.faulted {
+        } else if batch.is_empty() || self.faulted {
             self.queue.recv_timeout(OWED_WAIT)
         } else {
             self.try_next()
@@ -95,6 +96,9 @@ impl<S: Store> Writer<S> {
                 command.fail(error.clone());
             }
             return;
+        }
+        if batch.is_empty() {
+            self.machine.flush();
         }
         let outcome = batch
             .iter_mut()

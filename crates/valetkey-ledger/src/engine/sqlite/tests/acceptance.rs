@@ -104,16 +104,6 @@ fn head_of_the_audit_log_survives_and_is_forgotten_by_acceptance() {
 }
 
 #[test]
-fn ledger_of_an_earlier_release_gets_what_it_lacks() {
-    let (_folder, path) = folder();
-    hold(&open(&path), "m", upload_of("files/a"));
-    Connection::open(&path).unwrap().execute_batch("DROP TABLE audit_head").unwrap();
-    let ledger = open(&path);
-    assert_eq!(wait(ledger.audit_head()).unwrap(), None);
-    wait(ledger.note_audit_head(AuditHead { records: 1, hash: [0; 32] })).unwrap();
-}
-
-#[test]
 fn head_that_was_changed_by_hand_is_damage() {
     let (_folder, path) = folder();
     wait(open(&path).note_audit_head(AuditHead { records: 7, hash: [171; 32] })).unwrap();

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::{Action, Unresolved};
+use crate::{Action, NewRevocation, Revocable, Target, Unresolved};
 
 #[test]
 fn restart_releases_the_held_reports_the_publishing_and_keeps_downloads_spent() {
@@ -51,6 +51,52 @@ fn restart_releases_the_held_reports_the_publishing_and_keeps_downloads_spent() 
 }
 
 #[test]
+fn restart_and_kill_leave_every_answered_revocation_in_force() {
+    let (_folder, path) = folder();
+    let ledger = open(&path);
+    let new = |target, before| NewRevocation { target, before, now: NOW, keep_until: UnixSeconds::MAX };
+    let targets = [
+        Target::Level(Meter::new("[\"web\",\"id\",\"x\"]")),
+        Target::Fingerprint([9; 16]),
+        Target::Id { signer: None, id: "x".to_owned() },
+        Target::Id { signer: Some("web".to_owned()), id: "x".to_owned() },
+        Target::Subject { signer: None, subject: "ann".to_owned() },
+        Target::Signer("web".to_owned()),
+        Target::Policy("avatar".to_owned()),
+        Target::Path("/files/u42/".to_owned()),
+    ];
+    let mut made = Vec::new();
+    for (target, before) in targets.into_iter().zip([None, Some(NOW)].into_iter().cycle()) {
+        made.push(wait(ledger.revoke(new(target, before))).unwrap());
+    }
+    // Of two of one target the later moment counts, whichever is read first.
+    for before in [Some(NOW.plus(9)), Some(NOW.plus(5))] {
+        made.push(wait(ledger.revoke(new(Target::Signer("two".to_owned()), before))).unwrap());
+    }
+    wait(ledger.note_alias([7; 16], Meter::new("renewed"), UnixSeconds::MAX)).unwrap();
+    let lifted = wait(ledger.revoke(new(Target::Signer("lifted".to_owned()), None))).unwrap();
+    wait(ledger.lift(lifted.number)).unwrap();
+    let (_copy, killed_path) = killed(&path);
+    drop(ledger);
+    for path in [path, killed_path] {
+        let ledger = open(&path);
+        assert_eq!(wait(ledger.revocations(0, 100)).unwrap(), made);
+        let view = ledger.revocations_view();
+        assert_eq!(view.len(), made.len() - 1);
+        let reading = view.read().unwrap();
+        assert!(reading.revokes(Revocable::Level("[\"web\",\"id\",\"x\"]"), Some(NOW)));
+        assert!(reading.revokes(Revocable::Path("/files/u42/x"), None));
+        assert!(reading.revokes(Revocable::Signer("two"), Some(NOW.plus(8))));
+        assert!(!reading.revokes(Revocable::Signer("two"), Some(NOW.plus(9))));
+        assert!(!reading.revokes(Revocable::Signer("lifted"), None));
+        drop(reading);
+        let next = wait(ledger.revoke(new(Target::Fingerprint([7; 16]), None))).unwrap();
+        assert_eq!(next.target, Target::Level(Meter::new("renewed")));
+        assert!(next.number > lifted.number, "a number is never given twice");
+    }
+}
+
+#[test]
 fn restart_ends_leases_and_their_holds() {
     let (_folder, path) = folder();
     let ledger = open(&path);
@@ -88,26 +134,30 @@ fn what_was_answered_survives_a_kill_at_any_moment() {
 }
 
 #[test]
-fn released_download_is_given_back_durably() {
+fn released_download_is_given_back_with_the_next_commit_or_by_itself() {
     let (_folder, path) = folder();
     let ledger = open(&path);
-    let download = hold(&ledger, "m", download_by("client"));
-    wait(ledger.settle(download, Settlement::Released, NOW)).unwrap();
+    let released = |client| {
+        let download = hold(&ledger, "m", download_by(client));
+        wait(ledger.settle(download, Settlement::Released, NOW)).unwrap();
+    };
+    released("client");
+    hold(&ledger, "n", upload_of("files/a"));
     check_usage(&open(&killed(&path).1), "m", 0);
-}
-
-#[test]
-fn download_that_ends_well_and_a_ride_write_nothing() {
-    let (_folder, path) = folder();
-    let ledger = open(&path);
-    let download = hold(&ledger, "m", download_by("client"));
-    let log = path.with_file_name("ledger.db-wal");
-    let before = fs::read(&log).unwrap();
-    wait(ledger.settle(download, Settlement::Done { bytes: 5 }, NOW.plus(9))).unwrap();
-    let ride = hold(&ledger, "m", download_by("client"));
-    wait(ledger.settle(ride, Settlement::Done { bytes: 100 }, NOW.plus(9))).unwrap();
-    check_usage(&ledger, "m", 1);
-    assert_eq!(fs::read(&log).unwrap().len(), before.len());
+    released("another client");
+    let written = || {
+        let reader = Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let sql = "SELECT uses FROM meters WHERE name = 'm'";
+        reader.query_row(sql, (), |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while written() > 0 {
+        assert!(std::time::Instant::now() < patience, "it is never written");
+        std::thread::yield_now();
+    }
+    released("a third");
+    drop(ledger);
+    check_usage(&open(&path), "m", 0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What is refused: the ledger never opens with less than it held.
 
 use super::*;
+use crate::{NewRevocation, Target};
 
 /// A ledger that has stopped, in which "m" has three uses among those of forty others.
 fn used() -> (tempfile::TempDir, PathBuf) {
@@ -36,6 +37,26 @@ fn count_that_was_edited_is_refused() {
     let (_folder, path) = used();
     edit(&path, "UPDATE meters SET uses = 0 WHERE name = 'm'");
     check_damaged(&path);
+}
+
+#[test]
+fn revocation_that_was_edited_is_refused() {
+    for sql in [
+        "UPDATE revocations SET name = 'another'",
+        "UPDATE revocations SET issued_before = 1",
+        "UPDATE revocations SET keep_until = 1",
+        "UPDATE aliases SET level = 'another'",
+    ] {
+        let (_folder, path) = used();
+        let ledger = open(&path);
+        let target = Target::Signer("web".to_owned());
+        let new = NewRevocation { target, before: None, now: NOW, keep_until: UnixSeconds::MAX };
+        wait(ledger.revoke(new)).unwrap();
+        wait(ledger.note_alias([1; 16], Meter::new("m"), UnixSeconds::MAX)).unwrap();
+        drop(ledger);
+        edit(&path, sql);
+        check_damaged(&path);
+    }
 }
 
 #[test]
@@ -138,7 +159,7 @@ fn what_is_no_ledger_is_left_alone() {
 #[test]
 fn ledger_of_a_newer_release_is_left_alone() {
     let (_folder, path) = used();
-    edit(&path, "PRAGMA user_version = 2");
+    edit(&path, "PRAGMA user_version = 3");
     let error = SqliteLedger::open(&path).err().unwrap();
-    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error}");
 }

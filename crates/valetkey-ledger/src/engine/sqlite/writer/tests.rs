@@ -60,6 +60,7 @@ impl Bench {
     fn serve(&mut self) {
         let mut batch = self.writer.take_owed();
         self.writer.collect(&mut batch);
+        assert!(!batch.is_empty(), "there is something to serve");
         self.writer.serve(batch);
     }
 
@@ -146,6 +147,46 @@ fn owed_settlement_needs_no_other_command() {
     bench.serve();
     assert!(bench.writer.owed.is_empty());
     bench.check_usage(0);
+}
+
+#[test]
+fn what_no_limit_depends_on_needs_no_commit() {
+    let mut bench = Bench::new();
+    let download_with = |limits, ask_bytes| {
+        let charge = Charge { meter: Meter::new("m"), limits, keep_until: NOW.plus(3600) };
+        HoldRequest { charges: vec![charge], purpose: download(ask_bytes), now: NOW }
+    };
+    let none = Limits::default();
+    let uses = Limits { uses: Some(9), ..none };
+    let first = bench.ask(|reply| Command::Hold(Some(download_with(uses, 50)), reply));
+    bench.serve();
+    let first = wait(first).unwrap();
+
+    bench.set(Mode::Fails);
+    let settled = bench.settle(first, Settlement::Done { bytes: 50 });
+    let ride = bench.ask(|reply| Command::Hold(Some(download_with(uses, 50)), reply));
+    let parallel = Limits { parallel: Some(9), ..none };
+    let elsewhere = bench.ask(|reply| Command::Hold(Some(download_with(parallel, 101)), reply));
+    let answer = HoldRequest { purpose: Purpose::Answer { bytes: 7 }, ..download_with(none, 0) };
+    let answer = bench.ask(|reply| Command::Hold(Some(answer), reply));
+    bench.serve();
+    wait(settled).unwrap();
+    wait(ride).unwrap();
+    wait(elsewhere).unwrap();
+    wait(answer).unwrap();
+    for limits in [Limits { out_bytes: Some(999), ..none }, uses] {
+        let refused = bench.ask(|reply| Command::Hold(Some(download_with(limits, 101)), reply));
+        bench.serve();
+        assert!(matches!(wait(refused), Err(LedgerError::Unavailable(_))), "{limits:?}");
+    }
+
+    // What waited is still known, and written when it can be.
+    bench.set(Mode::Works);
+    bench.check_usage(2);
+    assert!(bench.writer.machine.has_unwritten());
+    bench.writer.serve(Vec::new());
+    assert!(!bench.writer.machine.has_unwritten());
+    bench.check_usage(2);
 }
 
 #[test]
