@@ -12,6 +12,40 @@ use crate::head::RequestHead;
 use crate::presented::Presented;
 use crate::{aws, native, query};
 
+/// The language in which a request is asked, and so answered, whatever becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// HTTP and readable parameters; refusals are problem documents.
+    Native,
+    /// That of S3's clients.
+    Aws,
+}
+
+impl Language {
+    /// The language of any request, sound or not. One that has no key is taken for S3's if it says things that
+    /// only its clients say, so that they can read why they are refused.
+    pub fn of(head: &RequestHead<'_>) -> Self {
+        let names = query::credential_names(head.query);
+        let mut schemes = head.values("authorization").filter_map(|value| header_credential(value).ok());
+        let in_header = schemes.next();
+        if names.native || matches!(in_header, Some(Credential::NativeHeader(_))) {
+            return Self::Native;
+        }
+        let is_aws = |credential: &Credential<'_>| {
+            matches!(credential, Credential::AwsHeader(..) | Credential::AwsOutdated)
+        };
+        if names.aws || names.aws_outdated || in_header.as_ref().is_some_and(is_aws) {
+            return Self::Aws;
+        }
+        if names.gcs || names.azure || in_header.is_some() {
+            return Self::Native;
+        }
+        let of_s3 = |name: &str| name.starts_with("x-amz-") || name.starts_with("amz-sdk-");
+        let says = head.headers.iter().any(|(name, _)| of_s3(name)) || query::has_aws_names(head.query);
+        if says { Self::Aws } else { Self::Native }
+    }
+}
+
 /// The credential of a request, by where it stands.
 enum Credential<'a> {
     NativeQuery,
@@ -121,6 +155,38 @@ mod tests {
         check(KEY, &["Basic eDp5"], Some("bad_request"));
         check("", &[&header, &header], Some("bad_request"));
         check(&alloc::format!("{KEY}&X-Amz-Algorithm=AWS4-HMAC-SHA256"), &[], Some("bad_request"));
+    }
+
+    #[test]
+    fn a_request_is_answered_in_its_own_language() {
+        let language = |query: &str, headers: &[(&str, &str)]| {
+            let headers: alloc::vec::Vec<_> =
+                headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+            Language::of(&RequestHead { method: "GET", path: "/files/a", query, headers: &headers })
+        };
+        for (query, headers) in [
+            ("X-Amz-Algorithm=AWS4-HMAC-SHA256", &[][..]),
+            ("x-amz-%53ignature=", &[]),
+            ("AWSAccessKeyId=AKID", &[]),
+            ("X-Amz-Expires=1", &[]),
+            ("", &[("authorization", "AWS4-HMAC-SHA256 nonsense")]),
+            ("", &[("authorization", "AWS AKID:sig")]),
+            ("", &[("x-amz-content-sha256", "UNSIGNED-PAYLOAD")]),
+            ("", &[("amz-sdk-invocation-id", "1")]),
+        ] {
+            assert_eq!(language(query, headers), Language::Aws, "{query} {headers:?}");
+        }
+        for (query, headers) in [
+            ("", &[][..]),
+            (KEY, &[("x-amz-meta-colour", "red")]),
+            ("vk-sig=x&X-Amz-Signature=0", &[]),
+            ("", &[("authorization", "Valetkey x"), ("x-amz-date", "x")]),
+            ("", &[("authorization", "Bearer x"), ("x-amz-date", "x")]),
+            ("sv=1&sig=x", &[]),
+            ("utm_source=x", &[("authorization", "Basic eDp5")]),
+        ] {
+            assert_eq!(language(query, headers), Language::Native, "{query} {headers:?}");
+        }
     }
 
     #[test]

@@ -147,6 +147,14 @@ pub(crate) fn credential_names(query: &str) -> CredentialNames {
     names
 }
 
+/// Whether a name in a query is of the family in which S3's clients speak.
+pub(crate) fn has_aws_names(query: &str) -> bool {
+    pairs(query).any(|(raw_name, _)| {
+        let name = decode_query_component(raw_name).unwrap_or_default();
+        name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
+    })
+}
+
 /// What a `+` in a query is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plus {

@@ -13,9 +13,10 @@ use valetkey::{Action, Client, Denial, Intent, Permit};
 use valetkey_dialects::Call;
 use valetkey_ledger::{Charge, HoldRequest, LedgerError, Limits, Meter, Purpose, Resource, UnixSeconds};
 
-use crate::bound::{BoundedRequest, Rehearsal};
+use crate::bound::{BoundedCall, BoundedRequest, Rehearsal};
 use crate::gateway::Gateway;
 use crate::notify::BACKLOG_HIGH;
+use crate::revocation;
 use crate::running::End;
 use crate::settle::{Hold, Recorder};
 use crate::transfer::rate::Throttle;
@@ -88,8 +89,30 @@ pub(crate) fn admit(
     Ok(permit)
 }
 
+/// Admits one of the things that an operation of S3 does.
+///
+/// # Errors
+/// As [`revocation::check`], [`valetkey::admit`] and [`audit_is_sound`].
+pub(crate) fn admit_one(
+    gateway: &Gateway,
+    request: &BoundedCall,
+    intent: &Intent<'_>,
+    recorder: &Recorder,
+) -> Result<Permit, Denial> {
+    recorder.intends(intent.action, intent.path);
+    revocation::check(&gateway.revoked, &request.bounded.identity(), Some(intent.path), intent.prefix)?;
+    let permit = valetkey::admit(request.bounded.clone(), intent)?;
+    if let Some(Rehearsal { policies, bounded }) = &request.rehearsal
+        && let Err(denial) = bounded.clone().and_then(|bounded| valetkey::admit(bounded, intent))
+    {
+        recorder.would_refuse(policies, &denial);
+    }
+    audit_is_sound(gateway, &permit)?;
+    Ok(permit)
+}
+
 /// The one `Content-Type` that a request says.
-fn declared_type(parts: &Parts) -> Option<&str> {
+pub(crate) fn declared_type(parts: &Parts) -> Option<&str> {
     let mut values = parts.headers.get_all(CONTENT_TYPE).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)

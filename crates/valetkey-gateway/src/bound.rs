@@ -3,9 +3,8 @@
 use valetkey::{Bounded, Denial, Now, ResourcePath};
 use valetkey_dialects::Survey;
 
-use crate::gateway::Gateway;
-use crate::gateway::Snapshot;
-use crate::identify::Identified;
+use crate::gateway::{Gateway, Snapshot};
+use crate::identify::{Asked, Call, Identified};
 use crate::revocation;
 
 /// A request whose grant is bounded by its signer, its policies and the time, and which is not revoked.
@@ -14,6 +13,19 @@ pub(crate) struct BoundedRequest {
     pub(crate) path: ResourcePath,
     pub(crate) survey: Survey,
     pub(crate) rehearsal: Option<Rehearsal>,
+}
+
+/// The same of an operation of S3, each of whose parts is to be admitted by itself.
+pub(crate) struct BoundedCall {
+    pub(crate) bounded: Bounded,
+    pub(crate) call: Call,
+    pub(crate) rehearsal: Option<Rehearsal>,
+}
+
+/// A bounded request, by what it asks for.
+pub(crate) enum Bound {
+    Resource(BoundedRequest),
+    S3(Box<BoundedCall>),
 }
 
 /// The same grant as if the policies of a dry run were in force.
@@ -32,8 +44,8 @@ pub(crate) fn bound(
     snapshot: &Snapshot,
     identified: Identified,
     now: Now,
-) -> Result<BoundedRequest, Denial> {
-    let Identified { grant, path, survey } = identified;
+) -> Result<Bound, Denial> {
+    let Identified { grant, asked } = identified;
     let house = snapshot.settings.house(&grant);
     let rehearsal = valetkey::rehearse(&grant, &house, now).map(|bounded| {
         let dry = house.policies.iter().flatten().filter(|(_, ceiling)| ceiling.dry_run);
@@ -41,7 +53,15 @@ pub(crate) fn bound(
         Rehearsal { policies: names.join(","), bounded }
     });
     let bounded = valetkey::bound(grant, &house, now)?;
-    let prefix = survey.prefix.as_deref().unwrap_or("");
-    revocation::check(&gateway.revoked, &bounded.identity(), &path, prefix)?;
-    Ok(BoundedRequest { bounded, path, survey, rehearsal })
+    let check = |path, prefix| revocation::check(&gateway.revoked, &bounded.identity(), path, prefix);
+    Ok(match asked {
+        Asked::Resource { path, survey } => {
+            check(Some(&path), survey.prefix.as_deref().unwrap_or(""))?;
+            Bound::Resource(BoundedRequest { bounded, path, survey, rehearsal })
+        }
+        Asked::S3(call) => {
+            check(call.path.as_ref(), "")?;
+            Bound::S3(Box::new(BoundedCall { bounded, call: *call, rehearsal }))
+        }
+    })
 }

@@ -18,9 +18,12 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use valetkey::{Action, Client, Denial};
-use valetkey_dialects::RequestHead;
+use valetkey::{Action, Client, Denial, Now};
+use valetkey_dialects::aws::reply::Refusal;
+use valetkey_dialects::listing::Listing;
+use valetkey_dialects::{Language, RequestHead};
 
+use crate::bound::{Bound, BoundedRequest};
 use crate::gateway::{Gateway, Snapshot};
 use crate::running::End;
 use crate::serve::forwarded;
@@ -28,7 +31,7 @@ use crate::serve::outbox::Outbox;
 use crate::settle::Recorder;
 use crate::transfer::body::Body;
 use crate::transfer::{delete, download, list, upload};
-use crate::{admit, bound, cors, identify, left, request, respond, settle};
+use crate::{admit, bound, cors, identify, left, request, respond, s3, settle};
 
 /// The connection that a request came over.
 #[derive(Clone)]
@@ -41,6 +44,18 @@ pub(crate) struct Connection {
     pub(crate) end: Rc<End>,
 }
 
+/// One request, and where it is answered.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    pub(crate) gateway: &'a Arc<Gateway>,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) connection: &'a Connection,
+    pub(crate) parts: &'a Parts,
+    pub(crate) head: &'a RequestHead<'a>,
+    pub(crate) recorder: &'a Recorder,
+    pub(crate) now: Now,
+}
+
 /// Answers one request. It never fails: what goes wrong is an answer too.
 pub(crate) async fn answer(
     gateway: &Arc<Gateway>,
@@ -48,6 +63,14 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (parts, mut body) = request.into_parts();
+    let headers = request::headers(&parts);
+    let head = RequestHead {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or(""),
+        headers: &headers,
+    };
+    let language = Language::of(&head);
     let snapshot = gateway.snapshot();
     let request_id = gateway.request_ids.next();
     let answer = match respond::without_a_key(gateway, &parts) {
@@ -57,74 +80,84 @@ pub(crate) async fn answer(
             let client = forwarded::client(connection.client, &parts.headers, trusted);
             let connection = Connection { client, ..connection.clone() };
             let recorder = Recorder::begin(gateway, client.address, &request_id);
-            match run(gateway, &snapshot, &connection, &parts, &mut body, &recorder).await {
+            let at = At {
+                gateway,
+                snapshot: &snapshot,
+                connection: &connection,
+                parts: &parts,
+                head: &head,
+                recorder: &recorder,
+                now: gateway.clock.now(),
+            };
+            match run(&at, &mut body).await {
                 Ok(answer) => answer,
-                Err(denial) => {
-                    recorder.refused(&denial);
-                    respond::refusal(&denial, &request_id, &parts, body)
+                Err(refusal) => {
+                    recorder.refused(&refusal.denial, respond::status_of(&refusal, language));
+                    respond::refusal(&refusal, language, &request_id, &parts, body)
                 }
             }
         }
     };
     let answer = cors::shared(&snapshot.settings, &parts, answer);
-    respond::named(answer, &request_id)
+    respond::named(answer, &request_id, language)
 }
 
-async fn run(
-    gateway: &Arc<Gateway>,
-    snapshot: &Snapshot,
-    connection: &Connection,
-    parts: &Parts,
-    body: &mut Incoming,
-    recorder: &Recorder,
-) -> Result<Response<Body>, Denial> {
-    let headers = request::headers(parts);
-    let head = RequestHead {
-        method: parts.method.as_str(),
-        path: parts.uri.path(),
-        query: parts.uri.query().unwrap_or(""),
-        headers: &headers,
-    };
-    request::check(parts, &head)?;
+async fn run(at: &At<'_>, body: &mut Incoming) -> Result<Response<Body>, Refusal> {
+    let &At { gateway, snapshot, parts, head, recorder, .. } = at;
+    request::check(parts, head)?;
     request::check_own_space(head.path)?;
     admit::records_keep_up(gateway).await;
-    let now = gateway.clock.now();
+    // It may have waited.
+    let at = &At { now: gateway.clock.now(), ..*at };
 
-    let identified = identify::identify(snapshot, &head)?;
+    let identified = identify::identify(snapshot, head)?;
     recorder.speaks_for(identified.grant.bearer());
-    let bounded = bound::bound(gateway, snapshot, identified, now)?;
+    match bound::bound(gateway, snapshot, identified, at.now)? {
+        Bound::Resource(bounded) => Ok(resource(at, bounded, body).await?),
+        Bound::S3(bounded) => s3::answer(at, &bounded, body).await,
+    }
+}
+
+/// Does what the method says of a resource.
+async fn resource(
+    at: &At<'_>,
+    bounded: BoundedRequest,
+    body: &mut Incoming,
+) -> Result<Response<Body>, Denial> {
+    let &At { gateway, snapshot, connection, parts, head, recorder, now } = at;
     let permit = admit::admit(bounded, parts, body, connection.client, recorder)?;
     admit::audit_is_sound(gateway, &permit)?;
 
     match permit.action {
         Action::Stat => {
             let left = left::of(gateway, &permit);
-            Ok(left.tell(download::stat(snapshot, permit, &head, recorder, now).await?).await)
+            Ok(left.tell(download::stat(snapshot, permit, head, recorder, now).await?).await)
         }
         Action::Read => {
-            let found = match download::find(snapshot, &permit, &head, now).await? {
+            let found = match download::find(snapshot, &permit, head, now).await? {
                 download::Found::Object(found) => found,
                 download::Found::Nothing(answer) => return Ok(recorder.answered(answer)),
             };
-            let held = admit::hold(gateway, permit, found.purpose(&head, connection.client.address)).await?;
+            let held = admit::hold(gateway, permit, found.purpose(head, connection.client.address)).await?;
             let left = left::of(gateway, &held.permit);
             Ok(left.tell(download::send(held, *found, connection, recorder)).await)
         }
         Action::Upload { .. } => {
-            let plan = upload::plan(snapshot, &permit, &head).await?;
+            let plan = upload::plan(snapshot, &permit, head).await?;
             let mut held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
             let received = upload::receive(&mut held, plan, body, recorder).await?;
             settle::upload(gateway, held, received, recorder).await
         }
         Action::Delete => {
-            let Some(plan) = delete::plan(snapshot, &permit, &head).await? else {
+            let Some(plan) = delete::plan(snapshot, &permit, head).await? else {
                 return Ok(recorder.answered(respond::status(StatusCode::NO_CONTENT)));
             };
             let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
             settle::delete(gateway, held, plan, recorder).await
         }
         Action::List => {
-            let found = list::find(snapshot, &permit, parts, &head).await?;
+            let listing = Listing::of(head.query, &permit.path, &permit.prefix)?;
+            let found = list::find(snapshot, &permit, parts, &listing).await?;
             let held = admit::hold(gateway, permit, found.purpose(parts)).await?;
             Ok(list::send(held, found, parts, recorder))
         }

@@ -1,6 +1,9 @@
 //! Who vouches for this request, and did they?
 
-use valetkey::{Denial, Grant, ResourcePath};
+use valetkey::{Denial, Dialect, Grant, ResourcePath};
+use valetkey_dialects::aws::SignedRequest;
+use valetkey_dialects::aws::operation::Operation;
+use valetkey_dialects::aws::reply::{Code, Refusal};
 use valetkey_dialects::{Presented, RequestHead, Survey, native, present};
 
 use crate::gateway::Snapshot;
@@ -8,36 +11,67 @@ use crate::gateway::Snapshot;
 /// A request whose key's signature holds.
 pub(crate) struct Identified {
     pub(crate) grant: Grant,
-    /// Where the request goes.
-    pub(crate) path: ResourcePath,
-    /// What its free parameters say.
-    pub(crate) survey: Survey,
+    pub(crate) asked: Asked,
+}
+
+/// What a request asks for, as its key's dialect says it.
+pub(crate) enum Asked {
+    /// What the method says of a resource.
+    Resource {
+        /// Where the request goes.
+        path: ResourcePath,
+        /// What its free parameters say.
+        survey: Survey,
+    },
+    /// An operation of S3.
+    S3(Box<Call>),
+}
+
+/// An operation of S3, asked for by a key that holds.
+pub(crate) struct Call {
+    pub(crate) operation: Operation,
+    /// Where it goes, `None` for `/`.
+    pub(crate) path: Option<ResourcePath>,
+    /// What else its signature covers; `None` of a key in another dialect, which covers nothing else.
+    pub(crate) signed: Option<SignedRequest>,
 }
 
 /// Finds the key of a request and checks its signature.
 ///
 /// # Errors
 /// [`Denial::BadName`], [`Denial::NoKey`], [`Denial::BadRequest`], [`Denial::MalformedKey`],
-/// [`Denial::BadSignature`]; none of them tells what is stored or configured here. After the signature
-/// [`Denial::CallNotSupported`] for a dialect that is not served yet.
-pub(crate) fn identify(snapshot: &Snapshot, head: &RequestHead<'_>) -> Result<Identified, Denial> {
-    if head.path == "/" {
-        return Err(Denial::NoKey);
-    }
-    let path = ResourcePath::from_url(head.path)?;
-    let presented = present(head, Some(&path))?;
-    let survey = match presented {
-        Presented::Native(_) => {
+/// [`Denial::BadSignature`]; none of them tells what is stored or configured here, but S3's clients are told that
+/// a signer is unknown. After the signature, what [`Operation::of`] says.
+pub(crate) fn identify(snapshot: &Snapshot, head: &RequestHead<'_>) -> Result<Identified, Refusal> {
+    let path = if head.path == "/" { None } else { Some(ResourcePath::from_url(head.path)?) };
+    match present(head, path.as_ref()).map_err(|denial| in_closer_words(denial, head))? {
+        presented @ Presented::Native(_) => {
+            let path = path.ok_or(Denial::NoKey)?;
             native::check_headers(head)?;
-            Survey::of(head.query)?
+            let survey = Survey::of(head.query)?;
+            let secrets = snapshot.settings.secrets(presented.signer(), Dialect::Native);
+            let grant = presented.verify(secrets)?.grant;
+            Ok(Identified { grant, asked: Asked::Resource { path, survey } })
         }
-        // Its whole query is signed, and its headers were judged as it was parsed.
-        Presented::Aws(_) => Survey::default(),
-    };
-    let signer = snapshot.settings.signers.get(presented.signer());
-    let verified = presented.verify(signer.map(|signer| &signer.secrets))?;
-    if verified.aws.is_some() {
-        return Err(Denial::CallNotSupported("the aws dialect"));
+        presented @ Presented::Aws(_) => {
+            let secrets = snapshot.settings.secrets(presented.signer(), Dialect::Aws);
+            let verified = presented.verify(secrets).map_err(|denial| match denial {
+                Denial::BadSignature if secrets.is_none() => Refusal::invalid_access_key_id(),
+                denial => denial.into(),
+            })?;
+            let operation = Operation::of(head, path.as_ref())?;
+            let call = Call { operation, path, signed: verified.aws.map(|signed| *signed) };
+            Ok(Identified { grant: verified.grant, asked: Asked::S3(Box::new(call)) })
+        }
     }
-    Ok(Identified { grant: verified.grant, path, survey })
+}
+
+/// S3 tells a header that is not in its form from a query that is not.
+fn in_closer_words(denial: Denial, head: &RequestHead<'_>) -> Refusal {
+    match denial {
+        Denial::MalformedKey(_) if head.values("authorization").next().is_some() => {
+            Refusal { code: Code::AuthorizationHeaderMalformed, ..Refusal::from(denial) }
+        }
+        denial => denial.into(),
+    }
 }

@@ -22,5 +22,6 @@ mod request;
 mod respond;
 mod revocation;
 mod running;
+mod s3;
 mod settle;
 mod transfer;

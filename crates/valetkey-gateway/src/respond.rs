@@ -9,6 +9,8 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use valetkey::{Denial, MediaType, Now, Permit};
+use valetkey_dialects::Language;
+use valetkey_dialects::aws::reply::Refusal;
 
 use crate::backend::disk::Metadata;
 use crate::gateway::Gateway;
@@ -17,6 +19,7 @@ use crate::transfer::body::{Body, RefusalBody};
 use crate::transfer::rate::Throttle;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const AWS_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const REASON: HeaderName = HeaderName::from_static("x-valetkey-reason");
 const XML: HeaderValue = HeaderValue::from_static("application/xml");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -29,8 +32,11 @@ pub(crate) fn status(status: StatusCode) -> Response<Body> {
 }
 
 /// Puts the request's id on its answer.
-pub(crate) fn named(mut answer: Response<Body>, request_id: &str) -> Response<Body> {
+pub(crate) fn named(mut answer: Response<Body>, request_id: &str, language: Language) -> Response<Body> {
     insert(&mut answer, REQUEST_ID, request_id);
+    if language == Language::Aws {
+        insert(&mut answer, AWS_REQUEST_ID, request_id);
+    }
     answer
 }
 
@@ -65,24 +71,36 @@ pub(crate) fn without_a_key(gateway: &Gateway, parts: &Parts) -> Option<Response
     })
 }
 
+/// The status of a refusal in the words of `language`.
+pub(crate) fn status_of(refusal: &Refusal, language: Language) -> u16 {
+    match language {
+        Language::Native => refusal.denial.status(),
+        Language::Aws => refusal.status(),
+    }
+}
+
 /// The answer to a refused request, and what becomes of the rest of its body.
-pub(crate) fn refusal(denial: &Denial, request_id: &str, parts: &Parts, rest: Incoming) -> Response<Body> {
-    let code = StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let reason = denial.reason();
-    let problem = serde_json::json!({
-        "type": format!("urn:valetkey:reason:{reason}"),
-        "title": code.canonical_reason().unwrap_or("Refused"),
-        "status": denial.status(),
-        "detail": denial.to_string(),
-        "reason": reason,
-        "request_id": request_id,
-    });
-    let mut answer = text_answer(code, PROBLEM, format!("{problem}\n").into(), parts);
-    insert(&mut answer, REASON, reason);
+pub(crate) fn refusal(
+    refusal: &Refusal,
+    language: Language,
+    request_id: &str,
+    parts: &Parts,
+    rest: Incoming,
+) -> Response<Body> {
+    let denial = &refusal.denial;
+    let code = status_of(refusal, language);
+    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = match language {
+        Language::Native => text_answer(code, PROBLEM, problem(denial, code, request_id).into(), parts),
+        Language::Aws => text_answer(code, XML, refusal.document(parts.uri.path(), request_id).into(), parts),
+    };
+    insert(&mut answer, REASON, denial.reason());
     insert(&mut answer, header::CACHE_CONTROL, "no-store");
     insert(&mut answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     match denial {
-        Denial::NoKey => insert(&mut answer, header::WWW_AUTHENTICATE, "Valetkey"),
+        Denial::NoKey if language == Language::Native => {
+            insert(&mut answer, header::WWW_AUTHENTICATE, "Valetkey");
+        }
         Denial::BackendUnavailable | Denial::LedgerUnavailable | Denial::LedgerDistrusted => {
             insert(&mut answer, header::RETRY_AFTER, "5");
         }
@@ -104,6 +122,20 @@ pub(crate) fn refusal(denial: &Denial, request_id: &str, parts: &Parts, rest: In
     })
 }
 
+/// A [problem document](https://www.rfc-editor.org/rfc/rfc9457).
+fn problem(denial: &Denial, code: StatusCode, request_id: &str) -> String {
+    let reason = denial.reason();
+    let problem = serde_json::json!({
+        "type": format!("urn:valetkey:reason:{reason}"),
+        "title": code.canonical_reason().unwrap_or("Refused"),
+        "status": denial.status(),
+        "detail": denial.to_string(),
+        "reason": reason,
+        "request_id": request_id,
+    });
+    format!("{problem}\n")
+}
+
 fn text_answer(code: StatusCode, kind: HeaderValue, text: Bytes, parts: &Parts) -> Response<Body> {
     let bytes = text.len();
     let body = if parts.method == Method::HEAD { Body::Empty } else { Body::Text(text) };
@@ -112,6 +144,11 @@ fn text_answer(code: StatusCode, kind: HeaderValue, text: Bytes, parts: &Parts) 
     answer.headers_mut().insert(header::CONTENT_TYPE, kind);
     answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
     answer
+}
+
+/// One of S3's documents that is no listing.
+pub(crate) fn document(document: String, parts: &Parts) -> Response<Body> {
+    listing(document, None, parts)
 }
 
 /// A listing. It is true for a moment only and tells what one key may know, so nobody keeps it.

@@ -12,14 +12,14 @@ use crate::notify::Receipt;
 
 /// Refuses what is revoked, and what ended so long ago that its revocation may be forgotten.
 ///
-/// `prefix` is what a listing asks for below the bucket; empty for others.
+/// `path` is `None` for what names no bucket, and `prefix` is what a listing asks for below one; empty for others.
 ///
 /// # Errors
 /// [`Denial::Revoked`], [`Denial::Expired`].
 pub(crate) fn check(
     revoked: &RevocationView,
     identity: &Identity<'_>,
-    path: &ResourcePath,
+    path: Option<&ResourcePath>,
     prefix: &str,
 ) -> Result<(), Denial> {
     if seconds(identity.end) < revoked.cleared_before() {
@@ -36,10 +36,15 @@ pub(crate) fn check(
 /// # Errors
 /// As [`check`].
 pub(crate) fn check_again(revoked: &RevocationView, permit: &Permit) -> Result<(), Denial> {
-    check(revoked, &permit.identity(), &permit.path, &permit.prefix)
+    check(revoked, &permit.identity(), Some(&permit.path), &permit.prefix)
 }
 
-fn is_revoked(reading: &Reading<'_>, identity: &Identity<'_>, path: &ResourcePath, prefix: &str) -> bool {
+fn is_revoked(
+    reading: &Reading<'_>,
+    identity: &Identity<'_>,
+    path: Option<&ResourcePath>,
+    prefix: &str,
+) -> bool {
     let &Identity { signer, id, subject, policies, levels, issued, end: _ } = identity;
     let issued = issued.map(seconds);
     let is = |name: Revocable<'_>| reading.revokes(name, issued);
@@ -49,8 +54,10 @@ fn is_revoked(reading: &Reading<'_>, identity: &Identity<'_>, path: &ResourcePat
         || subject.is_some_and(|subject| is(Revocable::Subject { signer, subject }))
         || is(Revocable::Signer(signer))
         || policies.iter().any(|policy| is(Revocable::Policy(policy)))
-        || is(Revocable::Path(path.as_str()))
-        || !prefix.is_empty() && is(Revocable::Path(&format!("/{}/{prefix}", path.bucket())))
+        || path.is_some_and(|path| {
+            is(Revocable::Path(path.as_str()))
+                || !prefix.is_empty() && is(Revocable::Path(&format!("/{}/{prefix}", path.bucket())))
+        })
 }
 
 /// The way through which every change of what can be seen goes, and which a revocation waits to find empty.

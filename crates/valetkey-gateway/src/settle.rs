@@ -348,6 +348,11 @@ impl Recorder {
         });
     }
 
+    /// Notes that the request is about no bucket in particular.
+    pub(crate) fn asks_of_all(&self) {
+        self.note(|receipt| (receipt.bucket, receipt.object) = (None, None));
+    }
+
     /// Puts what is known of the request beside the object's name, for the ledger to keep while it is under way.
     pub(crate) fn witness(&self, purpose: Purpose) -> Purpose {
         let words = |path| Witness { path, receipt: self.0.receipt.borrow().clone() }.into_words();
@@ -382,9 +387,9 @@ impl Recorder {
     }
 
     /// Records a refusal.
-    pub(crate) fn refused(&self, denial: &Denial) {
+    pub(crate) fn refused(&self, denial: &Denial, status: u16) {
         self.note(|receipt| receipt.reason = Some(denial.reason().into()));
-        self.record(denial.status());
+        self.record(status);
     }
 
     /// Records an answer that moved no bytes.

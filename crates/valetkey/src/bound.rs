@@ -79,8 +79,9 @@ pub struct House<'a> {
     pub enforced: Parameters,
 }
 
-/// A grant within the bounds of the house, and within its time.
-#[derive(Debug)]
+/// A grant within the bounds of the house, and within its time. What a request asks for is admitted one by one, each
+/// by the whole of it.
+#[derive(Clone, Debug)]
 pub struct Bounded {
     pub(crate) grant: Grant,
     pub(crate) lease: Duration,

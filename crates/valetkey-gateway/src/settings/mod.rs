@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeTable;
-use valetkey::{Ceiling, ClientRanges, Grant, House, Parameter, Parameters, SignerSecrets};
+use valetkey::{Ceiling, ClientRanges, Dialect, Grant, House, Parameter, Parameters, SignerSecrets};
 
 use self::errors::{Findings, Position};
 use self::section::Section;
@@ -159,6 +159,8 @@ pub struct Signer {
     pub ceiling: Ceiling,
     /// The policy that bounds all its keys.
     pub policy: Option<String>,
+    /// The wire forms of its keys.
+    pub dialects: Vec<Dialect>,
 }
 
 impl Settings {
@@ -243,6 +245,13 @@ impl Settings {
         let seen = findings.seen();
         let settings = findings.conclude(path, text).map(|warnings| Self { warnings, ..settings });
         (settings, seen)
+    }
+
+    /// What verifies the keys of a signer in a dialect; `None` where there is no such signer, or it does not sign
+    /// in that dialect.
+    pub(crate) fn secrets(&self, signer: &str, dialect: Dialect) -> Option<&SignerSecrets> {
+        let signer = self.signers.get(signer).filter(|signer| signer.dialects.contains(&dialect))?;
+        Some(&signer.secrets)
     }
 
     /// What the house says about `grant`.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use valetkey::{Ceiling, ResourcePath, Secret, SignerSecrets};
+use valetkey::{Ceiling, Dialect, ResourcePath, Secret, SignerSecrets};
 
 use super::ceiling::{self, missing};
 use super::errors::{Findings, Position};
@@ -320,7 +320,7 @@ impl Reader<'_> {
         {
             findings.fault(policy.at, missing("policy", policy.value, policies.keys().copied()));
         }
-        dialects(&mut section, findings);
+        let dialects = dialects(&mut section, findings);
         let ceiling = ceiling::read(&mut section, buckets, findings);
         section.finish(findings);
         Some(Signer {
@@ -328,6 +328,7 @@ impl Reader<'_> {
             secrets: SignerSecrets { current: current.flatten()?, previous: previous.flatten() },
             ceiling,
             policy: policy.map(|policy| policy.value.to_owned()),
+            dialects,
         })
     }
 
@@ -385,27 +386,23 @@ impl Reader<'_> {
     }
 }
 
-fn dialects(section: &mut Section<'_>, findings: &mut Findings) {
-    let heading = section.heading().to_owned();
-    let Some(dialects) = section.texts("dialects", findings) else { return };
-    let mut native = false;
+fn dialects(section: &mut Section<'_>, findings: &mut Findings) -> Vec<Dialect> {
+    let Some(dialects) = section.texts("dialects", findings) else {
+        return vec![Dialect::Native, Dialect::Aws];
+    };
+    let mut taken = Vec::new();
     for dialect in &dialects.value {
-        match dialect.value {
-            "native" => native = true,
-            "aws" => findings.warn(format!(
-                "[{heading}] takes aws keys, which this version does not; they are answered not_supported"
-            )),
-            "azure" | "gcs" | "jwt" => findings.fault(
+        match (Dialect::of_name(dialect.value), dialect.value) {
+            (Some(known), _) => taken.push(known),
+            (None, "azure" | "gcs" | "jwt") => findings.fault(
                 dialect.at,
                 format!("dialect {:?} is not enforced by this version; remove it", dialect.value),
             ),
-            other => findings
+            (None, other) => findings
                 .fault(dialect.at, format!("dialects has no {other:?}; this version knows native and aws")),
         }
     }
-    if !native {
-        findings.fault(dialects.at, "dialects without \"native\" is not enforced by this version; add it");
-    }
+    taken
 }
 
 /// Faults buckets of which one lies within another: an object would have two names, and keys for one bucket

@@ -247,17 +247,25 @@ fn admin_is_taken_with_a_warning() {
 }
 
 #[test]
-fn aws_is_taken_with_a_warning_and_other_dialects_are_not() {
-    let settings = taken(&with_signer("dialects = [\"native\", \"aws\"]"));
-    assert!(settings.warnings[0].contains("answered not_supported"), "{:?}", settings.warnings);
-    assert_eq!(taken(&with_signer("dialects = [\"native\"]")).warnings, Vec::<String>::new());
+fn native_and_aws_are_taken_and_other_dialects_are_not() {
+    for dialects in ["\"native\", \"aws\"", "\"native\"", "\"aws\""] {
+        let settings = taken(&with_signer(&format!("dialects = [{dialects}]")));
+        assert_eq!(settings.warnings, Vec::<String>::new());
+        for dialect in [Dialect::Native, Dialect::Aws] {
+            let is_taken = dialects.contains(dialect.name());
+            assert_eq!(settings.secrets("web", dialect).is_some(), is_taken, "{dialects}");
+        }
+    }
+    let settings = taken(&with_signer(""));
+    assert!(
+        settings.secrets("web", Dialect::Native).is_some() && settings.secrets("web", Dialect::Aws).is_some()
+    );
     for dialect in ["azure", "gcs", "jwt"] {
         check(
             &with_signer(&format!("dialects = [\"native\", \"{dialect}\"]")),
             &[(8, &format!("dialect \"{dialect}\" is not enforced by this version; remove it"))],
         );
     }
-    check(&with_signer("dialects = [\"aws\"]"), &[(8, "without \"native\"")]);
     check(&with_signer("dialects = [\"native\", \"nativ\"]"), &[(8, "dialects has no \"nativ\"")]);
     check(&with_signer("dialects = []"), &[(8, "dialects must be a list")]);
 }

@@ -8,7 +8,6 @@ use http::request::Parts;
 use http::{Method, Response};
 use tokio::sync::Semaphore;
 use valetkey::{Denial, Permit};
-use valetkey_dialects::RequestHead;
 use valetkey_dialects::listing::{Entry, Listing, Page};
 use valetkey_ledger::Purpose;
 
@@ -36,12 +35,11 @@ pub(crate) async fn find(
     snapshot: &Snapshot,
     permit: &Permit,
     parts: &Parts,
-    head: &RequestHead<'_>,
+    listing: &Listing,
 ) -> Result<FoundPage, Denial> {
     if !disk::is_folder_name(permit.path.name()) {
         return Err(super::bad_name());
     }
-    let listing = Listing::of(head.query, &permit.path, &permit.prefix)?;
     let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?.clone();
     // Nobody reads the page of a HEAD, which asks whether there could be one.
     let entries_max = if parts.method == Method::HEAD { 0 } else { listing.entries_max() };
