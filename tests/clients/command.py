@@ -12,7 +12,7 @@ TOOLS = os.path.dirname(sys.executable)
 
 def run(*arguments, gives=0, sends=None, environment=None):
     """Runs a command and gives its standard output; `gives` is the exit status that it must have."""
-    inherited = {name: os.environ[name] for name in ["PATH", "AWS_CA_BUNDLE"] if name in os.environ}
+    inherited = {name: os.environ[name] for name in ["PATH", "AWS_CA_BUNDLE", "NO_PROXY"] if name in os.environ}
     own = {
         **inherited,
         "HOME": HOME,

@@ -4,7 +4,9 @@
 mod answers;
 mod audit;
 mod audit_files;
+mod botocore;
 mod browser;
+mod clients;
 mod command;
 mod conditions;
 mod configuration;
@@ -23,6 +25,7 @@ mod leaks;
 mod limits;
 mod listing;
 mod narrow;
+mod object_store;
 mod proxies;
 mod quotas;
 mod rates;
