@@ -1,6 +1,7 @@
 //! End-to-end tests: a real gateway process, spoken to over its socket, judged by the public contract alone.
 #![allow(clippy::unwrap_used, reason = "a test may end where it cannot go on")]
 
+mod admin;
 mod answers;
 mod audit;
 mod audit_files;
@@ -30,6 +31,7 @@ mod proxies;
 mod quotas;
 mod rates;
 mod reload;
+mod revocation;
 mod scope_and_path;
 mod signer_command;
 mod signers;

@@ -221,6 +221,50 @@ fn new_ledger_beside_an_old_audit_log_refuses_counted_keys_until_accepted() {
         .unwrap();
 }
 
+/// A151: an old copy must not refill counts; a kill and a pause are no old copy.
+#[test]
+fn restored_ledger_refuses_counted_keys_until_accepted() {
+    let mut clock = Clock::new();
+    let counted = key(10 * DAY).set("uses", "1");
+    let backup = clock.gateway.home().join("backup.db");
+    let path = clock.gateway.home().join("valetkey-data/ledger.db");
+    let copied = valetkey(clock.gateway.home(), ["ledger", "backup", "backup.db"]).unwrap();
+    assert_eq!(copied.status.code(), Some(0), "{}", String::from_utf8_lossy(&copied.stderr));
+    let again = valetkey(clock.gateway.home(), ["ledger", "backup", "backup.db"]).unwrap();
+    assert_eq!(again.status.code(), Some(1), "nothing is overwritten");
+
+    clock.offset(DAY);
+    accepted(&clock.get(&counted), 200);
+    // The record of the download is written, and the gateway is killed and started much later.
+    refused(
+        &clock.gateway.send(&Request::get(counted.url()).header("User-Agent", "x")),
+        403,
+        "uses_exhausted",
+    );
+    std::thread::sleep(Duration::from_secs(3));
+    clock.gateway.kill9().unwrap();
+    clock.offset(2 * DAY);
+    clock.gateway.start().unwrap();
+    let other = key(10 * DAY).set("uses", "1").set("id", "other");
+    accepted(&clock.get(&other), 200);
+    clock.gateway.restart().unwrap();
+    refused(&clock.gateway.send(&Request::get(other.url()).header("User-Agent", "x")), 403, "uses_exhausted");
+
+    assert!(clock.gateway.stop().unwrap().success());
+    for name in ["ledger.db-wal", "ledger.db-shm"] {
+        drop(std::fs::remove_file(path.with_file_name(name)));
+    }
+    std::fs::copy(&backup, &path).unwrap();
+    clock.gateway.start().unwrap();
+    refused(&clock.get(&counted), 503, "ledger_unavailable");
+    accepted(&clock.get(&key(10 * DAY)), 200);
+    assert!(clock.gateway.stderr().contains("old copy was restored"), "{}", clock.gateway.stderr());
+    let accept = valetkey(clock.gateway.home(), ["check", "--accept-new-ledger"]).unwrap();
+    assert_eq!(accept.status.code(), Some(0), "{}", String::from_utf8_lossy(&accept.stderr));
+    wait_until(Duration::from_secs(5), "the ledger is accepted", || clock.get(&counted).status == 200)
+        .unwrap();
+}
+
 /// A149: a damaged ledger is not opened as if it were empty.
 #[test]
 fn damaged_ledger_is_refused() {

@@ -150,7 +150,7 @@ impl Checksum {
     ///
     /// # Errors
     /// As [`checksums`].
-    pub(crate) fn of_s3(name: &str, text: &str) -> Result<Option<Self>, Denial> {
+    pub fn of_s3(name: &str, text: &str) -> Result<Option<Self>, Denial> {
         // They speak of a download, or of the parts of a multipart upload.
         if matches!(name, "x-amz-checksum-mode" | "x-amz-checksum-type" | "x-amz-checksum-algorithm") {
             return Ok(None);

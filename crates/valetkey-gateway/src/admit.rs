@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use http::header::CONTENT_TYPE;
@@ -28,9 +28,9 @@ const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
 pub(crate) struct Held {
     pub(crate) permit: Rc<Permit>,
     pub(crate) hold: Hold,
-    pub(crate) end: Rc<End>,
     /// What slows the transfer; `None` where nothing does.
     pub(crate) throttle: Option<Throttle>,
+    pub(crate) end: Rc<End>,
 }
 
 /// Admits a request by its method, its path and its declared length.
@@ -146,7 +146,7 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
     let end = End::begin(gateway, &permit)?;
     let throttle = gateway.rates.throttle(&permit.rates);
     if permit.charges.is_empty() {
-        return Ok(Held { permit, hold: Hold::of_nothing(gateway), end, throttle });
+        return Ok(Held { permit, hold: Hold::of_nothing(gateway), throttle, end });
     }
     // What has no length to give back is charged as a whole, and nothing of it stays open.
     let stays_open = !matches!(purpose, Purpose::Answer { .. });
@@ -157,7 +157,10 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
         keep_until: charge.end.map_or(UnixSeconds::MAX, seconds),
     });
     let request = HoldRequest { charges: charges.collect(), purpose, now: seconds(now.clock) };
-    match gateway.ledger.hold(request).await {
+    let began = Instant::now();
+    let answered = gateway.ledger.hold(request).await;
+    gateway.metrics.held(began.elapsed());
+    match answered {
         Ok(id) if stays_open => Ok(Held { permit, hold: Hold::of(gateway, id), end, throttle }),
         Ok(_) => Ok(Held { permit, hold: Hold::of_nothing(gateway), end, throttle }),
         Err(error) => Err(refused(&permit, error)),
@@ -201,7 +204,7 @@ fn exhausted(permit: &Permit, level: usize, resource: Resource) -> Denial {
 }
 
 /// The limits as the ledger counts them; a rate is none of its.
-fn limits(limits: valetkey::Limits) -> Limits {
+pub(crate) fn limits(limits: valetkey::Limits) -> Limits {
     let valetkey::Limits { uses, in_bytes, out_bytes, files, rate_bytes: _, parallel } = limits;
     Limits { uses, in_bytes, out_bytes, files, parallel }
 }

@@ -10,6 +10,7 @@ use valetkey_ledger::{Ledger, RevocationView};
 use crate::backend::disk::Folder;
 use crate::clock::Clock;
 use crate::notify::Audit;
+use crate::observe::Metrics;
 use crate::revocation::Gate;
 use crate::settings::Settings;
 use crate::transfer::rate::Rates;
@@ -32,6 +33,7 @@ pub(crate) struct Gateway {
     /// How fast bytes move, over all connections.
     pub(crate) rates: Rates,
     pub(crate) request_ids: RequestIds,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// What the operator wrote, and what it opened. It never changes; a new configuration replaces it whole.
@@ -60,6 +62,7 @@ impl Gateway {
             ledger_answers: AtomicBool::new(true),
             rates: Rates::new(),
             request_ids: RequestIds { start, next: AtomicU64::new(0) },
+            metrics: Arc::new(Metrics::new()),
         }
     }
 

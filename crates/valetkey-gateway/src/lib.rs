@@ -3,6 +3,7 @@
 //! `flow.rs` tells what becomes of a request. Around it stand the server, the stores, the ledger and the
 //! records; what a key means is decided in the crate `valetkey`, without any of them.
 
+pub mod admin;
 pub mod backend;
 pub mod clock;
 pub mod command;

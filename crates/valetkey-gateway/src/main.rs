@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use valetkey_gateway::admin::ask;
 use valetkey_gateway::command::check::Acceptance;
 use valetkey_gateway::command::serve::Prepared;
 use valetkey_gateway::command::{self, Cli, Gateway, Streams, Verdict};
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut streams =
         Streams { input: &mut std::io::stdin(), out: &mut std::io::stdout(), notes: &mut std::io::stderr() };
-    match command::run(cli, clock::now(), &mut streams, Gateway { serve: run_gateway, accept }) {
+    match command::run(cli, clock::now(), &mut streams, Gateway { serve: run_gateway, accept, ask }) {
         Verdict::Done => ExitCode::SUCCESS,
         Verdict::Refused => ExitCode::FAILURE,
     }
@@ -41,13 +42,13 @@ fn accept(settings: &Settings, acceptance: Acceptance) -> anyhow::Result<()> {
     let Ledger::Sqlite { path } = &settings.ledger else {
         anyhow::bail!("a ledger in memory has nothing to accept");
     };
+    let now = || u64::try_from(clock::now().unix()).map(UnixSeconds).context("the clock lies before 1970");
     if acceptance.new_ledger {
-        sqlite::accept(path, valetkey_ledger::Acceptance::NewLedger).context("accept the new ledger")?;
+        sqlite::accept(path, valetkey_ledger::Acceptance::NewLedger(now()?))
+            .context("accept the new ledger")?;
     }
     if acceptance.clock {
-        let now = u64::try_from(clock::now().unix()).context("the clock lies before 1970")?;
-        sqlite::accept(path, valetkey_ledger::Acceptance::Clock(UnixSeconds(now)))
-            .context("accept the clock")?;
+        sqlite::accept(path, valetkey_ledger::Acceptance::Clock(now()?)).context("accept the clock")?;
     }
     if acceptance.audit_log {
         sqlite::accept(path, valetkey_ledger::Acceptance::AuditLog).context("accept the audit log")?;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
-use valetkey::{Denial, Fingerprint, Identity, Permit, ResourcePath, Timestamp};
+use valetkey::{Denial, Fingerprint, Grant, Identity, Permit, ResourcePath, Timestamp};
 use valetkey_ledger::{NewRevocation, Reading, Revocable, Revocation, RevocationView, Target, UnixSeconds};
 
 use crate::admit::seconds;
 use crate::gateway::Gateway;
 use crate::notify::Receipt;
+use crate::settings::Settings;
 
 /// Refuses what is revoked, and what ended so long ago that its revocation may be forgotten.
 ///
@@ -25,6 +26,24 @@ pub(crate) fn check(
     if seconds(identity.end) < revoked.cleared_before() {
         return Err(Denial::Expired(identity.end));
     }
+    check_view(revoked, identity, path, prefix)
+}
+
+/// Refuses what was revoked since it was admitted. That its key has ended since is no matter: what has begun may
+/// end.
+///
+/// # Errors
+/// [`Denial::Revoked`].
+pub(crate) fn check_again(revoked: &RevocationView, permit: &Permit) -> Result<(), Denial> {
+    check_view(revoked, &permit.identity(), &permit.path, &permit.prefix)
+}
+
+fn check_view(
+    revoked: &RevocationView,
+    identity: &Identity<'_>,
+    path: &ResourcePath,
+    prefix: &str,
+) -> Result<(), Denial> {
     match revoked.read() {
         Some(reading) if is_revoked(&reading, identity, path, prefix) => Err(Denial::Revoked),
         _ => Ok(()),
@@ -69,7 +88,7 @@ impl Gate {
     /// answered.
     ///
     /// # Errors
-    /// As [`check`].
+    /// As [`check_again`].
     pub(crate) async fn pass(&self, revoked: &RevocationView, permit: &Permit) -> Result<Pass, Denial> {
         let pass = Arc::clone(&self.0).read_owned().await;
         check_again(revoked, permit)?;
@@ -116,7 +135,6 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Self::revoke`].
-    #[expect(dead_code, reason = "the operator's listener will ask for it")]
     pub(crate) async fn lift(
         self: &Arc<Self>,
         number: u64,
@@ -192,11 +210,9 @@ fn naming(target: &Target, mut receipt: Receipt) -> Receipt {
     receipt
 }
 
-/// A time until which a revocation is kept, as the ledger takes it; `None` is for ever.
-#[expect(dead_code, reason = "those who revoke single keys will ask for it")]
-pub(crate) fn keep_until(end: Option<Timestamp>) -> UnixSeconds {
-    end.map_or(UnixSeconds::MAX, seconds)
+/// Until when the revocation of a grant's last level is kept.
+pub(crate) fn keep_until(settings: &Settings, grant: &Grant, now: Timestamp) -> UnixSeconds {
+    let signer = settings.signers.get(grant.signer());
+    let max_lifetime = signer.and_then(|signer| signer.ceiling.max_lifetime);
+    grant.forgettable_at(max_lifetime, now).map_or(UnixSeconds::MAX, seconds)
 }
-
-#[cfg(test)]
-mod tests;

@@ -61,7 +61,7 @@ impl End {
     /// Notes a transfer that begins.
     ///
     /// # Errors
-    /// As [`revocation::check`]: from here on it is told, so what was revoked before is found here.
+    /// As [`revocation::check_again`]: from here on it is told, so what was revoked before is found here.
     pub(crate) fn begin(gateway: &Gateway, permit: &Rc<Permit>) -> Result<Rc<Self>, Denial> {
         let end = Rc::new(Self::default());
         let entry = Entry { permit: Rc::clone(permit), end: Rc::downgrade(&end) };

@@ -10,7 +10,7 @@ pub(crate) mod framing;
 mod listener;
 pub(crate) mod outbox;
 mod proxy_protocol;
-mod reload;
+pub(crate) mod reload;
 mod start;
 mod stream;
 mod streams;
@@ -28,14 +28,17 @@ use tokio::time::MissedTickBehavior;
 use valetkey::Timestamp;
 use valetkey_ledger::{AuditHead, LedgerError};
 
+use crate::admin;
 use crate::admit::seconds;
 use crate::gateway::Gateway;
 use crate::notify::Head;
-use crate::settings::{Settings, Watch};
+use crate::settings::{self, Settings, Watch};
 
+use self::reload::Asked;
 use self::start::Disks;
 
 pub use start::StartError;
+pub(crate) use start::{runtime, timestamp};
 
 /// How long running transfers may take to end once the gateway is told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
@@ -61,6 +64,8 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
     let address = listener::address(&listeners)?;
     let mut disks = Disks::default();
     let gateway = Arc::new(runtime.block_on(start::gateway(settings, &mut disks))?);
+    let reload = reload::start(Arc::clone(&gateway), disks, watch)?;
+    let admin = listen_to_operators(&gateway, &reload)?;
     let (drain, draining) = watch::channel(false);
     let mut workers = Vec::new();
     for listener in listeners {
@@ -70,7 +75,6 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
             worker.spawn(move || listener::work(&gateway, listener, draining)).map_err(StartError::Worker)?,
         );
     }
-    let reload = reload::start(Arc::clone(&gateway), disks, watch)?;
     let noting = runtime.spawn(note_audit_head(Arc::clone(&gateway)));
     ready(address);
     runtime.block_on(until_told_to_stop(&gateway, signals, reload));
@@ -83,9 +87,30 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
             tracing::error!("a worker ended by a panic");
         }
     }
+    if let Some(admin) = admin {
+        admin.stop();
+    }
     noting.abort();
     runtime.block_on(close(&gateway));
     Ok(())
+}
+
+/// Opens the admin listener, if there is to be one. One that nobody asked for does not keep the gateway from
+/// serving.
+fn listen_to_operators(
+    gateway: &Arc<Gateway>,
+    reload: &Sender<Asked>,
+) -> Result<Option<admin::Running>, StartError> {
+    let snapshot = gateway.snapshot();
+    let Some(settings::Admin { listen, is_said }) = &snapshot.settings.admin else { return Ok(None) };
+    match admin::Running::start(gateway, listen, reload.clone()) {
+        Ok(running) => Ok(Some(running)),
+        Err(error) if *is_said => Err(StartError::Admin(error)),
+        Err(error) => {
+            tracing::warn!(%error, "there is no admin listener: say [admin] listen");
+            Ok(None)
+        }
+    }
 }
 
 /// The signals that mean something, waited for from before the first connection on, so that none ends the
@@ -107,15 +132,16 @@ impl Signals {
     }
 }
 
-async fn until_told_to_stop(gateway: &Gateway, mut signals: Signals, reload: Sender<()>) {
+async fn until_told_to_stop(gateway: &Gateway, mut signals: Signals, reload: Sender<Asked>) {
     let mut tick = tokio::time::interval(TICK);
-    let mut mark = gateway.clock.now().highest;
+    // Nothing is known of the ledger's mark yet: the clock may have moved on since it was told the time.
+    let mut mark = Timestamp::from_unix(0);
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
             // The reloader lives as long as its sender.
-            _ = signals.hangup.recv() => drop(reload.send(())),
+            _ = signals.hangup.recv() => drop(reload.send(None)),
             _ = tick.tick() => mark = observe(gateway, mark).await,
         }
     }

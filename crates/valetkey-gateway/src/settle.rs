@@ -2,7 +2,7 @@
 
 mod witness;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,10 +19,13 @@ use crate::admit::{Held, seconds};
 use crate::backend::disk::{Metadata, Publish, Removed, StoreError};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
+use crate::left::Left;
 use crate::notify::{Audit, Receipt};
+use crate::observe::Metrics;
 use crate::running::End;
 use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
+use crate::transfer::integrity::Confirmed;
 use crate::transfer::{blocking, delete, upload};
 use crate::{left, respond};
 
@@ -127,20 +130,51 @@ impl Drop for Hold {
     }
 }
 
-/// Makes a received upload visible, whole, and answers once that and its record are durable.
-///
-/// It runs to its end even if the client is gone.
+/// An upload that can be seen, and is recorded.
+pub(crate) struct Published {
+    pub(crate) metadata: Metadata,
+    confirmed: Confirmed,
+    left: Left,
+}
+
+impl Published {
+    /// Says in `answer` what was stored, and what is left of the key.
+    pub(crate) async fn tell(self, mut answer: Response<Body>) -> Response<Body> {
+        self.confirmed.tell(&mut answer);
+        self.left.tell(answer).await
+    }
+}
+
+/// Makes a received upload visible, and answers as S3 does.
 ///
 /// # Errors
-/// [`Denial::AlreadyExists`] for the loser of a race, and what [`upload::refused`] says.
+/// As [`publish`].
 pub(crate) async fn upload(
     gateway: &Arc<Gateway>,
     held: Held,
     received: upload::Received,
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
+    let published = publish(gateway, held, received, recorder).await?;
+    let mut answer = respond::status(StatusCode::OK);
+    respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", published.metadata.etag));
+    Ok(published.tell(answer).await)
+}
+
+/// Makes a received upload visible, whole, and returns once that and its record are durable.
+///
+/// It runs to its end even if the client is gone.
+///
+/// # Errors
+/// [`Denial::AlreadyExists`] for the loser of a race, and what [`upload::refused`] says.
+pub(crate) async fn publish(
+    gateway: &Arc<Gateway>,
+    held: Held,
+    received: upload::Received,
+    recorder: &Recorder,
+) -> Result<Published, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold, end: _end, .. } = held;
+    let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
     let at = Arc::clone(gateway);
     detached(gateway, async move {
@@ -173,10 +207,7 @@ pub(crate) async fn upload(
             }
         };
         hold.settle_recorded(size_bytes, recorder.uploaded(&digest).await)?;
-        let mut answer = respond::status(StatusCode::OK);
-        respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", metadata.etag));
-        confirmed.tell(&mut answer);
-        Ok(left.tell(answer).await)
+        Ok(Published { metadata, confirmed, left })
     })
     .await
 }
@@ -192,7 +223,7 @@ pub(crate) async fn delete(
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
     let recorder = recorder.clone();
-    let Held { permit, mut hold, end: _end, .. } = held;
+    let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
     let at = Arc::clone(gateway);
     detached(gateway, async move {
@@ -309,6 +340,9 @@ pub(crate) struct Recorder(Rc<Record>);
 
 struct Record {
     audit: Audit,
+    metrics: Arc<Metrics>,
+    /// As which action the request is counted while it runs.
+    running: Cell<Option<&'static str>>,
     started: Instant,
     receipt: RefCell<Option<Receipt>>,
 }
@@ -322,6 +356,8 @@ impl Recorder {
         };
         Self(Rc::new(Record {
             audit: gateway.audit.clone(),
+            metrics: Arc::clone(&gateway.metrics),
+            running: Cell::new(None),
             started: Instant::now(),
             receipt: RefCell::new(Some(receipt)),
         }))
@@ -341,11 +377,28 @@ impl Recorder {
 
     /// Notes what the request wants.
     pub(crate) fn intends(&self, action: Action, path: &ResourcePath) {
+        self.0.metrics.began(action.name());
+        self.0.running.set(Some(action.name()));
         self.note(|receipt| {
             receipt.action = Some(action.name());
             receipt.bucket = Some(path.bucket().to_owned());
             receipt.object = Some(path.name().to_owned());
         });
+    }
+
+    /// A record of one of several things that the request does, by itself.
+    pub(crate) fn another(&self) -> Self {
+        Self(Rc::new(Record {
+            audit: self.0.audit.clone(),
+            started: Instant::now(),
+            receipt: RefCell::new(self.0.receipt.borrow().clone()),
+        }))
+    }
+
+    /// The name of the request.
+    pub(crate) fn request_id(&self) -> String {
+        let receipt = self.0.receipt.borrow();
+        receipt.as_ref().and_then(|receipt| receipt.request_id.clone()).unwrap_or_default()
     }
 
     /// Notes that the request is about no bucket in particular.
@@ -443,6 +496,7 @@ impl Record {
         let mut receipt = self.receipt.take()?;
         receipt.status = status;
         receipt.duration_ms = Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        self.metrics.ended(&receipt, self.running.take());
         Some(receipt)
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod integrity;
 pub(crate) mod list;
 pub(crate) mod range;
 pub(crate) mod rate;
+pub(crate) mod source;
 pub(crate) mod upload;
 
 use std::cell::Cell;

@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Unresolved(Reply<Vec<Unresolved>>),
     Status(Reply<Status>),
     Observe(UnixSeconds, Reply<UnixSeconds>),
-    DistrustNew(Reply<()>),
+    Distrust(Reply<()>),
     NoteAuditHead(AuditHead, Reply<()>),
     AuditHead(Reply<Option<AuditHead>>),
     Revoke(NewRevocation, Reply<Revocation>),
@@ -68,7 +68,7 @@ impl Command {
             Self::Unresolved(reply) => reply.keep(machine.unresolved()),
             Self::Status(reply) => reply.keep(machine.status()),
             Self::Observe(now, reply) => reply.keep(machine.observe(*now)),
-            Self::DistrustNew(reply) => reply.keep(machine.distrust_new()),
+            Self::Distrust(reply) => reply.keep(machine.distrust_counts()),
             Self::NoteAuditHead(head, reply) => reply.keep(machine.note_audit_head(*head)),
             Self::AuditHead(reply) => reply.keep(machine.audit_head()),
             Self::Revoke(new, reply) => reply.keep(machine.revoke(new)),
@@ -91,7 +91,7 @@ impl Command {
             }
             Self::Settle(_, reply) => drop(reply.map(Reply::answer)),
             Self::Publish(_, reply)
-            | Self::DistrustNew(reply)
+            | Self::Distrust(reply)
             | Self::NoteAuditHead(_, reply)
             | Self::NoteAlias { reply, .. }
             | Self::Close(reply) => drop(reply.answer()),
@@ -120,7 +120,7 @@ impl Command {
                 return Some(settle);
             }
             Self::Publish(_, reply)
-            | Self::DistrustNew(reply)
+            | Self::Distrust(reply)
             | Self::NoteAuditHead(_, reply)
             | Self::NoteAlias { reply, .. }
             | Self::Close(reply) => reply.send(Err(error)),

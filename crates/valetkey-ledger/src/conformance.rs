@@ -3,12 +3,14 @@
 //!
 //! The suite asks nothing of a runtime: it polls on its own threads. Time moves by hand.
 
+mod amounts;
 mod chains;
 mod leases;
 mod revocations;
 mod time;
 mod uses;
 
+pub use amounts::*;
 pub use chains::*;
 pub use leases::*;
 pub use revocations::*;
@@ -79,6 +81,19 @@ macro_rules! conformance {
             fingerprint_revokes_the_level_that_is_known_by_it
             revocation_goes_a_day_after_all_that_it_revokes_ended
             every_change_is_told
+            declared_bytes_are_charged_up_to_the_last
+            upload_that_is_done_is_charged_what_came
+            upload_grows_as_far_as_every_level_has_room
+            downloaded_bytes_are_charged_and_the_unsent_given_back
+            ride_is_charged_to_its_own_chain
+            answer_is_charged_its_bytes_and_nothing_else
+            copied_bytes_are_charged_both_ways
+            different_names_are_counted
+            names_are_kept_where_they_matter
+            transfers_at_once_are_counted
+            askers_at_once_stay_within_every_limit
+            sums_beyond_the_largest_number_are_refused
+            meters_are_listed_in_pages
         );
     };
     (@tests $open:expr; $($rule:ident)*) => {

@@ -65,8 +65,8 @@ pub enum LedgerError {
 /// What the operator must accept before counted keys are served again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Distrust {
-    /// The ledger is new while other records are not.
-    #[error("ledger is new while the audit log is not")]
+    /// The ledger is new, or older than other records.
+    #[error("ledger is new or restored while the audit log is not")]
     NewLedger,
     /// The clock lies more than five minutes behind the highest time seen.
     #[error("clock {now} lies behind the highest time seen, {mark}")]

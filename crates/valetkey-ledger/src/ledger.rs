@@ -85,12 +85,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// Every fault.
     fn observe(&self, now: UnixSeconds) -> Answer<UnixSeconds>;
 
-    /// Refuses every hold until the operator accepts this ledger ([`Acceptance::NewLedger`]): it is new, and other
-    /// records say that there was one before. Durable.
+    /// Refuses every hold until the operator accepts this ledger ([`Acceptance::NewLedger`]): it is new, or was restored
+    /// from a copy, and other records say that more was counted. Durable.
     ///
     /// # Errors
     /// Every fault.
-    fn distrust_new(&self) -> Answer<()>;
+    fn distrust(&self) -> Answer<()>;
 
     /// Keeps how far the audit log reaches, in place of what was kept before. Durable. Whoever tells it has made the
     /// record durable first, so that a log which ends before it was cut.
@@ -171,7 +171,7 @@ pub struct AuditHead {
 pub struct Status {
     /// Nothing was ever recorded in it before it was opened.
     pub fresh: bool,
-    /// Its counts are trusted: false from [`Ledger::distrust_new`] until the operator's acceptance.
+    /// Its counts are trusted: false from [`Ledger::distrust`] until the operator's acceptance.
     pub accepted: bool,
     /// The highest time seen.
     pub time_mark: UnixSeconds,
@@ -182,8 +182,9 @@ pub struct Status {
 /// What an operator accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// The ledger may start from nothing.
-    NewLedger,
+    /// The ledger may go on from what it holds, which may be nothing. It has seen this time:
+    /// what was recorded elsewhere until now is known to lie before.
+    NewLedger(UnixSeconds),
     /// The clock is right, and the highest time seen was not: from here on it is this one.
     Clock(UnixSeconds),
     /// The audit log may lack what the ledger knows to have been in it.

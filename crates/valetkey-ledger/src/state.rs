@@ -226,7 +226,7 @@ impl<S: Store> Machine<S> {
         Ok(Ok(self.header.time_mark))
     }
 
-    pub(crate) fn distrust_new(&mut self) -> Decided<()> {
+    pub(crate) fn distrust_counts(&mut self) -> Decided<()> {
         self.header.standing = Standing::Distrusted;
         Ok(Ok(()))
     }

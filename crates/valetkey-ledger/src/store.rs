@@ -75,7 +75,7 @@ impl Header {
 pub(crate) enum Standing {
     /// Made, and never taken into use.
     New,
-    /// New while other records are not.
+    /// New, or restored from a copy, while other records are not.
     Distrusted,
     Accepted,
 }

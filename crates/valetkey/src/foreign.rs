@@ -142,13 +142,13 @@ impl From<Foreign> for Grant {
             types: MediaTypes::of(claims.types),
             digests: claims.digest.into_iter().collect(),
             require_tls: false,
+            tell: false,
             disposition: claims.disposition,
             policy: claims.policy,
             subject: claims.subject,
             id: claims.id,
             levels: vec![level],
             quotas: vec![],
-            tell: false,
             named,
         }
     }

@@ -43,3 +43,27 @@ impl Limits {
         self.are_counted() || self.parallel.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_needs_no_ledger_and_transfers_at_once_are_not_used_up() {
+        let none = Limits::default();
+        let check = |limits: Limits, counted, ledger| {
+            assert_eq!((limits.are_counted(), limits.need_ledger()), (counted, ledger), "{limits:?}");
+        };
+        check(none, false, false);
+        check(Limits { rate_bytes: Some(1), ..none }, false, false);
+        check(Limits { parallel: Some(1), ..none }, false, true);
+        for counted in [
+            Limits { uses: Some(1), ..none },
+            Limits { in_bytes: Some(0), ..none },
+            Limits { out_bytes: Some(0), ..none },
+            Limits { files: Some(1), ..none },
+        ] {
+            check(counted, true, true);
+        }
+    }
+}

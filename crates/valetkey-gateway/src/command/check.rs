@@ -14,7 +14,7 @@ use crate::settings::{Ledger, Settings, SettingsErrors};
 /// What `valetkey check` takes.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct CheckArgs {
-    /// Take a ledger that is new while the audit log is not: uses that were counted before are forgotten
+    /// Take a ledger that is new or restored while the audit log is not: what it does not know of is forgotten
     #[arg(long)]
     pub accept_new_ledger: bool,
     /// Take the clock as it is, though it is far behind the highest time seen
@@ -28,7 +28,7 @@ pub struct CheckArgs {
 /// What an operator accepts that the gateway distrusts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Acceptance {
-    /// A ledger that is new while the audit log is not.
+    /// A ledger that is new or restored while the audit log is not.
     pub new_ledger: bool,
     /// A clock behind the highest time seen.
     pub clock: bool,

@@ -7,7 +7,9 @@ pub mod audit;
 pub mod check;
 mod explain;
 pub mod inspect;
+pub mod ledger;
 pub mod narrow;
+pub mod operate;
 mod presigned;
 pub mod serve;
 pub mod sign;
@@ -23,7 +25,9 @@ use valetkey::Timestamp;
 use self::audit::AuditArgs;
 use self::check::{Acceptance, CheckArgs};
 use self::inspect::InspectArgs;
+use self::ledger::LedgerCommand;
 use self::narrow::NarrowArgs;
+use self::operate::{Ask, RevocationsArgs, RevokeArgs, UsageArgs};
 use self::serve::Prepared;
 use self::sign::SignArgs;
 use self::signer::SignerCommand;
@@ -66,8 +70,17 @@ pub enum Command {
     Narrow(Box<NarrowArgs>),
     /// Say what a key permits, and whether it is valid now
     Inspect(InspectArgs),
+    /// Revoke a key, or a class of keys: at once, running transfers too
+    Revoke(RevokeArgs),
+    /// List what is revoked, or take a revocation back
+    Revocations(RevocationsArgs),
+    /// Say what was used and what is left, in JSON
+    Usage(UsageArgs),
     /// Check the audit log, or print its newest records
     Audit(AuditArgs),
+    /// Copy the record of uses
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Give an application a secret to sign with, or another one
     #[command(subcommand)]
     Signer(SignerCommand),
@@ -93,16 +106,19 @@ pub enum Verdict {
 }
 
 /// What only the gateway itself can do for a command.
-pub struct Gateway<S, A> {
+pub struct Gateway<S, A, Q> {
     /// Serves until the process is told to stop.
     pub serve: S,
     /// Takes a ledger or a clock that the gateway distrusts.
     pub accept: A,
+    /// Asks one that runs.
+    pub ask: Q,
 }
 
 /// Runs one command, and says on standard error why it was refused.
-pub fn run<S, A>(cli: Cli, now: Timestamp, streams: &mut Streams<'_>, gateway: Gateway<S, A>) -> Verdict
+pub fn run<S, A, Q>(cli: Cli, now: Timestamp, streams: &mut Streams<'_>, gateway: Gateway<S, A, Q>) -> Verdict
 where
+    Q: Ask,
     S: FnOnce(Prepared) -> anyhow::Result<()>,
     A: FnOnce(&Settings, Acceptance) -> anyhow::Result<()>,
 {
@@ -115,7 +131,11 @@ where
         Command::Sign(args) => sign::run(&options, &args, now, streams),
         Command::Narrow(args) => narrow::run(&options, &args, now, streams),
         Command::Inspect(args) => inspect::run(&options, &args, now, streams),
+        Command::Revoke(args) => operate::revoke(&options, &args, streams, &gateway.ask),
+        Command::Revocations(args) => operate::revocations(&options, &args, streams, &gateway.ask),
+        Command::Usage(args) => operate::usage(&options, &args, streams, &gateway.ask),
         Command::Audit(args) => audit::run(&options, &args, streams),
+        Command::Ledger(command) => ledger::run(&options, &command, streams),
         Command::Signer(command) => signer::run(&options, &command, streams),
     };
     verdict.unwrap_or_else(|error| {

@@ -1,17 +1,20 @@
 #![allow(clippy::unwrap_used)]
 
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser as _;
+use serde_json::{Value, json};
 use valetkey::key::{KeyUrl, decode};
 use valetkey::{Claims, Denial, Grant, Now, ResourcePath, Secret, Verbs, bound, mint, narrow};
 
 use super::inspect::inspect;
 use super::*;
-use crate::settings::embedded;
+use crate::admin::Answer;
+use crate::settings::{AdminListen, embedded};
 
 const SECRET: &str = "a secret that nobody should see";
 
@@ -58,11 +61,13 @@ allow = ["delete"]
 struct Bench(tempfile::TempDir);
 
 /// What a command answered.
-struct Answer {
+struct Typed {
     verdict: Verdict,
     out: String,
     notes: String,
     accepted: Option<Acceptance>,
+    /// What a running gateway was asked.
+    asked: Vec<String>,
 }
 
 impl Bench {
@@ -83,11 +88,12 @@ impl Bench {
     }
 
     /// Types `words`, with `input` on standard input.
-    fn typed_with(&self, words: &[&str], input: &str) -> Answer {
+    fn typed_with(&self, words: &[&str], input: &str) -> Typed {
         let config = self.path("c.toml");
         let words = ["valetkey"].iter().chain(words).copied();
         let cli = Cli::try_parse_from(words.chain(["--config", config.to_str().unwrap()])).unwrap();
         let (mut out, mut notes, mut accepted) = (Vec::new(), Vec::new(), None);
+        let asked = RefCell::new(Vec::new());
         let mut streams = Streams { input: &mut input.as_bytes(), out: &mut out, notes: &mut notes };
         let gateway = Gateway {
             serve: |_| Ok(()),
@@ -95,14 +101,18 @@ impl Bench {
                 accepted = Some(acceptance);
                 Ok(())
             },
+            ask: |_: &AdminListen, method: &str, target: &str, body: Option<&Value>| {
+                asked.borrow_mut().push(format!("{method} {target} {}", body.unwrap_or(&Value::Null)));
+                Ok(Answer { status: 201, body: json!({"number": 7, "made": "now", "path": "/files/a"}) })
+            },
         };
         let verdict = run(cli, NOW, &mut streams, gateway);
         let (out, notes) = (String::from_utf8(out).unwrap(), String::from_utf8(notes).unwrap());
         assert!(!out.contains(SECRET) && !notes.contains(SECRET), "{out}{notes}");
-        Answer { verdict, out, notes, accepted }
+        Typed { verdict, out, notes, accepted, asked: asked.into_inner() }
     }
 
-    fn typed(&self, words: &[&str]) -> Answer {
+    fn typed(&self, words: &[&str]) -> Typed {
         self.typed_with(words, "")
     }
 
@@ -764,4 +774,67 @@ fn a_later_start_makes_nothing_and_repeats_the_warnings() {
         assert!(notes.starts_with("warning: keys and objects travel unencrypted: 0.0.0.0:8080"), "{notes}");
         assert_eq!(notes.lines().count(), 1, "{notes}");
     }
+}
+
+/// Whether a command line is taken; what is not exits with 2.
+fn is_usage(words: &[&str]) -> bool {
+    Cli::try_parse_from(["valetkey"].iter().chain(words)).is_ok()
+}
+
+#[test]
+fn a_revocation_names_exactly_one_thing() {
+    for words in [
+        &["/files/a?vk-x"][..],
+        &["--id", "x"],
+        &["--id", "x", "--signer", "web", "--before", "2026-11-21T12:00:00Z"],
+        &["--signer", "web"],
+        &["--subject", "u", "--signer", "web"],
+        &["--fingerprint", "0123"],
+        &["--policy", "p"],
+        &["--path", "/files/a/"],
+    ] {
+        assert!(is_usage(&[&["revoke"], words].concat()), "{words:?}");
+    }
+    for words in [
+        &[][..],
+        &["--before", "2026-11-21T12:00:00Z"],
+        &["/files/a?vk-x", "--id", "x"],
+        &["--id", "x", "--subject", "u"],
+        &["--policy", "p", "--signer", "web"],
+        &["--path", "/files/", "--signer", "web"],
+        &["/files/a?vk-x", "--before", "2026-11-21T12:00:00Z"],
+        &["--fingerprint", "0123", "--before", "2026-11-21T12:00:00Z"],
+        &["--id", "x", "--before", "2026-11-21"],
+        &["--id", "x", "--id", "y"],
+    ] {
+        assert!(!is_usage(&[&["revoke"], words].concat()), "{words:?}");
+    }
+    assert!(is_usage(&["usage", "--signer", "web"]) && is_usage(&["usage", "--id", "x", "--signer", "web"]));
+    assert!(!is_usage(&["usage"]) && !is_usage(&["usage", "x", "--signer", "web"]));
+    assert!(!is_usage(&["revocations", "--lift", "0"]));
+}
+
+#[test]
+fn what_is_revoked_travels_in_a_body() {
+    let bench = Bench::new(CONFIGURATION);
+    let typed = bench.typed_with(&["revoke", "-"], "/files/a?vk-sig=s3cr3t\n");
+    assert_eq!(typed.verdict, Verdict::Done, "{}", typed.notes);
+    assert_eq!(typed.asked, ["POST /v1/revocations {\"url\":\"/files/a?vk-sig=s3cr3t\"}"]);
+    assert_eq!(typed.out, "7      now  path /files/a\n");
+    let words = ["revoke", "--subject", "u", "--signer", "web", "--before", "2026-11-21T12:00:00Z"];
+    let typed = bench.typed_with(&words, "");
+    let body = "{\"before\":\"2026-11-21T12:00:00Z\",\"signer\":\"web\",\"subject\":\"u\"}";
+    assert_eq!(typed.asked, [format!("POST /v1/revocations {body}")]);
+    assert_eq!(
+        bench.typed_with(&["revocations", "--lift", "7"], "").asked,
+        ["DELETE /v1/revocations/7 null"]
+    );
+}
+
+#[test]
+fn without_an_admin_listener_nothing_is_asked() {
+    let bench = Bench::new(&format!("[ledger]\nengine = \"memory\"\n{CONFIGURATION}"));
+    let typed = bench.typed_with(&["revocations"], "");
+    assert_eq!(typed.verdict, Verdict::Refused);
+    assert!(typed.asked.is_empty() && typed.notes.contains("say [admin] listen"), "{}", typed.notes);
 }

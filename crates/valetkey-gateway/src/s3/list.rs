@@ -19,5 +19,5 @@ pub(crate) async fn answer(at: &At<'_>, permit: Permit, asked: &Listing) -> Resu
     check_bucket(at, &permit)?;
     let found = list::find(at.snapshot, &permit, at.parts, asked).await?;
     let held = admit::hold(at.gateway, permit, found.purpose(at.parts)).await?;
-    Ok(list::send(held, found, at.parts, at.recorder))
+    Ok(list::send(held, found, at.parts, at.connection, at.recorder))
 }

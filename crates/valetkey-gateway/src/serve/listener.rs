@@ -98,8 +98,12 @@ async fn take_connections(
         match accepted {
             Ok((stream, peer, place)) => {
                 let served = connection::serve(Arc::clone(gateway), stream, peer, draining.clone());
+                let open = &gateway.metrics;
+                open.connections.fetch_add(1, Ordering::Relaxed);
+                let open = Arc::clone(open);
                 connections.spawn_local(async move {
                     served.await;
+                    open.connections.fetch_sub(1, Ordering::Relaxed);
                     drop(place);
                 });
             }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::StartError;
 use super::start::{self, Disks};
 use crate::gateway::{Gateway, Snapshot};
@@ -11,6 +13,16 @@ use crate::settings::{Settings, SettingsErrors, Watch};
 
 /// How often the files are looked at. A change that has come to rest is in force within two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Who asks to read the configuration at once, and where what came of it is told; `None` where nobody waits.
+pub(crate) type Asked = Option<oneshot::Sender<Outcome>>;
+
+/// What came of reading it: the warnings of the one that is in force now, or the faults of one that is not.
+pub(crate) type Outcome = Result<Vec<String>, Vec<String>>;
+
+/// How often, and how long apart, files that change while they are read are read again for one who waits.
+const TRIES: usize = 20;
+const TRY_EVERY: Duration = Duration::from_millis(50);
 
 /// Reads the configuration again, on a thread of its own: it waits for the disk.
 struct Reloader {
@@ -23,7 +35,7 @@ struct Reloader {
 ///
 /// # Errors
 /// [`StartError::Worker`].
-pub(super) fn start(gateway: Arc<Gateway>, disks: Disks, watch: Watch) -> Result<Sender<()>, StartError> {
+pub(super) fn start(gateway: Arc<Gateway>, disks: Disks, watch: Watch) -> Result<Sender<Asked>, StartError> {
     let (sender, asked) = channel();
     let mut reloader = Reloader { gateway, disks, watch };
     let thread = std::thread::Builder::new().name("reload".into());
@@ -32,28 +44,44 @@ pub(super) fn start(gateway: Arc<Gateway>, disks: Disks, watch: Watch) -> Result
 }
 
 impl Reloader {
-    fn run(&mut self, asked: &Receiver<()>) {
+    fn run(&mut self, asked: &Receiver<Asked>) {
         loop {
             let read = match asked.recv_timeout(LOOK_EVERY) {
-                Ok(()) => self.watch.read(),
+                Ok(None) => self.watch.read(),
+                Ok(Some(waiting)) => {
+                    // Who went away meanwhile need not be told.
+                    let _ = waiting.send(self.take_now());
+                    continue;
+                }
                 Err(RecvTimeoutError::Timeout) => self.watch.look(),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             if let Some(read) = read {
-                self.take(read);
+                // It is told in the log.
+                let _ = self.take(read);
             }
         }
     }
 
-    fn take(&mut self, read: Result<Settings, SettingsErrors>) {
+    fn take_now(&mut self) -> Outcome {
+        for _ in 0..TRIES {
+            if let Some(read) = self.watch.read() {
+                return self.take(read);
+            }
+            std::thread::sleep(TRY_EVERY);
+        }
+        Err(vec!["the files change while they are read; ask again".to_owned()])
+    }
+
+    fn take(&mut self, read: Result<Settings, SettingsErrors>) -> Outcome {
         let replaced = match read {
             Ok(settings) => self
                 .replace(settings)
                 .map_err(|fault| vec![format!("{}: {fault}", self.watch.config().display())]),
             Err(errors) => Err(errors.iter().map(ToString::to_string).collect()),
         };
-        match replaced {
-            Ok(()) => {
+        match &replaced {
+            Ok(_) => {
                 let config = self.watch.config().display();
                 tracing::info!(%config, "the configuration was read and is in force");
             }
@@ -64,19 +92,21 @@ impl Reloader {
                 tracing::error!("the configuration is faulty; the one before it stays in force");
             }
         }
+        replaced
     }
 
-    fn replace(&mut self, mut settings: Settings) -> Result<(), String> {
+    fn replace(&mut self, mut settings: Settings) -> Result<Vec<String>, String> {
         // A file that was emptied, or of which only the beginning is written, is sound and opens nothing.
         if settings.buckets.is_empty() && settings.signers.is_empty() {
             return Err("there is neither a bucket nor a signer in it".to_owned());
         }
         let kept = settings.keep_fixed(&self.gateway.snapshot().settings)?;
         let buckets = start::buckets(&settings, &mut self.disks).map_err(|error| error.to_string())?;
-        for warning in settings.warnings.iter().chain(&kept) {
+        let warnings = [settings.warnings.as_slice(), &kept].concat();
+        for warning in &warnings {
             tracing::warn!("{warning}");
         }
         self.gateway.replace(Snapshot { settings, buckets });
-        Ok(())
+        Ok(warnings)
     }
 }

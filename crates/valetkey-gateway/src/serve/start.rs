@@ -13,6 +13,7 @@ use valetkey_ledger::{
     Action, AuditHead, Ledger, LedgerError, MemoryLedger, Settlement, SqliteLedger, UnixSeconds, Unresolved,
 };
 
+use crate::admin::ListenError;
 use crate::admit::seconds;
 use crate::backend::disk::{Disk, Folder, OpenError};
 use crate::clock::{self, Clock};
@@ -26,6 +27,10 @@ const BLOCKING_THREADS_MAX: usize = 64;
 
 /// From how far behind the highest time seen the ledger distrusts the clock, in seconds.
 const CLOCK_BEHIND_MAX_SECS: u64 = 300;
+
+/// How far the newest record may lie after the highest time that the ledger saw, in seconds. A running gateway tells the
+/// ledger the time every second, and the ledger keeps it within ten, so a crash leaves them less apart.
+const LEDGER_BEHIND_MAX_SECS: u64 = 60;
 
 /// Why a gateway cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +56,9 @@ pub enum StartError {
     /// The audit log cannot be opened.
     #[error("open the audit log: {0}")]
     Audit(#[from] AuditError),
+    /// The admin listener cannot be opened.
+    #[error(transparent)]
+    Admin(#[from] ListenError),
     /// A backend cannot be opened.
     #[error("open backend {0}: {1}")]
     Backend(String, #[source] OpenError),
@@ -60,7 +68,7 @@ pub enum StartError {
 }
 
 /// A single-threaded runtime.
-pub(super) fn runtime() -> Result<Runtime, StartError> {
+pub(crate) fn runtime() -> Result<Runtime, StartError> {
     Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -89,16 +97,29 @@ pub(super) async fn gateway(settings: Settings, disks: &mut Disks) -> Result<Gat
         settings::Ledger::Memory => Arc::new(MemoryLedger::open()?),
     };
     let known = ledger.audit_head().await?.map(head);
+    // Before the log is opened, which may write a record of now.
+    let newest = newest_record(&settings.audit);
     let opened = Audit::open(&settings.audit, known, clock::now)?;
     if let Some(bytes) = opened.mended {
         tracing::warn!(bytes, "the last line of the audit log was half-written and is cut");
     }
     let status = ledger.status().await?;
     if status.fresh && !opened.was_empty {
-        ledger.distrust_new().await?;
+        ledger.distrust().await?;
         tracing::error!(
             "the ledger is new while the audit log is not: keys with limits are refused until an operator \
              accepts it with: valetkey check --accept-new-ledger"
+        );
+    } else if let Some(newest) = newest
+        && status.accepted
+        && seconds(newest).0 > status.time_mark.0.saturating_add(LEDGER_BEHIND_MAX_SECS)
+    {
+        ledger.distrust().await?;
+        tracing::error!(
+            mark = %timestamp(status.time_mark),
+            %newest,
+            "the audit log goes on after the ledger ends, as where an old copy was restored: keys with limits are \
+             refused until an operator accepts it with: valetkey check --accept-new-ledger"
         );
     }
     if status.time_mark.0 > seconds(clock::now()).0.saturating_add(CLOCK_BEHIND_MAX_SECS) {
@@ -116,12 +137,24 @@ pub(super) async fn gateway(settings: Settings, disks: &mut Disks) -> Result<Gat
     Ok(Gateway::new(Snapshot { settings, buckets }, ledger, opened.audit, clock, start))
 }
 
+/// When the newest record of the log was made; `None` where there is none, or it cannot be read, which opening the log
+/// says better. The very last line may be half-written.
+fn newest_record(log: &settings::Audit) -> Option<Timestamp> {
+    let key = ChainKey::load(&log.key_file).ok()??;
+    let lines = notify::newest(log, &key, 2).ok()?;
+    let time = |line: &String| {
+        let record: serde_json::Value = serde_json::from_str(line).ok()?;
+        Timestamp::parse(record.get("time")?.as_str()?)
+    };
+    lines.iter().filter_map(time).max()
+}
+
 /// The newest record of the log, as the ledger keeps it.
 fn head(kept: AuditHead) -> Head {
     Head { records: kept.records, hash: LineHash::from_bytes(kept.hash) }
 }
 
-pub(super) fn timestamp(seconds: UnixSeconds) -> Timestamp {
+pub(crate) fn timestamp(seconds: UnixSeconds) -> Timestamp {
     i64::try_from(seconds.0).map_or(Timestamp::MAX, Timestamp::from_unix)
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::path::PathBuf;
 
-use super::{Ledger, Settings, place};
+use super::{Admin, AdminListen, Ledger, Settings, place};
 
 impl Settings {
     /// Puts back what cannot change in a gateway that runs under `running`, and says what that was.
@@ -16,10 +16,16 @@ impl Settings {
         keep("server.listen", &mut server.listen, &old.listen, &mut kept);
         keep("server.workers", &mut server.workers, &old.workers, &mut kept);
         keep("server.connections_max", &mut server.connections_max, &old.connections_max, &mut kept);
+        keep("[admin]", &mut self.admin, &running.admin, &mut kept);
         keep("[ledger]", &mut self.ledger, &running.ledger, &mut kept);
         keep("[audit]", &mut self.audit, &running.audit, &mut kept);
         // Reading has checked the files that were typed, not those that stay.
-        let files = [Some(&self.audit.path), Some(&self.audit.key_file), ledger_file(&self.ledger)];
+        let files = [
+            Some(&self.audit.path),
+            Some(&self.audit.key_file),
+            ledger_file(&self.ledger),
+            socket_file(self.admin.as_ref()),
+        ];
         for file in files.into_iter().flatten() {
             let file = place::resolve(file);
             let serves = |bucket: &&String| {
@@ -40,6 +46,13 @@ fn keep<T: Clone + Debug + PartialEq>(name: &str, new: &mut T, running: &T, kept
     if new != running {
         kept.push(format!("{name} cannot change while the gateway runs; it changes at the next start"));
         *new = running.clone();
+    }
+}
+
+fn socket_file(admin: Option<&Admin>) -> Option<&PathBuf> {
+    match &admin?.listen {
+        AdminListen::Unix(path) => Some(path),
+        AdminListen::Tcp { .. } => None,
     }
 }
 
@@ -87,11 +100,14 @@ mod tests {
     fn what_cannot_change_stays_and_is_said() {
         let (running, new, kept) = edited(&[
             ("listen = \"127.0.0.1:8080\"", "listen = \"127.0.0.1:8081\"\nworkers = 7\nconnections_max = 7"),
+            ("admin.sock", "other.sock"),
             ("ledger.db", "other.db"),
             ("audit.jsonl", "other.jsonl"),
         ]);
         let kept = kept.unwrap().join("\n");
-        for name in ["server.listen", "server.workers", "server.connections_max", "[ledger]", "[audit]"] {
+        for name in
+            ["server.listen", "server.workers", "server.connections_max", "[admin]", "[ledger]", "[audit]"]
+        {
             assert!(kept.contains(name), "{name} in {kept}");
         }
         assert_eq!(new.server.listen, running.server.listen);
@@ -101,6 +117,7 @@ mod tests {
     #[test]
     fn no_new_bucket_serves_the_ledger_that_stays() {
         let (.., kept) = edited(&[
+            ("valetkey-data/admin.sock", "other/admin.sock"),
             ("valetkey-data/ledger.db", "other/ledger.db"),
             ("valetkey-data/audit.jsonl", "other/audit.jsonl"),
             ("valetkey-data/signers/web.secret", "web.secret"),

@@ -5,6 +5,7 @@
 //! enforce is refused: a limit that somebody wrote is never silently left out. Secrets are read here and
 //! nowhere else, and are in no message.
 
+mod admin;
 mod ceiling;
 mod cors;
 pub mod embedded;
@@ -35,6 +36,7 @@ use valetkey::{Ceiling, ClientRanges, Dialect, Grant, House, Parameter, Paramete
 use self::errors::{Findings, Position};
 use self::section::Section;
 
+pub use self::admin::{Admin, AdminListen, AdminToken};
 pub(crate) use self::ceiling::{NUMBER_MAX, TIME_RULE, missing, parse_range};
 pub use self::cors::Cors;
 pub use self::errors::{SettingsError, SettingsErrors};
@@ -53,6 +55,8 @@ pub const FILE_NAME: &str = "valetkey.toml";
 pub struct Settings {
     /// Where and how the gateway listens.
     pub server: Server,
+    /// Where operators are answered; `None` where nobody is.
+    pub admin: Option<Admin>,
     /// Where uses are remembered.
     pub ledger: Ledger,
     /// Where requests are recorded.

@@ -41,7 +41,6 @@ pub(super) const SERVER: Table = Table {
 pub(super) const TLS: Table =
     Table { heading: "server.tls", enforced: &["certificate", "private_key"], later: &[] };
 
-/// Accepted, and warned of: it bounds nothing.
 pub(super) const ADMIN: Table =
     Table { heading: "admin", enforced: &["listen", "token_file", "token_env"], later: &[] };
 

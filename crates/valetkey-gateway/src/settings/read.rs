@@ -11,7 +11,9 @@ use super::ceiling::{self, missing};
 use super::errors::{Findings, Position};
 use super::measure::{SIZE_RULE, parse_size};
 use super::section::{Placed, Section};
-use super::{Audit, Backend, Bucket, Etag, Ledger, Settings, Signer, cors, names, place, secret, server};
+use super::{
+    Audit, Backend, Bucket, Etag, Ledger, Settings, Signer, admin, cors, names, place, secret, server,
+};
 
 /// Reads the whole document. Where something is at fault, what is returned is not to be used.
 pub(super) fn read(
@@ -24,8 +26,9 @@ pub(super) fn read(
     reader.keep_private(file.to_owned(), "the configuration", Position(0));
 
     let server = server::read(document.table("server", &names::SERVER, findings), &mut reader, findings);
-    server::read_admin(document.table("admin", &names::ADMIN, findings), findings);
+    let admin = document.table("admin", &names::ADMIN, findings);
     let ledger = reader.ledger(document.table("ledger", &names::LEDGER, findings), findings);
+    let admin = admin::read(admin, &ledger, &mut reader, environment, findings);
     let audit = reader.audit(document.table("audit", &names::AUDIT, findings), findings);
     let backends = reader.backends(document.tables("backends", &names::BACKEND, findings), findings);
     let bucket_sections = document.tables("buckets", &names::BUCKET, findings);
@@ -49,6 +52,7 @@ pub(super) fn read(
     }
     Settings {
         server,
+        admin,
         ledger,
         audit,
         backends: backends
@@ -330,6 +334,11 @@ impl Reader<'_> {
             policy: policy.map(|policy| policy.value.to_owned()),
             dialects,
         })
+    }
+
+    /// A path from the folder of the configuration file.
+    pub(super) fn below(&self, text: &str) -> PathBuf {
+        self.folder.join(text)
     }
 
     /// The secret that one of two settings names; `Some(None)` where it could not be read.

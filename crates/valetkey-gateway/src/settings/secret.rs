@@ -20,11 +20,17 @@ pub(super) const SECRET_BYTES_MAX: usize = 4096;
 
 /// Reads the secret in the file at `path`, or says what is wrong with it.
 pub(super) fn from_file(path: &Path) -> Result<Secret, String> {
+    Ok(Secret::new(text_from_file(path)?.as_bytes()))
+}
+
+/// As [`from_file`], for a secret that is compared and signs nothing.
+pub(super) fn text_from_file(path: &Path) -> Result<Zeroizing<String>, String> {
     let shown = path.display();
     let bytes = read_private(path, "secret file", SECRET_BYTES_MAX + 2)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| format!("secret file {shown} is not UTF-8 text"))?;
     let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
-    secret_of(text, &format!("secret file {shown}"))
+    check_length(text, &format!("secret file {shown}"))?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// Reads a file that only we can read, of which one byte more than `bytes_max` is read at most; `what` it is
@@ -55,6 +61,14 @@ pub(super) fn from_environment(
     name: &str,
     environment: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Secret, String> {
+    Ok(Secret::new(text_from_environment(name, environment)?.as_bytes()))
+}
+
+/// As [`from_environment`], for a secret that is compared and signs nothing.
+pub(super) fn text_from_environment(
+    name: &str,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Zeroizing<String>, String> {
     let sound = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && !name.starts_with(|char: char| char.is_ascii_digit())
         && !name.is_empty();
@@ -64,17 +78,19 @@ pub(super) fn from_environment(
     }
     let value = environment(name).ok_or_else(|| format!("environment variable {name} is not set"))?;
     let value = value.into_string().map_err(|_| format!("environment variable {name} is not UTF-8 text"))?;
-    secret_of(&Zeroizing::new(value), &format!("environment variable {name}"))
+    let value = Zeroizing::new(value);
+    check_length(&value, &format!("environment variable {name}"))?;
+    Ok(value)
 }
 
-fn secret_of(text: &str, origin: &str) -> Result<Secret, String> {
+fn check_length(text: &str, origin: &str) -> Result<(), String> {
     match text.len() {
         0 => Err(format!("{origin} is empty")),
         1..SECRET_BYTES_MIN => Err(format!(
             "{origin} is too short for a secret; write {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes of \
              random text"
         )),
-        SECRET_BYTES_MIN..=SECRET_BYTES_MAX => Ok(Secret::new(text.as_bytes())),
+        SECRET_BYTES_MIN..=SECRET_BYTES_MAX => Ok(()),
         _ => Err(format!("{origin} is longer than {SECRET_BYTES_MAX} bytes")),
     }
 }

@@ -101,15 +101,3 @@ pub(super) fn is_authority(authority: &str) -> bool {
         port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok());
     (name(host) || literal(host)) && port_is_sound
 }
-
-/// Reads `[admin]`, which bounds nothing and is not offered yet.
-pub(super) fn read_admin(mut section: Section<'_>, findings: &mut Findings) {
-    if !section.is_present() {
-        return;
-    }
-    for name in names::ADMIN.enforced {
-        section.text(name, findings);
-    }
-    section.finish(findings);
-    findings.warn("[admin] is not offered by this version yet; no admin listener is opened");
-}

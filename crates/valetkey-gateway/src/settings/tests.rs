@@ -239,9 +239,21 @@ fn every_parameter_is_enforced_or_its_limit_is_refused() {
 }
 
 #[test]
-fn admin_is_taken_with_a_warning() {
-    let settings = taken("[admin]\nlisten = \"unix:valetkey-data/admin.sock\"\n");
-    assert!(settings.warnings.iter().any(|warning| warning.contains("[admin] is not offered")));
+fn operators_come_to_a_socket_or_to_an_address_with_a_token() {
+    let admin = |text: &str| taken(text).admin.map(|admin| (admin.listen.to_string(), admin.is_said));
+    let (socket, said) = admin("[admin]\nlisten = \"unix:run/admin.sock\"\n").unwrap();
+    assert!(socket.starts_with("unix:/") && socket.ends_with("/run/admin.sock") && said);
+    let (socket, said) = admin("[ledger]\npath = \"kept/uses.db\"\n").unwrap();
+    assert!(socket.ends_with("/kept/admin.sock") && !said, "beside the ledger by itself: {socket}");
+    assert_eq!(admin("[ledger]\nengine = \"memory\"\n"), None);
+    for (text, line, expected) in [
+        ("[admin]\nlisten = \"127.0.0.1:9090\"\n", 1, "has no token"),
+        ("[admin]\nlisten = \"unix:\"\n", 2, "must be unix:"),
+        ("[admin]\nlisten = \"localhost\"\n", 2, "must be unix:"),
+        ("[admin]\nlisten = \"unix:a\"\ntoken_file = \"none\"\n", 3, "No such file"),
+    ] {
+        check(text, &[(line, expected)]);
+    }
     check("[admin]\nlisen = \"x\"\n", &[(2, "did you mean listen?")]);
     check(&format!("[admin]\ntoken = \"{SECRET}\"\n"), &[(2, "never stands inline")]);
 }

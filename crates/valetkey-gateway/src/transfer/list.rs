@@ -14,6 +14,7 @@ use valetkey_ledger::Purpose;
 use super::body::{Body, as_u64};
 use crate::admit::Held;
 use crate::backend::disk::{self, Listed, ListedEntry, Query};
+use crate::flow::Connection;
 use crate::gateway::Snapshot;
 use crate::respond;
 use crate::settle::Recorder;
@@ -68,8 +69,15 @@ impl FoundPage {
     }
 }
 
-/// Sends the page that was found.
-pub(crate) fn send(held: Held, found: FoundPage, parts: &Parts, recorder: &Recorder) -> Response<Body> {
+/// Sends the page that was found. One that is slowed ends where it is revoked.
+pub(crate) fn send(
+    held: Held,
+    found: FoundPage,
+    parts: &Parts,
+    connection: &Connection,
+    recorder: &Recorder,
+) -> Response<Body> {
+    connection.end.take_over(&held.end);
     recorder.listed(respond::listing(found.0, held.throttle, parts))
 }
 
@@ -84,7 +92,7 @@ fn page(listed: Listed) -> Page {
 }
 
 /// Milliseconds since the Unix epoch, rounded down.
-fn milliseconds(time: SystemTime) -> i64 {
+pub(crate) fn milliseconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => {

@@ -92,7 +92,7 @@ pub fn new_ledger_is_fresh_and_may_be_distrusted(ledger: &impl Ledger) {
     check_is!(wait(ledger.status()), Ok(Status { fresh: true, accepted: true, .. }));
     let hold = hold_upload(ledger, "m", 5).expect("a use is left");
     check_is!(wait(ledger.status()), Ok(Status { fresh: true, accepted: true, .. }));
-    wait(ledger.distrust_new()).expect("it is distrusted");
+    wait(ledger.distrust()).expect("it is distrusted");
     check_is!(wait(ledger.status()), Ok(Status { fresh: true, accepted: false, .. }));
     check_is!(hold_upload(ledger, "m", 5), Err(LedgerError::NotAccepted(Distrust::NewLedger)));
     check_is!(Download::asking(1).hold(ledger), Err(LedgerError::NotAccepted(Distrust::NewLedger)));

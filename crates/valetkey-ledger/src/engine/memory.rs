@@ -86,8 +86,8 @@ impl Ledger for MemoryLedger {
         self.ask(|reply| Command::Observe(now, reply))
     }
 
-    fn distrust_new(&self) -> Answer<()> {
-        self.ask(Command::DistrustNew)
+    fn distrust(&self) -> Answer<()> {
+        self.ask(Command::Distrust)
     }
 
     fn note_audit_head(&self, head: AuditHead) -> Answer<()> {

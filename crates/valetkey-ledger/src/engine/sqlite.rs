@@ -15,6 +15,7 @@
 //!   read: a count that was damaged, or edited by hand, is never taken for a lower one. (Commits that a damaged
 //!   write-ahead log lost after a crash cannot be told from ones that never happened. A clean stop leaves no log.)
 
+mod backup;
 mod file;
 mod meters;
 mod revocations;
@@ -35,6 +36,7 @@ use crate::{
     Acceptance, Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage, MeterQuery,
     NewRevocation, OpenError, Revocation, RevocationView, Settlement, Status, UnixSeconds, Unresolved,
 };
+pub use backup::backup;
 use file::{LockFile, failed};
 use store::SqliteStore;
 use writer::Writer;
@@ -123,8 +125,8 @@ impl Ledger for SqliteLedger {
         self.queue.ask(|reply| Command::Observe(now, reply))
     }
 
-    fn distrust_new(&self) -> Answer<()> {
-        self.queue.ask(Command::DistrustNew)
+    fn distrust(&self) -> Answer<()> {
+        self.queue.ask(Command::Distrust)
     }
 
     fn note_audit_head(&self, head: AuditHead) -> Answer<()> {
@@ -185,7 +187,10 @@ pub fn accept(path: impl AsRef<Path>, acceptance: Acceptance) -> Result<(), Open
         store.begin()?;
         let mut header = store.header()?;
         match acceptance {
-            Acceptance::NewLedger => header.standing = Standing::Accepted,
+            Acceptance::NewLedger(now) => {
+                header.standing = Standing::Accepted;
+                header.time_mark = header.time_mark.max(now.min(UnixSeconds::MAX));
+            }
             Acceptance::Clock(now) => header.time_mark = now.min(UnixSeconds::MAX),
             Acceptance::AuditLog => store.put_audit_head(None)?,
         }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod amounts;
 mod model;
 
 use proptest::prelude::*;
@@ -15,6 +16,13 @@ use crate::engine::failing::FailingStore;
 use model::{Ask, Ending, Model};
 
 const START: UnixSeconds = UnixSeconds(1_700_000_000);
+
+/// How many histories a test takes: about as many steps as `VALETKEY_LEDGER_STEPS` says, or some that take seconds.
+fn cases() -> u32 {
+    const STEPS_OF_A_HISTORY: u32 = 30;
+    let steps = std::env::var("VALETKEY_LEDGER_STEPS").ok().and_then(|steps| steps.parse::<u32>().ok());
+    steps.map_or(1000, |steps| (steps / STEPS_OF_A_HISTORY).max(1))
+}
 
 /// One step of a history.
 #[derive(Clone, Debug)]
@@ -145,7 +153,7 @@ impl History {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn machine_does_as_the_model_says(steps in steps()) {

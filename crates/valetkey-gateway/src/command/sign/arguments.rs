@@ -132,14 +132,14 @@ pub enum DialectName {
     Gcs,
 }
 
-pub(in crate::command) fn read_path(text: &str) -> Result<ResourcePath, NameError> {
+pub(crate) fn read_path(text: &str) -> Result<ResourcePath, NameError> {
     match ResourcePath::from_text(text) {
         Err(NameError::NotCanonical) => ResourcePath::from_text(&format!("{text}/")),
         parsed => parsed,
     }
 }
 
-pub(in crate::command) fn read_verbs(text: &str) -> Result<Verbs, String> {
+pub(crate) fn read_verbs(text: &str) -> Result<Verbs, String> {
     text.split(',').try_fold(Verbs::NONE, |verbs, name| {
         let name = name.trim();
         let verb = Verb::from_name(name).ok_or_else(|| {
@@ -149,34 +149,34 @@ pub(in crate::command) fn read_verbs(text: &str) -> Result<Verbs, String> {
     })
 }
 
-pub(in crate::command) fn read_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn read_duration(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text).filter(|duration| !duration.is_zero());
     duration.ok_or_else(|| format!("it must be {DURATION_RULE}, from 1s"))
 }
 
-fn read_time(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn read_time(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).ok_or_else(|| format!("it must be {TIME_RULE}"))
 }
 
-fn read_size(text: &str) -> Result<u64, String> {
+pub(crate) fn read_size(text: &str) -> Result<u64, String> {
     parse_size(text).ok_or_else(|| format!("it must be {SIZE_RULE}"))
 }
 
-fn read_positive_size(text: &str) -> Result<u64, String> {
+pub(crate) fn read_positive_size(text: &str) -> Result<u64, String> {
     read_size(text).and_then(|bytes| if bytes > 0 { Ok(bytes) } else { Err("it must be at least 1".into()) })
 }
 
-fn read_type(text: &str) -> Result<MediaRange, String> {
+pub(crate) fn read_type(text: &str) -> Result<MediaRange, String> {
     MediaRange::parse(&text.to_ascii_lowercase())
         .ok_or_else(|| "it must be a media type as image/png, or image/*".to_owned())
 }
 
-fn read_digest(text: &str) -> Result<Digest, String> {
+pub(crate) fn read_digest(text: &str) -> Result<Digest, String> {
     Digest::parse(text)
         .ok_or_else(|| "it must be blake3: or sha-256: and 43 characters of base64url".to_owned())
 }
 
-fn read_disposition(text: &str) -> Result<Disposition, String> {
+pub(crate) fn read_disposition(text: &str) -> Result<Disposition, String> {
     Disposition::parse(text)
         .ok_or_else(|| "it must be inline or attachment with parameters, in printable ASCII".to_owned())
 }

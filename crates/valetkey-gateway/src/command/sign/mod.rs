@@ -1,6 +1,6 @@
 //! `valetkey sign`: a key for one path, checked against its signer and policies before it is given away.
 
-mod arguments;
+pub(crate) mod arguments;
 mod excess;
 
 use std::time::Duration;
@@ -167,7 +167,7 @@ fn presigned_purpose(args: &SignArgs, warnings: &mut Vec<String>) -> Result<Purp
 }
 
 /// A random name for a key: 128 bits, always 32 characters, so that none begins with another.
-pub(super) fn fresh_id() -> anyhow::Result<String> {
+pub(crate) fn fresh_id() -> anyhow::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).context("read random bytes from the system")?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))

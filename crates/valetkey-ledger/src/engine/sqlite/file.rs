@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::OpenError;
 
-const OWNER_ONLY: u32 = 0o600;
+pub(super) const OWNER_ONLY: u32 = 0o600;
 
 /// Makes the file if it is not there. Returns its one path, whichever way it was named, so that two names of one ledger
 /// have one lock.

@@ -37,7 +37,7 @@ enum Step {
 }
 
 /// Version 1. SQLite keeps the comments, so `.schema` shows them.
-const TABLES: &str = "
+pub(super) const TABLES: &str = "
 CREATE TABLE ledger (
     -- valetkey's ledger. Read it at any time (sqlite3 -readonly); a row changed by hand breaks its seal, and the
     -- gateway then refuses the file.

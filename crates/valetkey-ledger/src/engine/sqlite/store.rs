@@ -17,7 +17,7 @@ use crate::store::{
 use crate::{Action, AuditHead, HoldId, Meter, MeterQuery, OpenError, UnixSeconds};
 
 /// How long to wait for another process, which writes an acceptance or copies the file.
-const OTHERS_WAIT: Duration = Duration::from_secs(5);
+pub(super) const OTHERS_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct SqliteStore {
     pub(super) connection: Connection,

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod acceptance;
+mod backup;
 mod crash;
 mod damage;
+mod versions;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -56,14 +56,14 @@ fn lease_does_not_outlive_its_time_by_an_accepted_clock() {
 fn distrust_lasts_until_the_operator_accepts() {
     let (_folder, path) = folder();
     let ledger = open(&path);
-    wait(ledger.distrust_new()).unwrap();
+    wait(ledger.distrust()).unwrap();
     drop(ledger);
     let ledger = open(&path);
     let status = wait(ledger.status()).unwrap();
     assert!(!status.fresh && !status.accepted, "{status:?}");
     let refused = wait(ledger.hold(request("m", upload_of("files/a"), NOW)));
     assert!(matches!(refused, Err(LedgerError::NotAccepted(Distrust::NewLedger))));
-    accept(&path, Acceptance::NewLedger).unwrap();
+    accept(&path, Acceptance::NewLedger(NOW)).unwrap();
     hold(&ledger, "m", upload_of("files/a"));
     assert!(wait(ledger.status()).unwrap().accepted);
     drop(ledger);
@@ -83,10 +83,10 @@ fn ledger_is_fresh_until_it_is_taken_into_use() {
 #[test]
 fn acceptance_makes_no_ledger() {
     let (_folder, path) = folder();
-    assert!(matches!(accept(&path, Acceptance::NewLedger), Err(OpenError::Missing(_))));
+    assert!(matches!(accept(&path, Acceptance::NewLedger(NOW)), Err(OpenError::Missing(_))));
     assert!(!path.exists());
     fs::write(&path, "").unwrap();
-    assert!(matches!(accept(&path, Acceptance::NewLedger), Err(OpenError::Missing(_))));
+    assert!(matches!(accept(&path, Acceptance::NewLedger(NOW)), Err(OpenError::Missing(_))));
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn header_that_was_edited_is_refused() {
         let (_folder, path) = used();
         edit(&path, sql);
         check_damaged(&path);
-        assert!(matches!(accept(&path, Acceptance::NewLedger), Err(OpenError::Damaged { .. })), "{sql}");
+        assert!(matches!(accept(&path, Acceptance::NewLedger(NOW)), Err(OpenError::Damaged { .. })), "{sql}");
     }
 }
 
@@ -152,7 +152,7 @@ fn what_is_no_ledger_is_left_alone() {
     edit(&path, "CREATE TABLE notes (text)");
     let before = fs::read(&path).unwrap();
     assert!(matches!(SqliteLedger::open(&path), Err(OpenError::Foreign(_))));
-    assert!(matches!(accept(&path, Acceptance::NewLedger), Err(OpenError::Foreign(_))));
+    assert!(matches!(accept(&path, Acceptance::NewLedger(NOW)), Err(OpenError::Foreign(_))));
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
