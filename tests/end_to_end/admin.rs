@@ -250,6 +250,22 @@ fn usage_is_told_by_url_id_and_signer() {
 }
 
 #[test]
+fn usage_of_a_subject_is_the_account_that_is_kept_of_it() {
+    let accounts = "[policies.guest]\nmax = \"1MiB\"\n[policies.guest.per_subject]\nfiles = 3\nin = 100";
+    let gateway = Gateway::builder().toml(accounts).start();
+    for (object, id) in [("/files/a", "one"), ("/files/b", "two")] {
+        let key = Key::new(object, "write").set("policy", "guest").set("subject", "u \"1\"").set("id", id);
+        accepted(&gateway.send(&Request::put(key.url(), "12345")), 200);
+    }
+    let usage = said(&typed(&gateway, &["usage", "--subject", "u \"1\"", "--signer", "web"]));
+    assert_eq!(usage["files"], json!({"limit": 3, "used": 2, "left": 1}), "{usage}");
+    assert_eq!(usage["in"], json!({"limit": 100, "used": 10, "left": 90}));
+    let nobody = typed(&gateway, &["usage", "--subject", "nobody"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("per_subject"));
+}
+
+#[test]
 fn revocations_are_made_listed_lifted_and_recorded() {
     let gateway = Gateway::new();
     let key = Key::new("/files/a", "read,write").set("id", "one");

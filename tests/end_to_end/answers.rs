@@ -26,7 +26,7 @@ fn reasons_have_their_status_for_get_and_head() {
         (key.clone().set("allow", "write").url(), 403, "not_allowed"),
         (key.clone().set("path", "/files/b").url(), 403, "out_of_scope"),
         (key.clone().set("ip", "192.0.2.0/24").url(), 403, "client_not_allowed"),
-        (key.clone().set("renew", &from_now(90_000)).url(), 501, "not_supported"),
+        (key.url() + "&archive", 501, "not_supported"),
         (Key::new("/files/absent", "read").url(), 404, "not_found"),
         (Key::new("/none/absent", "read").url(), 403, "out_of_scope"),
         (key.url() + "&response-content-type=text/html", 400, "bad_request"),

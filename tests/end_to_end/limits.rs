@@ -1,6 +1,6 @@
 //! Every name of the key format is enforced or refused: none is ever ignored, in the base or in a narrowing.
 
-use valetkey_tests::expect::{NOT_ENFORCED, accepted, refused, refused_in_words};
+use valetkey_tests::expect::{accepted, refused, refused_in_words};
 use valetkey_tests::gateway::Gateway;
 use valetkey_tests::http::{Answer, Request};
 use valetkey_tests::key::{Key, from_now};
@@ -36,7 +36,6 @@ fn breaches() -> Vec<Breach> {
         breach("policy", "absent", "GET", 0, 403, "policy_missing"),
         breach("in", "3", "PUT", 4, 403, "bytes_exhausted"),
         breach("out", "3", "GET", 0, 403, "bytes_exhausted"),
-        breach("renew", &from_now(90_000), "GET", 0, 501, "not_supported"),
         breach("type", "image/png", "PUT", 4, 415, "type_not_allowed"),
         breach(
             "digest",
@@ -86,7 +85,8 @@ fn every_limit_is_enforced_or_refused_in_each_block() {
 /// The table above misses none: names that it lacks are shown to hold elsewhere in this suite.
 #[test]
 fn table_of_limits_is_whole() {
-    let elsewhere = ["signer", "uses", "files", "rate", "parallel", "disposition", "subject", "id", "sig"];
+    let elsewhere =
+        ["signer", "uses", "files", "rate", "parallel", "disposition", "renew", "subject", "id", "sig"];
     let all = [
         "signer",
         "allow",
@@ -116,20 +116,6 @@ fn table_of_limits_is_whole() {
     for name in all {
         assert!(elsewhere.contains(&name) || table.iter().any(|breach| breach.name == name), "{name}");
     }
-    for name in NOT_ENFORCED {
-        assert!(table.iter().any(|breach| breach.name == name && breach.status == 501), "{name}");
-    }
-}
-
-/// A limit that is not enforced says so only to who holds a good key, and before anything is done.
-#[test]
-fn unsupported_limit_is_refused_after_the_signature() {
-    let gateway = Gateway::new();
-    let key = Key::new("/files/new", "write").set("renew", &from_now(90_000));
-    refused(&gateway.send(&Request::put(key.url_with_sig(&"A".repeat(43)), "x")), 403, "bad_signature");
-    refused(&gateway.send(&Request::put(key.url(), "x")), 501, "not_supported");
-    refused(&gateway.send(&Request::head(key.url())), 501, "not_supported");
-    assert!(!gateway.file_of("/files/new").exists());
 }
 
 /// The stricter of each limit wins, whichever level says it.

@@ -5,7 +5,11 @@ mod admin;
 mod answers;
 mod audit;
 mod audit_files;
+<<<<<<< HEAD
 mod botocore;
+=======
+mod aws_objects;
+>>>>>>> aws-core
 mod browser;
 mod clients;
 mod command;
@@ -17,6 +21,7 @@ mod deploy;
 mod disk_full;
 mod docs;
 mod headers;
+mod holder;
 mod hostile;
 mod hostile_http2;
 mod http2;

@@ -4,7 +4,8 @@
 It shares no code with the gateway, so that a mistake would have to be made twice to go unseen. It knows
 minting, narrowing, fingerprints and every spelling rule; it knows nothing of storage or counting.
 
-    valetkey_keys.py --check VECTORS        verify published vectors: messages, signatures, fingerprints, verdicts
+    valetkey_keys.py --check VECTORS        verify published vectors: messages, signatures, fingerprints, verdicts;
+                                            of renewals: the new end and signature
     valetkey_keys.py --generate SEED N      print N cases for a running gateway as JSON
     valetkey_keys.py --vectors SEED         print further vectors in the published form
 """
@@ -55,6 +56,23 @@ def mint(secret, parameters):
 def narrow(sig, parameters):
     """The signature of a key narrowed by one block: needs the last signature, no secret."""
     return sign(sig, message(parameters, "valetkey/1 narrow\n"))
+
+
+def renew(parameters, blocks, now, ceilings=()):
+    """The parameters of the renewed key; None where its holder cannot renew it. `parameters` must hold `path`.
+
+    `ceilings` are those of its signer and policies, of which max_lifetime and max_renew are in seconds."""
+    end = seconds(parameters["end"])
+    if blocks or "renew" not in parameters or "id" not in parameters or now >= end:
+        return None
+    latest = [seconds(parameters["renew"])]
+    for ceiling in ceilings:
+        if "max_renew" in ceiling and "issued" not in parameters:
+            return None
+        latest += [seconds(ceiling["renew"])] if "renew" in ceiling else []
+        latest += [now + ceiling["max_lifetime"]] if "max_lifetime" in ceiling else []
+        latest += [seconds(parameters["issued"]) + ceiling["max_renew"]] if "max_renew" in ceiling else []
+    return parameters | {"end": time_text(max(end, min(latest)))}
 
 
 def text_of(sig):
@@ -287,6 +305,9 @@ def check(path):
         vectors = json.load(file)
     secrets, wrong = {vectors["signer"]: vectors["secret"].encode()}, []
     for case in vectors["cases"]:
+        if "ceilings" in case:
+            wrong += check_renewal(case, secrets[vectors["signer"]])
+            continue
         try:
             levels = verify(secrets, case["method"], case["url"], seconds(case["now"]), client=vectors.get("client", "10.1.2.3"))
             verdict = "valid"
@@ -296,6 +317,13 @@ def check(path):
             wrong.append(f"{case['name']}: {verdict}, not {case['verdict']}: {case['url']}\n  {levels}")
     print("\n".join(wrong + [f"{len(vectors['cases'])} vectors, {len(wrong)} wrong"]))
     return 1 if wrong else 0
+
+
+def check_renewal(case, secret):
+    _, base, blocks, _ = read(case["url"])
+    new = renew(base, blocks, seconds(case["now"]), case["ceilings"])
+    got = new and {"end": new["end"], "message": message(new), "sig": text_of(mint(secret, new)), "fingerprint": fingerprint(mint(secret, new))}
+    return [] if got == case["renewed"] else [f"{case['name']}: {got}, not {case['renewed']}"]
 
 
 def main(arguments):

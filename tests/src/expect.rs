@@ -19,9 +19,6 @@ pub const KEY_REASONS: [&str; 13] = [
     "not_supported",
 ];
 
-/// Names of section 3 that this gateway does not enforce yet: a key that names one is refused with 501.
-pub const NOT_ENFORCED: [&str; 1] = ["renew"];
-
 /// A refusal: status, reason in the header, and (where a body is allowed) the problem document that says the same.
 ///
 /// # Panics

@@ -5,6 +5,7 @@
 //! answers, from the files an operator can read, and from the process table.
 
 pub mod audit;
+pub mod aws;
 pub mod clients;
 pub mod expect;
 pub mod gateway;

@@ -6,7 +6,7 @@
 use alloc::boxed::Box;
 use alloc::string::ToString;
 
-use valetkey::{Denial, ResourcePath};
+use valetkey::{Denial, ResourcePath, key};
 
 use crate::head::RequestHead;
 use crate::presented::Presented;
@@ -75,6 +75,33 @@ pub fn present<'a>(head: &RequestHead<'a>, path: Option<&ResourcePath>) -> Resul
         )),
         Credential::Foreign(dialect) => Err(Denial::CallNotSupported(dialect)),
     }
+}
+
+/// The key that a request asks something about, and the text in which it stands.
+#[derive(Debug)]
+pub struct OwnKey<'a> {
+    /// The query string of the URL, or that of the `Authorization` header.
+    pub text: &'a str,
+    /// The key.
+    pub presented: key::Presented<'a>,
+}
+
+/// Finds the one key of a request whose URL is no resource, so that the key itself says its path, and parses it.
+///
+/// # Errors
+/// As [`present`].
+pub fn present_own_key<'a>(head: &RequestHead<'a>) -> Result<OwnKey<'a>, Denial> {
+    let text = match find(head)? {
+        Credential::NativeQuery => head.query,
+        Credential::NativeHeader(text) => text,
+        Credential::AwsQuery
+        | Credential::AwsHeader(..)
+        | Credential::AwsOutdated
+        | Credential::Foreign(_) => {
+            return Err(Denial::CallNotSupported("a question about a key of another dialect"));
+        }
+    };
+    Ok(OwnKey { text, presented: native::decode(text, None)? })
 }
 
 fn find<'a>(head: &RequestHead<'a>) -> Result<Credential<'a>, Denial> {

@@ -21,7 +21,7 @@ mod taken;
 mod upload_headers;
 mod xml;
 
-pub use detect::{Language, present};
+pub use detect::{Language, OwnKey, present, present_own_key};
 pub use head::RequestHead;
 pub use integrity::{Checksum, ChecksumAlgorithm, checksums};
 pub use presented::{Presented, Verified};

@@ -150,13 +150,7 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
     }
     // What has no length to give back is charged as a whole, and nothing of it stays open.
     let stays_open = !matches!(purpose, Purpose::Answer { .. });
-    let now = gateway.clock.now();
-    let charges = permit.charges.iter().map(|charge| Charge {
-        meter: Meter::new(charge.meter.as_str()),
-        limits: limits(charge.limits),
-        keep_until: charge.end.map_or(UnixSeconds::MAX, seconds),
-    });
-    let request = HoldRequest { charges: charges.collect(), purpose, now: seconds(now.clock) };
+    let request = request(gateway, &permit, purpose);
     let began = Instant::now();
     let answered = gateway.ledger.hold(request).await;
     gateway.metrics.held(began.elapsed());
@@ -165,6 +159,21 @@ pub(crate) async fn hold(gateway: &Arc<Gateway>, permit: Permit, purpose: Purpos
         Ok(_) => Ok(Held { permit, hold: Hold::of_nothing(gateway), end, throttle }),
         Err(error) => Err(refused(&permit, error)),
     }
+}
+
+/// What the ledger is asked to hold.
+pub(crate) fn request(gateway: &Gateway, permit: &Permit, purpose: Purpose) -> HoldRequest {
+    HoldRequest { charges: charges(permit), purpose, now: seconds(gateway.clock.now().clock) }
+}
+
+/// What the permit is charged with, as the ledger names it.
+pub(crate) fn charges(permit: &Permit) -> Vec<Charge> {
+    let charges = permit.charges.iter().map(|charge| Charge {
+        meter: Meter::new(charge.meter.as_str()),
+        limits: limits(charge.limits),
+        keep_until: charge.end.map_or(UnixSeconds::MAX, seconds),
+    });
+    charges.collect()
 }
 
 /// Reserves up to `bytes` more for an upload of unknown length, and returns how many there are; never none.
@@ -176,7 +185,7 @@ pub(crate) async fn grow(held: &Held, bytes: u64) -> Result<u64, Denial> {
 }
 
 /// What a client is told of a ledger that does not reserve what was asked.
-fn refused(permit: &Permit, error: LedgerError) -> Denial {
+pub(crate) fn refused(permit: &Permit, error: LedgerError) -> Denial {
     match error {
         LedgerError::Exhausted { level, resource, .. } => exhausted(permit, level, resource),
         LedgerError::Forgotten { .. } => Denial::Expired(permit.end),

@@ -1,6 +1,6 @@
 //! What the house says about a grant.
 
-use valetkey::{Bounded, Denial, Now, ResourcePath};
+use valetkey::{Bounded, Denial, Grant, Now, ResourcePath};
 use valetkey_dialects::Survey;
 
 use crate::gateway::{Gateway, Snapshot};
@@ -23,9 +23,20 @@ pub(crate) struct BoundedCall {
 }
 
 /// A bounded request, by what it asks for.
+#[expect(clippy::large_enum_variant, reason = "the common case does not allocate")]
 pub(crate) enum Bound {
     Resource(BoundedRequest),
     S3(Box<BoundedCall>),
+}
+
+impl Bound {
+    /// What is left of the grant.
+    pub(crate) fn grant(&self) -> &Grant {
+        match self {
+            Self::Resource(request) => request.bounded.grant(),
+            Self::S3(call) => call.bounded.grant(),
+        }
+    }
 }
 
 /// The same grant as if the policies of a dry run were in force.

@@ -33,7 +33,7 @@ use crate::transfer::body::Body;
 use crate::transfer::download::Wanted;
 use crate::transfer::source::Source;
 use crate::transfer::{delete, download, list, upload};
-use crate::{admit, bound, cors, identify, left, request, respond, s3, settle};
+use crate::{admit, bound, cors, holder, identify, left, request, respond, s3, settle};
 
 /// The connection that a request came over.
 #[derive(Clone)]
@@ -105,16 +105,24 @@ pub(crate) async fn answer(
 }
 
 async fn run(at: &At<'_>, body: &mut Incoming) -> Result<Response<Body>, Refusal> {
-    let &At { gateway, snapshot, parts, head, recorder, .. } = at;
+    let &At { gateway, snapshot, connection, parts, head, recorder, .. } = at;
     request::check(parts, head)?;
-    request::check_own_space(head.path)?;
+    let question = holder::Question::of(head, parts, body)?;
+    if question.is_none() {
+        request::check_own_space(head.path)?;
+    }
     admit::records_keep_up(gateway).await;
     // It may have waited.
     let at = &At { now: gateway.clock.now(), ..*at };
+    if let Some(question) = question {
+        return Ok(holder::answer(question, at).await?);
+    }
 
     let identified = identify::identify(snapshot, head)?;
     recorder.speaks_for(identified.grant.bearer());
-    match bound::bound(gateway, snapshot, identified, at.now)? {
+    let bounded = bound::bound(gateway, snapshot, identified, at.now)?;
+    gateway.recent.note(bounded.grant(), connection.client, at.now.clock);
+    match bounded {
         Bound::Resource(bounded) => Ok(resource(at, bounded, body).await?),
         Bound::S3(bounded) => s3::answer(at, &bounded, body).await,
     }

@@ -11,9 +11,11 @@ use crate::backend::disk::Folder;
 use crate::clock::Clock;
 use crate::notify::Audit;
 use crate::observe::Metrics;
+use crate::recent::RecentKeys;
 use crate::revocation::Gate;
 use crate::settings::Settings;
 use crate::transfer::rate::Rates;
+use crate::transfer::session::Claims;
 
 /// A gateway, shared by all its connections.
 pub(crate) struct Gateway {
@@ -33,7 +35,9 @@ pub(crate) struct Gateway {
     /// How fast bytes move, over all connections.
     pub(crate) rates: Rates,
     pub(crate) request_ids: RequestIds,
+    pub(crate) sessions: Claims,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) recent: RecentKeys,
 }
 
 /// What the operator wrote, and what it opened. It never changes; a new configuration replaces it whole.
@@ -62,7 +66,9 @@ impl Gateway {
             ledger_answers: AtomicBool::new(true),
             rates: Rates::new(),
             request_ids: RequestIds { start, next: AtomicU64::new(0) },
+            sessions: Claims::default(),
             metrics: Arc::new(Metrics::new()),
+            recent: RecentKeys::default(),
         }
     }
 

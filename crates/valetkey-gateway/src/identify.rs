@@ -4,7 +4,7 @@ use valetkey::{Denial, Dialect, Grant, ResourcePath};
 use valetkey_dialects::aws::SignedRequest;
 use valetkey_dialects::aws::operation::Operation;
 use valetkey_dialects::aws::reply::{Code, Refusal};
-use valetkey_dialects::{Presented, RequestHead, Survey, native, present};
+use valetkey_dialects::{OwnKey, Presented, RequestHead, Survey, native, present, present_own_key};
 
 use crate::gateway::Snapshot;
 
@@ -74,4 +74,27 @@ fn in_closer_words(denial: Denial, head: &RequestHead<'_>) -> Refusal {
         }
         denial => denial.into(),
     }
+}
+
+/// A question of a holder, whose key's signature holds.
+pub(crate) struct Holder<'a> {
+    pub(crate) grant: Grant,
+    /// What the key was signed for.
+    pub(crate) path: ResourcePath,
+    /// The query string in which the key stands.
+    pub(crate) text: &'a str,
+}
+
+/// Finds the key that a request asks about and checks its signature.
+///
+/// # Errors
+/// As [`identify`].
+pub(crate) fn identify_holder<'a>(snapshot: &Snapshot, head: &RequestHead<'a>) -> Result<Holder<'a>, Denial> {
+    let OwnKey { text, presented } = present_own_key(head)?;
+    native::check_headers(head)?;
+    Survey::of(head.query)?;
+    let path = presented.path().clone();
+    let secrets = snapshot.settings.secrets(presented.signer(), Dialect::Native);
+    let grant = Grant::from(presented.verify(secrets)?);
+    Ok(Holder { grant, path, text })
 }

@@ -78,14 +78,13 @@ pub(crate) fn is_doubtful(parts: &Parts) -> bool {
     parts.extensions.get::<DoubtfulFraming>().is_some()
 }
 
-/// Refuses what is asked of the gateway's own space, of which only its health is offered yet.
+/// Refuses what is asked of the gateway's own space beside its health and what [`crate::holder`] answers.
 ///
 /// # Errors
-/// [`Denial::CallNotSupported`] for what a key's holder will be able to ask, else [`Denial::NotFound`].
+/// [`Denial::CallNotSupported`] for what a later version offers, else [`Denial::NotFound`].
 pub(crate) fn check_own_space(path: &str) -> Result<(), Denial> {
     match path.strip_prefix("/-").filter(|rest| rest.is_empty() || rest.starts_with('/')) {
         None => Ok(()),
-        Some("/key" | "/renew" | "/end") => Err(Denial::CallNotSupported("asking about a key")),
         Some(own) if own.starts_with("/uploads/") => Err(Denial::CallNotSupported("a resumable upload")),
         Some(_) => Err(Denial::NotFound),
     }

@@ -23,6 +23,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const AWS_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const REASON: HeaderName = HeaderName::from_static("x-valetkey-reason");
 const XML: HeaderValue = HeaderValue::from_static("application/xml");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// An answer without a body.
@@ -144,6 +145,17 @@ fn text_answer(code: StatusCode, kind: HeaderValue, text: Bytes, parts: &Parts) 
     *answer.status_mut() = code;
     answer.headers_mut().insert(header::CONTENT_TYPE, kind);
     answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    answer
+}
+
+/// What the holder of a key is told about it: for nobody else, and true for a moment only.
+pub(crate) fn about_key(document: &impl serde::Serialize, parts: &Parts) -> Response<Body> {
+    let text = serde_json::to_string(document).expect("it has text and numbers only, and its names are text");
+    let mut answer = text_answer(StatusCode::OK, JSON, format!("{text}\n").into(), parts);
+    insert(&mut answer, header::CACHE_CONTROL, "no-store");
+    insert(&mut answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    insert(&mut answer, header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox");
+    insert(&mut answer, header::REFERRER_POLICY, "no-referrer");
     answer
 }
 

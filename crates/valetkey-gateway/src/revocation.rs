@@ -35,27 +35,19 @@ pub(crate) fn check(
 /// # Errors
 /// [`Denial::Revoked`].
 pub(crate) fn check_again(revoked: &RevocationView, permit: &Permit) -> Result<(), Denial> {
-    check_view(revoked, &permit.identity(), &permit.path, &permit.prefix)
+    check_view(revoked, &permit.identity(), Some(&permit.path), &permit.prefix)
 }
 
 fn check_view(
     revoked: &RevocationView,
     identity: &Identity<'_>,
-    path: &ResourcePath,
+    path: Option<&ResourcePath>,
     prefix: &str,
 ) -> Result<(), Denial> {
     match revoked.read() {
         Some(reading) if is_revoked(&reading, identity, path, prefix) => Err(Denial::Revoked),
         _ => Ok(()),
     }
-}
-
-/// Refuses what was revoked since it was admitted.
-///
-/// # Errors
-/// As [`check`].
-pub(crate) fn check_again(revoked: &RevocationView, permit: &Permit) -> Result<(), Denial> {
-    check(revoked, &permit.identity(), Some(&permit.path), &permit.prefix)
 }
 
 fn is_revoked(

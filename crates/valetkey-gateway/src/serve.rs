@@ -33,6 +33,7 @@ use crate::admit::seconds;
 use crate::gateway::Gateway;
 use crate::notify::Head;
 use crate::settings::{self, Settings, Watch};
+use crate::transfer::session;
 
 use self::reload::Asked;
 use self::start::Disks;
@@ -75,6 +76,7 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
             worker.spawn(move || listener::work(&gateway, listener, draining)).map_err(StartError::Worker)?,
         );
     }
+    let sweeping = runtime.spawn(session::sweep(Arc::clone(&gateway)));
     let noting = runtime.spawn(note_audit_head(Arc::clone(&gateway)));
     ready(address);
     runtime.block_on(until_told_to_stop(&gateway, signals, reload));
@@ -91,6 +93,7 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
         admin.stop();
     }
     noting.abort();
+    sweeping.abort();
     runtime.block_on(close(&gateway));
     Ok(())
 }

@@ -13,10 +13,10 @@ use http::header;
 use http::{Response, StatusCode};
 use hyper::body::Body as _;
 use valetkey::{Action, Bearer, Denial, ResourcePath};
-use valetkey_ledger::{HoldId, Ledger, LedgerError, Purpose, Settlement};
+use valetkey_ledger::{HoldId, Ledger, LedgerError, Purpose, Session, Settlement};
 
 use crate::admit::{Held, seconds};
-use crate::backend::disk::{Metadata, Publish, Removed, StoreError};
+use crate::backend::disk::{Folder, Metadata, Publish, Removed, StoreError};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::left::Left;
@@ -40,15 +40,33 @@ pub(crate) struct Hold {
     /// `None` where nothing is counted.
     id: Option<HoldId>,
     published: bool,
+    session: Option<Box<SessionHold>>,
+}
+
+/// What a hold has to do with an upload session: it is the session's until its object shows.
+pub(crate) struct SessionHold {
+    pub(crate) session: Session,
+    /// What the ledger is to keep of the request that completes it.
+    pub(crate) words: String,
+    /// Where its parts are.
+    pub(crate) folder: Folder,
 }
 
 impl Hold {
+    /// The hold of a session that is to be completed. Released or dropped, it leaves the session open.
+    pub(crate) fn of_session(gateway: &Gateway, session: SessionHold) -> Self {
+        let mut hold = Self::of(gateway, session.session.hold);
+        hold.session = Some(Box::new(session));
+        hold
+    }
+
     pub(crate) fn of(gateway: &Gateway, id: HoldId) -> Self {
         Self {
             ledger: Arc::clone(&gateway.ledger),
             clock: Arc::clone(&gateway.clock),
             id: Some(id),
             published: false,
+            session: None,
         }
     }
 
@@ -58,6 +76,7 @@ impl Hold {
             clock: Arc::clone(&gateway.clock),
             id: None,
             published: false,
+            session: None,
         }
     }
 
@@ -84,11 +103,21 @@ impl Hold {
     async fn publish(&mut self) -> Result<(), Denial> {
         let Some(id) = self.id else { return Ok(()) };
         self.published = true;
-        self.ledger.publish(id).await.map_err(|error| {
+        let marked = match &self.session {
+            None => self.ledger.publish(id).await,
+            Some(held) => self.ledger.complete_session(held.session.id, held.words.clone()).await.map(drop),
+        };
+        marked.map_err(|error| {
             // Nothing can be seen yet, so dropping the hold gives it back.
             self.published = false;
-            tracing::error!(%error, "the ledger cannot mark a hold");
-            Denial::LedgerUnavailable
+            match error {
+                LedgerError::UnknownSession(_) => Denial::NotFound,
+                LedgerError::SessionBusy(_) => Denial::TooManyAtOnce,
+                error => {
+                    tracing::error!(%error, "the ledger cannot mark a hold");
+                    Denial::LedgerUnavailable
+                }
+            }
         })
     }
 
@@ -115,10 +144,21 @@ impl Hold {
     }
 
     fn end(&mut self, settlement: Settlement) {
-        if let Some(id) = self.id.take() {
-            let now = seconds(self.clock.now().clock);
-            drop(self.ledger.settle(id, settlement, now));
+        let Some(id) = self.id.take() else { return };
+        match (self.session.take(), settlement) {
+            (Some(held), Settlement::Released) => {
+                if self.published {
+                    drop(self.ledger.reopen_session(held.session.id));
+                }
+                return;
+            }
+            (Some(held), Settlement::Done { .. }) => {
+                tokio::task::spawn_blocking(move || held.folder.remove_session(&held.session.store_name()));
+            }
+            (None, _) => {}
         }
+        let now = seconds(self.clock.now().clock);
+        drop(self.ledger.settle(id, settlement, now));
     }
 }
 
@@ -375,10 +415,12 @@ impl Recorder {
         });
     }
 
-    /// Notes what the request wants.
+    /// Notes what the request wants. What wants several things runs as the first of them.
     pub(crate) fn intends(&self, action: Action, path: &ResourcePath) {
-        self.0.metrics.began(action.name());
-        self.0.running.set(Some(action.name()));
+        if self.0.running.get().is_none() {
+            self.0.metrics.began(action.name());
+            self.0.running.set(Some(action.name()));
+        }
         self.note(|receipt| {
             receipt.action = Some(action.name());
             receipt.bucket = Some(path.bucket().to_owned());
@@ -390,6 +432,8 @@ impl Recorder {
     pub(crate) fn another(&self) -> Self {
         Self(Rc::new(Record {
             audit: self.0.audit.clone(),
+            metrics: Arc::clone(&self.0.metrics),
+            running: Cell::new(None),
             started: Instant::now(),
             receipt: RefCell::new(self.0.receipt.borrow().clone()),
         }))
@@ -401,9 +445,23 @@ impl Recorder {
         receipt.as_ref().and_then(|receipt| receipt.request_id.clone()).unwrap_or_default()
     }
 
+    /// Notes what a holder wants to know or to be done about a key for `path`.
+    pub(crate) fn asks(&self, action: &'static str, path: &ResourcePath) {
+        self.note(|receipt| {
+            receipt.action = Some(action);
+            receipt.bucket = Some(path.bucket().to_owned());
+            receipt.object = Some(path.name().to_owned());
+        });
+    }
+
     /// Notes that the request is about no bucket in particular.
     pub(crate) fn asks_of_all(&self) {
         self.note(|receipt| (receipt.bucket, receipt.object) = (None, None));
+    }
+
+    /// Notes that the request brings a part of an upload.
+    pub(crate) fn brings_part(&self) {
+        self.note(|receipt| receipt.action = Some("part"));
     }
 
     /// Puts what is known of the request beside the object's name, for the ledger to keep while it is under way.
@@ -437,6 +495,18 @@ impl Recorder {
             let reason = denial.reason();
             tracing::warn!(policies, reason, %denial, key, request_id, "a dry run would have refused");
         }
+    }
+
+    /// What is known of the request so far, for a record that is made elsewhere.
+    pub(crate) fn receipt(&self, status: StatusCode) -> Receipt {
+        let receipt = self.0.receipt.borrow().clone();
+        let receipt = receipt.unwrap_or_else(|| Receipt::at(crate::clock::now()));
+        Receipt { status: Some(status.as_u16()), duration_ms: Some(self.0.lasted_ms()), ..receipt }
+    }
+
+    /// Leaves the request's record to the one that was made elsewhere.
+    pub(crate) fn was_recorded(&self, status: StatusCode) {
+        drop(self.0.take(Some(status.as_u16())));
     }
 
     /// Records a refusal.
@@ -492,10 +562,14 @@ impl Recorder {
 }
 
 impl Record {
+    fn lasted_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn take(&self, status: Option<u16>) -> Option<Receipt> {
         let mut receipt = self.receipt.take()?;
         receipt.status = status;
-        receipt.duration_ms = Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        receipt.duration_ms = Some(self.lasted_ms());
         self.metrics.ended(&receipt, self.running.take());
         Some(receipt)
     }
@@ -539,7 +613,8 @@ mod tests {
                 now: seconds(clock.now().clock),
             };
             let id = ledger.hold(request).await.unwrap();
-            end(Hold { ledger: Arc::clone(&ledger), clock, id: Some(id), published: false }).await;
+            end(Hold { ledger: Arc::clone(&ledger), clock, id: Some(id), published: false, session: None })
+                .await;
             ledger.usage(meter).await.unwrap().uses
         })
     }

@@ -11,8 +11,9 @@ use tokio::sync::oneshot;
 use crate::state::{Decided, Machine};
 use crate::store::{Fault, Store};
 use crate::{
-    Answer, AuditHead, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, NewRevocation,
-    Revocation, Settlement, Status, UnixSeconds, Unresolved, Usage,
+    Answer, AuditHead, FinishedPart, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, NewPart,
+    NewRevocation, NewSession, Part, PartId, Revocation, Session, SessionId, SessionQuery, Settlement,
+    Status, UnixSeconds, Unresolved, Usage,
 };
 
 pub(crate) enum Command {
@@ -28,6 +29,18 @@ pub(crate) enum Command {
     Distrust(Reply<()>),
     NoteAuditHead(AuditHead, Reply<()>),
     AuditHead(Reply<Option<AuditHead>>),
+    BeginSession(SessionId, Option<(HoldRequest, NewSession)>, Reply<SessionId>),
+    Session(SessionId, Reply<Option<Session>>),
+    Sessions(SessionQuery, Reply<Vec<Session>>),
+    Parts { session: SessionId, after: u32, max: u32, reply: Reply<Vec<Part>> },
+    ReservePart(NewPart, Reply<PartId>),
+    GrowPart(PartId, u64, Reply<u64>),
+    FinishPart(PartId, FinishedPart, Reply<Option<PartId>>),
+    DropPart(PartId, Reply<()>),
+    CompleteSession(SessionId, String, Reply<HoldId>),
+    ReopenSession(SessionId, Reply<()>),
+    AbortSession(SessionId, Reply<()>),
+    ExpiredSessions(UnixSeconds, u32, Reply<Vec<SessionId>>),
     Revoke(NewRevocation, Reply<Revocation>),
     Lift(u64, Reply<Option<Revocation>>),
     Revocations { after: u64, max: u32, reply: Reply<Vec<Revocation>> },
@@ -71,6 +84,25 @@ impl Command {
             Self::Distrust(reply) => reply.keep(machine.distrust_counts()),
             Self::NoteAuditHead(head, reply) => reply.keep(machine.note_audit_head(*head)),
             Self::AuditHead(reply) => reply.keep(machine.audit_head()),
+            Self::BeginSession(id, new, reply) => match new.take() {
+                Some((request, session)) => reply.keep(machine.begin_session(*id, request, session)),
+                None => Ok(()),
+            },
+            Self::Session(id, reply) => reply.keep(machine.session(*id)),
+            Self::Sessions(query, reply) => reply.keep(machine.sessions(query.clone())),
+            Self::Parts { session, after, max, reply } => reply.keep(machine.parts(*session, *after, *max)),
+            Self::ReservePart(part, reply) => reply.keep(machine.reserve_part(part.clone())),
+            Self::GrowPart(part, bytes, reply) => reply.keep(machine.grow_part(*part, *bytes)),
+            Self::FinishPart(part, finished, reply) => {
+                reply.keep(machine.finish_part(*part, finished.clone()))
+            }
+            Self::DropPart(part, reply) => reply.keep(machine.drop_part(*part)),
+            Self::CompleteSession(id, object, reply) => {
+                reply.keep(machine.complete_session(*id, std::mem::take(object)))
+            }
+            Self::ReopenSession(id, reply) => reply.keep(machine.reopen_session(*id)),
+            Self::AbortSession(id, reply) => reply.keep(machine.abort_session(*id)),
+            Self::ExpiredSessions(now, max, reply) => reply.keep(machine.expired_sessions(*now, *max)),
             Self::Revoke(new, reply) => reply.keep(machine.revoke(new)),
             Self::Lift(number, reply) => reply.keep(machine.lift(*number)),
             Self::Revocations { after, max, reply } => reply.keep(machine.revocations(*after, *max)),
@@ -93,11 +125,23 @@ impl Command {
             Self::Publish(_, reply)
             | Self::Distrust(reply)
             | Self::NoteAuditHead(_, reply)
+            | Self::DropPart(_, reply)
+            | Self::ReopenSession(_, reply)
+            | Self::AbortSession(_, reply)
             | Self::NoteAlias { reply, .. }
             | Self::Close(reply) => drop(reply.answer()),
             Self::Revoke(_, reply) => drop(reply.answer()),
             Self::Lift(_, reply) => drop(reply.answer()),
             Self::Revocations { reply, .. } => drop(reply.answer()),
+            Self::Session(_, reply) => drop(reply.answer()),
+            Self::Sessions(_, reply) => drop(reply.answer()),
+            Self::ReservePart(_, reply) => drop(reply.answer()),
+            Self::GrowPart(_, _, reply) => drop(reply.answer()),
+            Self::FinishPart(_, _, reply) => drop(reply.answer()),
+            Self::CompleteSession(_, _, reply) => drop(reply.answer()),
+            Self::BeginSession(_, _, reply) => drop(reply.answer()),
+            Self::ExpiredSessions(_, _, reply) => drop(reply.answer()),
+            Self::Parts { reply, .. } => drop(reply.answer()),
             Self::AuditHead(reply) => drop(reply.answer()),
             Self::Grow(.., reply) => drop(reply.answer()),
             Self::Usage(_, reply) => drop(reply.answer()),
@@ -122,11 +166,23 @@ impl Command {
             Self::Publish(_, reply)
             | Self::Distrust(reply)
             | Self::NoteAuditHead(_, reply)
+            | Self::DropPart(_, reply)
+            | Self::ReopenSession(_, reply)
+            | Self::AbortSession(_, reply)
             | Self::NoteAlias { reply, .. }
             | Self::Close(reply) => reply.send(Err(error)),
             Self::Revoke(_, reply) => reply.send(Err(error)),
             Self::Lift(_, reply) => reply.send(Err(error)),
             Self::Revocations { reply, .. } => reply.send(Err(error)),
+            Self::Session(_, reply) => reply.send(Err(error)),
+            Self::Sessions(_, reply) => reply.send(Err(error)),
+            Self::ReservePart(_, reply) => reply.send(Err(error)),
+            Self::GrowPart(_, _, reply) => reply.send(Err(error)),
+            Self::FinishPart(_, _, reply) => reply.send(Err(error)),
+            Self::CompleteSession(_, _, reply) => reply.send(Err(error)),
+            Self::BeginSession(_, _, reply) => reply.send(Err(error)),
+            Self::ExpiredSessions(_, _, reply) => reply.send(Err(error)),
+            Self::Parts { reply, .. } => reply.send(Err(error)),
             Self::AuditHead(reply) => reply.send(Err(error)),
             Self::Grow(.., reply) => reply.send(Err(error)),
             Self::Usage(_, reply) => reply.send(Err(error)),

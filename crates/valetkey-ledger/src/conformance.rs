@@ -7,6 +7,7 @@ mod amounts;
 mod chains;
 mod leases;
 mod revocations;
+mod sessions;
 mod time;
 mod uses;
 
@@ -14,6 +15,7 @@ pub use amounts::*;
 pub use chains::*;
 pub use leases::*;
 pub use revocations::*;
+pub use sessions::*;
 pub use time::*;
 pub use uses::*;
 
@@ -71,6 +73,24 @@ macro_rules! conformance {
             meter_is_kept_a_day_beyond_the_latest_end
             new_ledger_is_fresh_and_may_be_distrusted
             newest_record_of_the_audit_log_is_kept
+            session_holds_one_use_until_it_ends
+            session_needs_no_charge
+            owner_has_only_so_many_sessions
+            parts_never_sum_beyond_the_session
+            part_that_replaces_another_counts_with_the_larger
+            part_that_is_finished_last_stays
+            part_gives_back_what_it_did_not_need
+            part_grows_as_far_as_the_session_goes
+            part_that_was_dropped_leaves_nothing
+            part_goes_on_where_it_ended_and_for_one_at_a_time
+            session_that_is_completed_takes_no_part
+            session_that_did_not_come_to_show_opens_again
+            session_ends_once
+            expired_session_takes_no_part
+            sessions_and_parts_are_listed_page_by_page
+            bytes_of_parts_count_under_every_level
+            parts_that_are_received_count_among_what_runs_at_once
+            name_of_a_session_counts_as_a_name_of_its_levels
             revocation_is_in_the_view_when_it_is_answered
             every_kind_of_target_reaches_its_own_and_nothing_else
             path_reaches_what_lies_below_it_by_whole_segments

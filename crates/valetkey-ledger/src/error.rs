@@ -7,7 +7,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::{HoldId, Resource, UnixSeconds};
+use crate::{HoldId, PartId, Resource, SessionId, UnixSeconds};
 
 /// Why the ledger did not do what it was asked. Unless a variant says otherwise, nothing was changed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -43,6 +43,33 @@ pub enum LedgerError {
     /// A hold was asked for without any charge.
     #[error("hold without a charge")]
     NoCharge,
+    /// No session of that name is open: it has ended, or never was.
+    #[error("no open upload session {0}")]
+    UnknownSession(SessionId),
+    /// The owner has as many sessions open as it may.
+    #[error("limit of {0} open upload sessions reached")]
+    TooManySessions(u64),
+    /// The session is being completed, or its part is and takes no other request meanwhile.
+    #[error("upload session {0} is being completed, or still receives")]
+    SessionBusy(SessionId),
+    /// The bytes of all parts would be more than the session may have.
+    #[error("limit of {bytes_max} bytes of an upload session reached")]
+    SessionFull {
+        /// Its limit.
+        bytes_max: u64,
+    },
+    /// No such part is being received.
+    #[error("part {} is not being received", .0.number)]
+    UnknownPart(PartId),
+    /// The part is being appended to by another request.
+    #[error("part {0} is being received")]
+    PartBusy(u32),
+    /// A part goes on somewhere else than asked.
+    #[error("part ends at {end} bytes")]
+    WrongOffset {
+        /// Where: at 0 if there is none.
+        end: u64,
+    },
     /// A number that the ledger cannot keep.
     #[error("{name} {value} exceeds 9223372036854775807")]
     OutOfRange {

@@ -4,8 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::{
-    Action, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, NewRevocation, Revocation,
-    RevocationView, Settlement, UnixSeconds, Usage,
+    Action, FinishedPart, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, NewPart,
+    NewRevocation, NewSession, Part, PartId, Revocation, RevocationView, Session, SessionId, SessionQuery,
+    Settlement, UnixSeconds, Usage,
 };
 
 /// What a ledger answers. The command is given when the method is called, not when the answer is polled.
@@ -51,6 +52,88 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// [`LedgerError::UnknownHold`] if it has ended already, and every fault.
     fn settle(&self, hold: HoldId, settlement: Settlement, now: UnixSeconds) -> Answer<()>;
+
+    /// Begins an upload session, and holds its one use until it ends. Resolves once that is durable.
+    ///
+    /// The request's purpose is an upload, of which nothing is declared; it may have no charges. A session of which
+    /// nobody learned stays until it expires.
+    ///
+    /// # Errors
+    /// [`LedgerError::TooManySessions`] of its owner, and those of [`Ledger::hold`].
+    fn begin_session(&self, request: HoldRequest, session: NewSession) -> Answer<SessionId>;
+
+    /// The open session of this name, also one that has expired and is not yet aborted.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn session(&self, id: SessionId) -> Answer<Option<Session>>;
+
+    /// Open sessions, as asked for.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn sessions(&self, query: SessionQuery) -> Answer<Vec<Session>>;
+
+    /// At most `max` finished parts with a number above `after`, in order.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn parts(&self, session: SessionId, after: u32, max: u32) -> Answer<Vec<Part>>;
+
+    /// Reserves the bytes of a part, all or none, before they flow. Whoever has the answer finishes or drops the
+    /// part; one of which nobody learned stays reserved until the session ends or the ledger is opened anew.
+    ///
+    /// # Errors
+    /// [`LedgerError::UnknownSession`], also of one that has expired; [`LedgerError::SessionBusy`] while it is
+    /// completed; [`LedgerError::SessionFull`] beyond its largest size; [`LedgerError::Exhausted`] of the bytes of
+    /// a level, or of what may run at once; [`LedgerError::WrongOffset`] and [`LedgerError::PartBusy`] of a part that goes on; every fault.
+    fn reserve_part(&self, part: NewPart) -> Answer<PartId>;
+
+    /// Reserves up to `bytes` more for a part, and says how many were to be had: at least one.
+    ///
+    /// # Errors
+    /// As [`Ledger::reserve_part`], and [`LedgerError::UnknownPart`].
+    fn grow_part(&self, part: PartId, bytes: u64) -> Answer<u64>;
+
+    /// Keeps a part that was received, and gives back what it had reserved too much. Returns the part of its number
+    /// that it replaced, whose bytes nobody needs any more. Resolves once that is durable.
+    ///
+    /// # Errors
+    /// [`LedgerError::UnknownPart`], [`LedgerError::SessionBusy`], and every fault: the part is to be dropped then.
+    fn finish_part(&self, part: PartId, finished: FinishedPart) -> Answer<Option<PartId>>;
+
+    /// Gives back what a part has reserved and not finished.
+    ///
+    /// # Errors
+    /// [`LedgerError::UnknownPart`], and every fault.
+    fn drop_part(&self, part: PartId) -> Answer<()>;
+
+    /// Marks a session's object as about to show, as [`Ledger::publish`] does, and returns its hold, whose settlement
+    /// ends the session too. From here on it takes no further part. `object` replaces the words that were held, for
+    /// it is this request that a crash would now leave unrecorded.
+    ///
+    /// # Errors
+    /// [`LedgerError::UnknownSession`]; [`LedgerError::SessionBusy`] if it is marked already, or while a part goes on;
+    /// every fault.
+    fn complete_session(&self, id: SessionId, object: String) -> Answer<HoldId>;
+
+    /// Opens a session again whose object did not come to show.
+    ///
+    /// # Errors
+    /// [`LedgerError::UnknownSession`], and every fault.
+    fn reopen_session(&self, id: SessionId) -> Answer<()>;
+
+    /// Ends a session and gives back all that it held.
+    ///
+    /// # Errors
+    /// [`LedgerError::UnknownSession`], [`LedgerError::SessionBusy`] while it is completed, and every fault.
+    fn abort_session(&self, id: SessionId) -> Answer<()>;
+
+    /// At most `max` sessions that have expired by `now` and by the highest time seen, for somebody to abort.
+    ///
+    /// # Errors
+    /// Every fault.
+    fn expired_sessions(&self, now: UnixSeconds, max: u32) -> Answer<Vec<SessionId>>;
 
     /// How much is held or spent under a meter.
     ///
@@ -169,6 +252,8 @@ pub struct AuditHead {
 /// How a ledger stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
+    /// What tells this ledger from others: drawn when it was made.
+    pub ledger: u64,
     /// Nothing was ever recorded in it before it was opened.
     pub fresh: bool,
     /// Its counts are trusted: false from [`Ledger::distrust`] until the operator's acceptance.

@@ -21,6 +21,7 @@ mod lease;
 mod ledger;
 mod meter;
 mod revocation;
+mod session;
 mod state;
 mod store;
 mod time;
@@ -33,4 +34,8 @@ pub use hold::{Action, HoldId, HoldIdError, HoldRequest, LeaseRequest, Purpose, 
 pub use ledger::{Acceptance, Answer, AuditHead, Ledger, Status, Unresolved};
 pub use meter::{Charge, Limits, Meter, MeterPage, MeterQuery, MeterUsage, Resource, Usage};
 pub use revocation::{NewRevocation, Reading, Revocable, Revocation, RevocationView, Target};
+pub use session::{
+    FinishedPart, NewPart, NewSession, Part, PartId, PartStart, Session, SessionId, SessionIdError,
+    SessionQuery,
+};
 pub use time::UnixSeconds;

@@ -14,9 +14,11 @@
 //!   good, and a key that ended earlier is refused whatever the clock later says: no key gets a fresh count.
 
 mod revocations;
+mod sessions;
 
 use std::sync::Arc;
 
+use self::sessions::Uploading;
 use crate::account::{Accounts, Cost};
 use crate::hold::LeaseRequest;
 use crate::lease::{Ended, LeaseKey, Leases, Opening, Ride};
@@ -50,6 +52,7 @@ pub(crate) struct Machine<S> {
     durable: Header,
     leases: Leases,
     accounts: Accounts,
+    uploading: Uploading,
     /// What waits is to be written with the next commit, though nothing needs it.
     flush_due: bool,
     revoked: Arc<RevocationView>,
@@ -71,6 +74,7 @@ impl<S: Store> Machine<S> {
             durable: header,
             leases: Leases::default(),
             accounts: Accounts::default(),
+            uploading: Uploading::default(),
             flush_due: false,
             revoked: Arc::new(RevocationView::new()),
             changes: Vec::new(),
@@ -80,10 +84,14 @@ impl<S: Store> Machine<S> {
             clear_at: UnixSeconds(0),
         };
         for id in machine.store.holds_in(HoldState::Held)? {
+            if machine.store.session_of(id)?.is_some() {
+                continue;
+            }
             if let Some(row) = machine.store.hold(id)? {
                 machine.end_durable(id, &row, Settlement::Released)?;
             }
         }
+        machine.settle_sessions()?;
         machine.load_revocations()?;
         Ok(machine)
     }
@@ -208,6 +216,7 @@ impl<S: Store> Machine<S> {
     pub(crate) fn status(&mut self) -> Decided<Status> {
         self.refresh()?;
         Ok(Ok(Status {
+            ledger: self.header.ledger,
             fresh: self.fresh,
             accepted: self.header.standing != Standing::Distrusted,
             time_mark: self.header.time_mark,
@@ -259,6 +268,7 @@ impl<S: Store> Machine<S> {
             self.flush_due = false;
         }
         self.accounts.keep();
+        self.uploading.keep();
         self.show_revocations();
         self.leases.keep(SWEPT_MAX);
         Ok(())
@@ -278,6 +288,7 @@ impl<S: Store> Machine<S> {
     pub(crate) fn roll_back(&mut self) {
         self.store.rollback();
         self.accounts.roll_back();
+        self.uploading.roll_back();
         self.leases.roll_back();
         self.changes.clear();
         self.header.standing = self.durable.standing;
@@ -338,7 +349,12 @@ impl<S: Store> Machine<S> {
     /// Ends an upload or a delete.
     fn end_durable(&mut self, id: HoldId, row: &HoldRow, settlement: Settlement) -> Result<(), Fault> {
         let HoldRow { action, in_bytes, out_bytes, file, charged, .. } = row;
-        let is_ours = id.life == self.life;
+        // What was received of a session is known to whoever completed it in this life.
+        let session = self.store.session_of(id)?;
+        let is_ours = match session {
+            Some(_) => self.uploading.is_completed(id),
+            None => id.life == self.life,
+        };
         match settlement {
             Settlement::Released => {
                 let cost = Cost { uses: 1, in_bytes: *in_bytes, out_bytes: *out_bytes, ..Cost::default() };
@@ -356,8 +372,10 @@ impl<S: Store> Machine<S> {
             let done = settlement != Settlement::Released;
             self.accounts.release_file(&mut self.store, charged, name, done)?;
         }
-        if is_ours && *action == Action::Upload {
-            self.accounts.end(charged);
+        match session {
+            Some(session) => self.store.remove_session(session)?,
+            None if is_ours && *action == Action::Upload => self.accounts.end(charged),
+            None => {}
         }
         self.store.remove_hold(id)
     }

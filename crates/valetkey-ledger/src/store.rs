@@ -1,14 +1,18 @@
 //! What an engine keeps: rows. The transitions in `state` read and write them and decide everything else.
 
+mod sessions;
+
 use std::error::Error;
 use std::sync::Arc;
 
 use crate::revocation::rows::RevocationRows;
 use crate::{Action, AuditHead, HoldId, LedgerError, Limits, Meter, MeterQuery, UnixSeconds, Usage};
 
+pub(crate) use sessions::{Finished, PartRow, SessionRow, SessionRows};
+
 /// A place for rows. Between two calls of `commit` or `rollback`, what was written is visible to later reads of the
 /// same store and to nobody else.
-pub(crate) trait Store: RevocationRows {
+pub(crate) trait Store: SessionRows + RevocationRows {
     /// Makes sure that nobody else writes until the next commit or rollback.
     fn begin(&mut self) -> Result<(), Fault>;
     fn has_writes(&self) -> bool;

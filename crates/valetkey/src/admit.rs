@@ -21,14 +21,7 @@ use crate::verb::Verb;
 /// [`Denial::TypeNotAllowed`].
 pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
     let Bounded { grant, lease, policies } = bounded;
-    let Client { address, is_secure } = intent.client;
-    // An unknown address lies in no range.
-    if !grant.clients.iter().all(|ranges| address.is_some_and(|address| ranges.contain(address))) {
-        return Err(Denial::ClientNotAllowed);
-    }
-    if grant.require_tls && !is_secure {
-        return Err(Denial::TlsRequired);
-    }
+    grant.admit_client(intent.client)?;
     if !grant.allow.contains(intent.action.verb()) {
         return Err(Denial::NotAllowed(intent.action.name()));
     }
@@ -93,6 +86,22 @@ fn rates(charges: &[Charge]) -> Vec<Rate> {
 }
 
 impl Grant {
+    /// Whether a client at this address may use it at all, however it asks.
+    ///
+    /// # Errors
+    /// [`Denial::ClientNotAllowed`], [`Denial::TlsRequired`].
+    pub fn admit_client(&self, client: Client) -> Result<(), Denial> {
+        let Client { address, is_secure } = client;
+        // An unknown address lies in no range.
+        if !self.clients.iter().all(|ranges| address.is_some_and(|address| ranges.contain(address))) {
+            return Err(Denial::ClientNotAllowed);
+        }
+        if self.require_tls && !is_secure {
+            return Err(Denial::TlsRequired);
+        }
+        Ok(())
+    }
+
     /// Who vouches for the request, for records.
     pub fn bearer(&self) -> Bearer {
         bearer(self)

@@ -44,6 +44,8 @@ pub struct Ceiling {
     pub total: Limits,
     /// The limits over all keys of a signer that name one subject; `uses` is none.
     pub per_subject: Limits,
+    /// The latest end that a key may be renewed to.
+    pub renew: Option<Timestamp>,
     /// How long after it was issued a key may be renewed to.
     pub max_renew: Option<Duration>,
     /// From which addresses.
@@ -172,6 +174,19 @@ fn bound_by(
     check_window(&grant, house.clock_skew, now)?;
     let policies = house.policies.iter().flatten().map(|(name, _)| (*name).to_owned()).collect();
     Ok(Bounded { grant, lease, policies })
+}
+
+impl Grant {
+    /// The grant within the bounds of its signer and its policies, as far as they exist, whether it opens anything
+    /// now or not: what its holder may be told of it. It admits nothing, only a [`Bounded`] does.
+    #[must_use]
+    pub fn within(mut self, house: &House<'_>) -> Self {
+        let policies = house.policies.iter().flatten().map(|(_, ceiling)| *ceiling);
+        for ceiling in core::iter::once(house.signer).chain(policies).filter(|ceiling| !ceiling.dry_run) {
+            restrict(&mut self, ceiling);
+        }
+        self
+    }
 }
 
 /// Adds what is counted over many keys.

@@ -136,6 +136,7 @@ impl From<Foreign> for Grant {
             end,
             // A revocation of what was issued before a time is to find whichever is earlier.
             issued: Some(claims.issued.map_or(issued, |other| issued.min(other))),
+            renewable: None,
             is_of_request,
             size,
             clients: claims.clients.map_or_else(vec::Vec::new, |clients| vec![clients]),

@@ -10,6 +10,7 @@ use crate::client::ClientRanges;
 use crate::content::{Digest, Disposition};
 use crate::key::claims::Claims;
 use crate::key::parameter::{Parameter, Parameters};
+use crate::key::renew::Renewable;
 use crate::key::{Key, Level, Presented};
 use crate::limits::Limits;
 use crate::media::MediaTypes;
@@ -55,6 +56,8 @@ pub struct Grant {
     pub(crate) start: Option<Timestamp>,
     pub(crate) end: Timestamp,
     pub(crate) issued: Option<Timestamp>,
+    /// How far its holder may have its end moved; `None` where they may not.
+    pub(crate) renewable: Option<Renewable>,
     /// Whether its end is a window of ours around the time at which the request itself was signed, and not an
     /// end that its signer chose.
     pub(crate) is_of_request: bool,
@@ -88,8 +91,8 @@ pub struct GrantLevel {
     pub fingerprint: Fingerprint,
     /// Its own limits.
     pub limits: Limits,
-    /// The first second at which it opens nothing new, before the house bounded it and whatever is narrowed
-    /// below it: until then what is counted under its name matters.
+    /// The first second at which it opens nothing new, as far as its holder can ever have that moved, before the
+    /// house bounded it and whatever is narrowed below it: until then what is counted under its name matters.
     pub end: Timestamp,
 }
 
@@ -247,6 +250,16 @@ impl Grant {
         self.start
     }
 
+    /// How far its holder may have its end moved; `None` where they may not.
+    pub fn renewable(&self) -> Option<Renewable> {
+        self.renewable
+    }
+
+    /// Whether it opens over TLS only.
+    pub fn requires_tls(&self) -> bool {
+        self.require_tls
+    }
+
     /// The bounds of an upload's size.
     pub fn size(&self) -> SizeRange {
         self.size
@@ -302,6 +315,7 @@ impl Grant {
 
 impl From<Key<'_>> for Grant {
     fn from(key: Key<'_>) -> Self {
+        let renewable = Renewable::of(&key);
         let Presented { levels, named, .. } = key.presented;
         let signer =
             levels[0].block.value(Parameter::Signer).expect("a decoded key names its signer").to_owned();
@@ -309,7 +323,8 @@ impl From<Key<'_>> for Grant {
         for level in &levels {
             let parent = names.last();
             let name = MeterName::of(&signer, parent.map(|parent| &parent.name), level);
-            let end = stricter(parent.map(|parent| parent.end), level.claims.end);
+            let own = level.claims.end.map(|end| end.max(level.claims.renew.unwrap_or(end)));
+            let end = stricter(parent.map(|parent| parent.end), own);
             let end = end.expect("a decoded key has an end");
             names.push(GrantLevel { name, fingerprint: level.fingerprint, limits: level.claims.limits, end });
         }
@@ -324,6 +339,7 @@ impl From<Key<'_>> for Grant {
             start: base.start,
             end: base.end.expect("a decoded key has an end"),
             issued: base.issued,
+            renewable,
             is_of_request: false,
             clients: base.clients.map_or_else(Vec::new, |clients| vec![clients]),
             types: MediaTypes::of(base.types),

@@ -72,6 +72,7 @@ pub use key::claims::{Claims, ClaimsError};
 pub use key::mint::mint;
 pub use key::narrow::narrow;
 pub use key::parameter::{Parameter, Parameters};
+pub use key::renew::{NOT_RENEWED, Renewable, Renewed, renew};
 pub use limits::Limits;
 pub use media::{MediaRange, MediaType, MediaTypes};
 pub use name::{NameError, ResourcePath};

@@ -72,6 +72,11 @@ impl MediaTypes {
         Self(ranges.into_iter().collect())
     }
 
+    /// Types that lie in each of these lists, as [`MediaTypes::lists`] gave them.
+    pub fn of_lists(lists: Vec<Vec<MediaRange>>) -> Self {
+        Self(lists)
+    }
+
     /// Adds a list, if one is said.
     pub(crate) fn restrict(&mut self, ranges: Option<Vec<MediaRange>>) {
         self.0.extend(ranges);

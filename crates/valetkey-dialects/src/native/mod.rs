@@ -13,7 +13,11 @@ pub(crate) use headers::{FAMILIES, is_free};
 
 /// Decodes the key in `text`, a query string from the URL or from an `Authorization: Valetkey` header.
 pub(crate) fn present<'a>(text: &'a str, path: Option<&ResourcePath>) -> Result<Presented<'a>, Denial> {
+    decode(text, path).map(Presented::Native)
+}
+
+/// As [`present`], for who asks about the key itself.
+pub(crate) fn decode<'a>(text: &'a str, path: Option<&ResourcePath>) -> Result<key::Presented<'a>, Denial> {
     key::decode(text, path)?
-        .map(Presented::Native)
         .ok_or_else(|| Denial::MalformedKey("there is no vk- parameter in the Authorization header".into()))
 }

@@ -19,6 +19,10 @@ pub(super) struct CeilingView {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_lifetime: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    renew: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_renew: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     min: Option<u64>,
@@ -100,6 +104,8 @@ impl CeilingView {
             start: ceiling.start.map(|time| time.to_string()),
             end: ceiling.end.map(|time| time.to_string()),
             max_lifetime: ceiling.max_lifetime.map(span),
+            renew: ceiling.renew.map(|time| time.to_string()),
+            max_renew: ceiling.max_renew.map(span),
             max: ceiling.size_max,
             min: ceiling.size_min,
             uses: ceiling.limits.uses,
@@ -148,6 +154,8 @@ impl CeilingView {
             self.start.as_ref().map(|time| format!("opens nothing before {time}")),
             self.end.as_ref().map(|time| format!("opens nothing new from {time} on")),
             self.max_lifetime.as_ref().map(|span| format!("a key ends at most {span} from now")),
+            self.renew.as_ref().map(|time| format!("a key is renewed to {time} at most")),
+            self.max_renew.as_ref().map(|span| format!("a key is renewed to {span} after its issue at most")),
             self.max.map(|bytes| format!("an upload has at most {}", Size(bytes))),
             self.min.map(|bytes| format!("an upload has at least {}", Size(bytes))),
             self.uses.map(|uses| format!("a key has at most {}", uses_text(uses))),

@@ -68,6 +68,8 @@ pub struct Report {
     pub start: Option<String>,
     /// The first second at which it opens nothing new.
     pub end: Option<String>,
+    /// The latest end that its holder may have it renewed to.
+    pub renew: Option<String>,
     /// The largest upload, in bytes.
     pub max: Option<u64>,
     /// The smallest upload, in bytes.
@@ -289,7 +291,8 @@ impl Report {
         let path = said("path").or_else(|| path.map(ToString::to_string));
         let allow = said("allow").map_or_else(Vec::new, |text| text.split(',').map(str::to_owned).collect());
         let (id, subject, policy, issued) = (said("id"), said("subject"), said("policy"), said("issued"));
-        let (start, end, disposition) = (said("start"), said("end"), said("disposition"));
+        let (start, end, disposition, renew) =
+            (said("start"), said("end"), said("disposition"), said("renew"));
         let (max, min) = (number("max"), number("min"));
         let limits = Limits {
             uses: number("uses"),
@@ -311,6 +314,7 @@ impl Report {
             issued,
             start,
             end,
+            renew,
             max,
             min,
             ip,
@@ -383,6 +387,7 @@ impl Report {
             ("issued", self.issued.as_ref().map(span)),
             ("starts", self.start.as_ref().map(span)),
             ("ends", self.end.as_ref().map(span)),
+            ("renewable", self.renew.as_ref().map(span)),
             ("at most", self.max.map(|bytes| format!("{} ({bytes} bytes) an upload", Size(bytes)))),
             ("at least", self.min.map(|bytes| format!("{} ({bytes} bytes) an upload", Size(bytes)))),
             ("uses", self.uses.map(|uses| format!("{} in all", uses_text(uses.limit)))),

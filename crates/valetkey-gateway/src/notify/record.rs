@@ -164,7 +164,7 @@ impl Receipt {
         let note: serde_json::Value = serde_json::from_str(note).ok()?;
         let text = |name: &str| note.get(name)?.as_str();
         let owned = |name: &str| text(name).map(str::to_owned);
-        let actions = ["upload", "delete"];
+        let actions = ["upload", "delete", "part"];
         Some(Self {
             request_id: owned("request_id"),
             dialect: text("dialect").and_then(Dialect::of_name),

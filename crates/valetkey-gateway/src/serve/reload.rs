@@ -14,6 +14,8 @@ use crate::settings::{Settings, SettingsErrors, Watch};
 /// How often the files are looked at. A change that has come to rest is in force within two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// How far back a key's last use counts, when a policy that it names is removed.
+const RECENTLY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Who asks to read the configuration at once, and where what came of it is told; `None` where nobody waits.
 pub(crate) type Asked = Option<oneshot::Sender<Outcome>>;
 
@@ -106,7 +108,19 @@ impl Reloader {
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
+        let running = self.gateway.snapshot();
+        let removed: Vec<_> =
+            running.settings.policies.keys().filter(|name| !settings.policies.contains_key(*name)).collect();
         self.gateway.replace(Snapshot { settings, buckets });
+        for policy in removed {
+            let now = self.gateway.clock.now().clock;
+            let keys = self.gateway.recent.naming(policy, RECENTLY, now);
+            tracing::warn!(
+                policy,
+                keys_of_the_last_day = keys,
+                "a policy was removed; keys that name it are refused with policy_missing"
+            );
+        }
         Ok(warnings)
     }
 }

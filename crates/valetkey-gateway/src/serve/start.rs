@@ -21,6 +21,7 @@ use crate::gateway::{Gateway, Snapshot};
 use crate::notify::{self, Audit, AuditError, ChainKey, Head, LineHash, Receipt};
 use crate::settings::{self, Settings};
 use crate::settle::Witness;
+use crate::transfer::session;
 
 /// How many threads of each worker may wait for the disk at once.
 const BLOCKING_THREADS_MAX: usize = 64;
@@ -132,6 +133,7 @@ pub(super) async fn gateway(settings: Settings, disks: &mut Disks) -> Result<Gat
     let mark = ledger.observe(seconds(clock::now())).await?;
     let buckets = buckets(&settings, disks)?;
     resolve(ledger.as_ref(), &buckets, &opened.audit, &settings.audit).await?;
+    session::clear(ledger.as_ref(), &buckets).await?;
     let start = getrandom::u64().map_err(StartError::Random)?;
     let clock = Clock::starting_at(timestamp(mark));
     Ok(Gateway::new(Snapshot { settings, buckets }, ledger, opened.audit, clock, start))

@@ -48,6 +48,8 @@ pub(super) fn read(section: &mut Section<'_>, buckets: &BTreeSet<&str>, findings
         allow: verbs(section, findings),
         start: start.map(|start| start.value),
         end: end.map(|end| end.value),
+        renew: section.time("renew", TIME_RULE, findings, Timestamp::parse).map(|renew| renew.value),
+        max_renew: duration(section, "max_renew", Duration::from_secs(1)..=LIFETIME_MAX, findings),
         max_lifetime: duration(section, "max_lifetime", Duration::from_secs(1)..=LIFETIME_MAX, findings),
         size_max: size_max.map(|max| max.value),
         size_min: size_min.map(|min| min.value),

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeTable;
-use valetkey::{Ceiling, ClientRanges, Dialect, Grant, House, Parameter, Parameters, SignerSecrets};
+use valetkey::{Ceiling, ClientRanges, Dialect, Grant, House, Parameters, SignerSecrets};
 
 use self::errors::{Findings, Position};
 use self::section::Section;
@@ -45,7 +45,7 @@ pub(crate) use self::watch::Seen;
 pub use self::watch::Watch;
 
 /// The parameters of a key that this version enforces. A key that names another is answered `not_supported`.
-pub const ENFORCED: Parameters = Parameters::ALL.without(Parameter::Renew);
+pub const ENFORCED: Parameters = Parameters::ALL;
 
 /// What the name of the configuration file is where nobody says another.
 pub const FILE_NAME: &str = "valetkey.toml";
@@ -84,6 +84,10 @@ pub struct Server {
     pub clock_skew: Duration,
     /// How long a download's lease lasts after its last request, where no policy says.
     pub lease: Duration,
+    /// How long an upload in several requests may take from its beginning to its end.
+    pub upload_expiry: Duration,
+    /// How many of those one key may have open.
+    pub open_uploads_max: u64,
     /// How many threads serve; `None` is one for each core.
     pub workers: Option<NonZeroUsize>,
     /// How many connections are open at once, over all threads.

@@ -29,6 +29,8 @@ pub(super) const SERVER: Table = Table {
         "public_url",
         "clock_skew",
         "lease",
+        "upload_expiry",
+        "open_uploads_max",
         "workers",
         "connections_max",
         "trusted_proxies",
@@ -75,6 +77,8 @@ pub(super) const SIGNER: Table = Table {
         "start",
         "end",
         "max_lifetime",
+        "renew",
+        "max_renew",
         "max",
         "min",
         "uses",
@@ -91,7 +95,7 @@ pub(super) const SIGNER: Table = Table {
         "total",
         "per_subject",
     ],
-    later: LIMITS_LATER,
+    later: &[],
 };
 
 pub(super) const POLICY: Table = Table {
@@ -102,6 +106,8 @@ pub(super) const POLICY: Table = Table {
         "start",
         "end",
         "max_lifetime",
+        "renew",
+        "max_renew",
         "max",
         "min",
         "uses",
@@ -121,10 +127,8 @@ pub(super) const POLICY: Table = Table {
         "tell",
         "dry_run",
     ],
-    later: LIMITS_LATER,
+    later: &[],
 };
-
-const LIMITS_LATER: &[&str] = &["renew", "max_renew"];
 
 /// Within a signer too.
 pub(super) const TOTAL: Table = Table { heading: "policies.NAME.total", enforced: QUOTAS, later: &[] };

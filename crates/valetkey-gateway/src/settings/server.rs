@@ -30,6 +30,9 @@ pub(super) fn read(mut section: Section<'_>, reader: &mut Reader<'_>, findings: 
         findings,
     );
     let lease = ceiling::duration(&mut section, "lease", Duration::from_secs(1)..=DAY, findings);
+    let expiry = Duration::from_secs(60)..=30 * DAY;
+    let upload_expiry = ceiling::duration(&mut section, "upload_expiry", expiry, findings);
+    let open_uploads_max = section.number("open_uploads_max", 1..=1_000_000, findings);
     let count = |number: Placed<u64>| usize::try_from(number.value).ok().and_then(NonZeroUsize::new);
     let workers = section.number("workers", 1..=WORKERS_MAX, findings).and_then(count);
     let connections_max = section.number("connections_max", 1..=CONNECTIONS_MAX, findings).and_then(count);
@@ -60,6 +63,8 @@ pub(super) fn read(mut section: Section<'_>, reader: &mut Reader<'_>, findings: 
         public_url,
         clock_skew: skew.unwrap_or(Duration::from_secs(30)),
         lease: lease.unwrap_or(Duration::from_secs(10 * 60)),
+        upload_expiry: upload_expiry.unwrap_or(DAY),
+        open_uploads_max: open_uploads_max.map_or(100, |number| number.value),
         workers,
         connections_max: connections_max.unwrap_or(const { NonZeroUsize::new(10_000).unwrap() }),
         trusted_proxies: trusted_proxies.unwrap_or_else(|| ClientRanges::of([])),

@@ -232,7 +232,7 @@ fn what_this_version_does_not_enforce_is_refused_and_not_ignored() {
 
 #[test]
 fn every_parameter_is_enforced_or_its_limit_is_refused() {
-    for parameter in Parameter::ALL {
+    for parameter in valetkey::Parameter::ALL {
         let refused = names::POLICY.later.contains(&parameter.name());
         assert_eq!(ENFORCED.contains(parameter), !refused, "{parameter}");
     }

@@ -21,7 +21,7 @@ use super::integrity::{Confirmed, Integrity};
 use super::rate::Throttle;
 use super::source::Source;
 use crate::admit::{self, Held};
-use crate::backend::disk::{Attributes, Finished, Folder, Metadata, StoreError, Upload};
+use crate::backend::disk::{Attributes, Finished, Folder, Kept, Metadata, StoreError, Upload};
 use crate::gateway::Snapshot;
 use crate::settings::Etag;
 use crate::settle::Recorder;
@@ -47,12 +47,12 @@ const WINDOW_BYTES_MIN: u64 = 30 << 10;
 pub(crate) struct Plan {
     pub(crate) folder: Folder,
     pub(crate) path: String,
-    name: String,
-    headers: UploadHeaders,
-    checksums: Vec<Checksum>,
-    conditions: Conditions,
-    declared_bytes: Option<u64>,
-    only_create: bool,
+    pub(super) name: String,
+    pub(super) headers: UploadHeaders,
+    pub(super) checksums: Vec<Checksum>,
+    pub(super) conditions: Conditions,
+    pub(super) declared_bytes: Option<u64>,
+    pub(super) only_create: bool,
     etag: Etag,
     /// How much of it is read from another object here.
     copied_bytes: u64,
@@ -194,7 +194,8 @@ async fn receive_all(
     if plan.etag == Etag::Md5 {
         integrity = integrity.telling_md5();
     }
-    let mut file = Receiving::new(plan.folder.clone(), plan.declared_bytes, integrity);
+    let (folder, declared_bytes) = (plan.folder.clone(), plan.declared_bytes);
+    let mut file = Receiving::new(move || folder.begin(declared_bytes), integrity);
     let mut pace = Pace::new(held.throttle.as_ref().map(Throttle::slowest));
     let mut reserved = Reserved::of(held, plan.declared_bytes);
     if plan.declared_bytes.is_some_and(|bytes| bytes >= as_u64(EARLY_BATCH_BYTES)) {
@@ -315,7 +316,7 @@ async fn next_piece(
 }
 
 /// The next frame; while the client pauses, what has been gathered goes to the disk.
-async fn next_frame(
+pub(super) async fn next_frame(
     body: &mut Incoming,
     file: &mut Receiving,
     pace: &mut Pace,
@@ -340,7 +341,7 @@ fn broken_off(error: hyper::Error) -> Denial {
 }
 
 /// An upload on its way to the disk: one batch gathers while the one before is written.
-struct Receiving {
+pub(super) struct Receiving {
     before: Before,
     batch: Vec<Bytes>,
     batch_bytes: usize,
@@ -348,11 +349,14 @@ struct Receiving {
 
 /// What was done before the batch that is being gathered.
 enum Before {
-    Nothing { folder: Folder, declared_bytes: Option<u64>, integrity: Integrity },
+    Nothing { begin: Begin, integrity: Integrity },
     Begun(Box<Begun>),
     Written(JoinHandle<Result<Begun, StoreError>>),
     Failed,
 }
+
+/// What makes the file.
+type Begin = Box<dyn FnOnce() -> Result<Upload, StoreError> + Send>;
 
 /// A file that is being written, and the hashes of what is in it.
 struct Begun {
@@ -369,8 +373,11 @@ impl Begun {
 }
 
 impl Receiving {
-    fn new(folder: Folder, declared_bytes: Option<u64>, integrity: Integrity) -> Self {
-        let before = Before::Nothing { folder, declared_bytes, integrity };
+    pub(super) fn new(
+        begin: impl FnOnce() -> Result<Upload, StoreError> + Send + 'static,
+        integrity: Integrity,
+    ) -> Self {
+        let before = Before::Nothing { begin: Box::new(begin), integrity };
         Self { before, batch: Vec::new(), batch_bytes: 0 }
     }
 
@@ -382,7 +389,7 @@ impl Receiving {
         Ok(())
     }
 
-    async fn push(&mut self, piece: Bytes) -> Result<(), Denial> {
+    pub(super) async fn push(&mut self, piece: Bytes) -> Result<(), Denial> {
         self.batch_bytes += piece.len();
         self.batch.push(piece);
         if self.batch_bytes >= BATCH_BYTES { self.write().await } else { Ok(()) }
@@ -409,14 +416,27 @@ impl Receiving {
     }
 
     /// Writes the rest, compares what it hashes to, and makes all of it durable, in one go.
-    async fn finish(mut self, attributes: Attributes, trailer: Vec<Checksum>) -> Result<Finished, Denial> {
+    async fn finish(self, attributes: Attributes, trailer: Vec<Checksum>) -> Result<Finished, Denial> {
+        self.end(trailer, move |upload, etag| upload.finish(Attributes { etag, ..attributes })).await
+    }
+
+    /// The same of a part, which is kept aside.
+    pub(super) async fn keep(self) -> Result<Kept, Denial> {
+        self.end(Vec::new(), |upload, _| upload.keep()).await
+    }
+
+    async fn end<T: Send + 'static>(
+        mut self,
+        trailer: Vec<Checksum>,
+        end: impl FnOnce(Upload, Option<String>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Denial> {
         let begin = self.take_begun().await?;
         let batch = self.batch;
         let finished = super::blocking(move || {
             let mut begun = begin().map_err(unwritable)?;
             begun.write(&batch).map_err(unwritable)?;
             let etag = begun.integrity.expecting(trailer).check(begun.upload.digest())?;
-            begun.upload.finish(Attributes { etag, ..attributes }).map_err(unwritable)
+            end(begun.upload, etag).map_err(unwritable)
         });
         finished.await?
     }
@@ -424,8 +444,8 @@ impl Receiving {
     /// What gives the upload so far: the file that was written, or a new one.
     async fn take_begun(&mut self) -> Result<Box<dyn FnOnce() -> Result<Begun, StoreError> + Send>, Denial> {
         match std::mem::replace(&mut self.before, Before::Failed) {
-            Before::Nothing { folder, declared_bytes, integrity } => {
-                Ok(Box::new(move || Ok(Begun { upload: folder.begin(declared_bytes)?, integrity })))
+            Before::Nothing { begin, integrity } => {
+                Ok(Box::new(move || Ok(Begun { upload: begin()?, integrity })))
             }
             Before::Begun(begun) => Ok(Box::new(move || Ok(*begun))),
             Before::Written(writing) => {
@@ -439,16 +459,16 @@ impl Receiving {
 
 /// Whether the client keeps sending, by the time that we spent waiting for it: what the disk takes is not the
 /// client's.
-struct Pace {
+pub(super) struct Pace {
     waited: Duration,
-    bytes: u64,
+    pub(super) bytes: u64,
     bytes_min: u64,
 }
 
 impl Pace {
     /// A client that may send `rate` bytes a second need not send more than that in a whole window: it may keep to
     /// its rate by itself, and share it with others.
-    fn new(rate: Option<u64>) -> Self {
+    pub(super) fn new(rate: Option<u64>) -> Self {
         let bytes_min = rate.unwrap_or(u64::MAX).min(WINDOW_BYTES_MIN);
         Self { waited: Duration::ZERO, bytes: 0, bytes_min }
     }
@@ -492,7 +512,7 @@ pub(crate) fn refused(error: StoreError, permit: &Permit) -> Denial {
     }
 }
 
-fn unwritable(error: StoreError) -> Denial {
+pub(super) fn unwritable(error: StoreError) -> Denial {
     match error {
         StoreError::NoSpace => Denial::QuotaExceeded,
         StoreError::AttributesTooLarge => {

@@ -1,5 +1,7 @@
 //! A store that fails when told to, for the tests of what happens then.
 
+mod sessions;
+
 use std::sync::{Arc, Mutex};
 
 use super::memory::MemoryStore;

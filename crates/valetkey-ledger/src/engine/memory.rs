@@ -3,6 +3,7 @@
 //! It promises all that the others do but to survive: it ends with its process.
 
 mod revocations;
+mod sessions;
 mod store;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::{
-    Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage, MeterQuery, NewRevocation,
-    OpenError, Revocation, RevocationView, Settlement, Status, UnixSeconds, Unresolved,
+    Answer, AuditHead, FinishedPart, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage, MeterQuery,
+    NewPart, NewRevocation, NewSession, OpenError, Part, PartId, Revocation, RevocationView, Session,
+    SessionId, SessionQuery, Settlement, Status, UnixSeconds, Unresolved,
 };
 pub(crate) use store::MemoryStore;
 
@@ -64,6 +66,57 @@ impl Ledger for MemoryLedger {
 
     fn settle(&self, hold: HoldId, settlement: Settlement, now: UnixSeconds) -> Answer<()> {
         self.ask(|reply| Command::Settle(Settle { hold, settlement, now }, Some(reply)))
+    }
+
+    fn begin_session(&self, request: HoldRequest, session: NewSession) -> Answer<SessionId> {
+        match SessionId::draw() {
+            Ok(id) => self.ask(|reply| Command::BeginSession(id, Some((request, session)), reply)),
+            Err(error) => Box::pin(async move { Err(LedgerError::Unavailable(Arc::new(error))) }),
+        }
+    }
+
+    fn session(&self, id: SessionId) -> Answer<Option<Session>> {
+        self.ask(|reply| Command::Session(id, reply))
+    }
+
+    fn sessions(&self, query: SessionQuery) -> Answer<Vec<Session>> {
+        self.ask(|reply| Command::Sessions(query, reply))
+    }
+
+    fn parts(&self, session: SessionId, after: u32, max: u32) -> Answer<Vec<Part>> {
+        self.ask(|reply| Command::Parts { session, after, max, reply })
+    }
+
+    fn reserve_part(&self, part: NewPart) -> Answer<PartId> {
+        self.ask(|reply| Command::ReservePart(part, reply))
+    }
+
+    fn grow_part(&self, part: PartId, bytes: u64) -> Answer<u64> {
+        self.ask(|reply| Command::GrowPart(part, bytes, reply))
+    }
+
+    fn finish_part(&self, part: PartId, finished: FinishedPart) -> Answer<Option<PartId>> {
+        self.ask(|reply| Command::FinishPart(part, finished, reply))
+    }
+
+    fn drop_part(&self, part: PartId) -> Answer<()> {
+        self.ask(|reply| Command::DropPart(part, reply))
+    }
+
+    fn complete_session(&self, id: SessionId, object: String) -> Answer<HoldId> {
+        self.ask(|reply| Command::CompleteSession(id, object, reply))
+    }
+
+    fn reopen_session(&self, id: SessionId) -> Answer<()> {
+        self.ask(|reply| Command::ReopenSession(id, reply))
+    }
+
+    fn abort_session(&self, id: SessionId) -> Answer<()> {
+        self.ask(|reply| Command::AbortSession(id, reply))
+    }
+
+    fn expired_sessions(&self, now: UnixSeconds, max: u32) -> Answer<Vec<SessionId>> {
+        self.ask(|reply| Command::ExpiredSessions(now, max, reply))
     }
 
     fn usage(&self, meter: Meter) -> Answer<crate::Usage> {

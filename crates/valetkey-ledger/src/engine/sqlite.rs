@@ -21,6 +21,7 @@ mod meters;
 mod revocations;
 mod schema;
 mod seal;
+mod sessions;
 mod store;
 mod writer;
 
@@ -33,8 +34,9 @@ use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::store::{Standing, Store};
 use crate::{
-    Acceptance, Answer, AuditHead, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage, MeterQuery,
-    NewRevocation, OpenError, Revocation, RevocationView, Settlement, Status, UnixSeconds, Unresolved,
+    Acceptance, Answer, AuditHead, FinishedPart, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage,
+    MeterQuery, NewPart, NewRevocation, NewSession, OpenError, Part, PartId, Revocation, RevocationView,
+    Session, SessionId, SessionQuery, Settlement, Status, UnixSeconds, Unresolved,
 };
 pub use backup::backup;
 use file::{LockFile, failed};
@@ -103,6 +105,57 @@ impl Ledger for SqliteLedger {
 
     fn settle(&self, hold: HoldId, settlement: Settlement, now: UnixSeconds) -> Answer<()> {
         self.queue.ask(|reply| Command::Settle(Settle { hold, settlement, now }, Some(reply)))
+    }
+
+    fn begin_session(&self, request: HoldRequest, session: NewSession) -> Answer<SessionId> {
+        match SessionId::draw() {
+            Ok(id) => self.queue.ask(|reply| Command::BeginSession(id, Some((request, session)), reply)),
+            Err(error) => Box::pin(async move { Err(LedgerError::Unavailable(Arc::new(error))) }),
+        }
+    }
+
+    fn session(&self, id: SessionId) -> Answer<Option<Session>> {
+        self.queue.ask(|reply| Command::Session(id, reply))
+    }
+
+    fn sessions(&self, query: SessionQuery) -> Answer<Vec<Session>> {
+        self.queue.ask(|reply| Command::Sessions(query, reply))
+    }
+
+    fn parts(&self, session: SessionId, after: u32, max: u32) -> Answer<Vec<Part>> {
+        self.queue.ask(|reply| Command::Parts { session, after, max, reply })
+    }
+
+    fn reserve_part(&self, part: NewPart) -> Answer<PartId> {
+        self.queue.ask(|reply| Command::ReservePart(part, reply))
+    }
+
+    fn grow_part(&self, part: PartId, bytes: u64) -> Answer<u64> {
+        self.queue.ask(|reply| Command::GrowPart(part, bytes, reply))
+    }
+
+    fn finish_part(&self, part: PartId, finished: FinishedPart) -> Answer<Option<PartId>> {
+        self.queue.ask(|reply| Command::FinishPart(part, finished, reply))
+    }
+
+    fn drop_part(&self, part: PartId) -> Answer<()> {
+        self.queue.ask(|reply| Command::DropPart(part, reply))
+    }
+
+    fn complete_session(&self, id: SessionId, object: String) -> Answer<HoldId> {
+        self.queue.ask(|reply| Command::CompleteSession(id, object, reply))
+    }
+
+    fn reopen_session(&self, id: SessionId) -> Answer<()> {
+        self.queue.ask(|reply| Command::ReopenSession(id, reply))
+    }
+
+    fn abort_session(&self, id: SessionId) -> Answer<()> {
+        self.queue.ask(|reply| Command::AbortSession(id, reply))
+    }
+
+    fn expired_sessions(&self, now: UnixSeconds, max: u32) -> Answer<Vec<SessionId>> {
+        self.queue.ask(|reply| Command::ExpiredSessions(now, max, reply))
     }
 
     fn usage(&self, meter: Meter) -> Answer<crate::Usage> {
@@ -229,7 +282,10 @@ impl Queue {
 
     fn push(&self, command: Command) {
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let must_come = matches!(command, Command::Settle(..) | Command::Close(_));
+        let must_come = matches!(
+            command,
+            Command::Settle(..) | Command::DropPart(..) | Command::ReopenSession(..) | Command::Close(_)
+        );
         if waiting >= WAITING_MAX && !must_come {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             command.fail(LedgerError::Busy(waiting));

@@ -39,6 +39,11 @@ impl Presented<'_> {
     pub fn signer(&self) -> &str {
         self.levels[0].block.value(Parameter::Signer).expect("a decoded key names its signer")
     }
+
+    /// The path that the key was signed for.
+    pub fn path(&self) -> &ResourcePath {
+        self.levels[0].claims.path.as_ref().expect("a decoded key has a path")
+    }
 }
 
 /// The decoded values of one level, by parameter.

@@ -59,11 +59,11 @@ pub(crate) fn block_of(claims: &Claims, level: usize) -> Result<Block<'static>, 
     Ok(block)
 }
 
-/// The parameters of `block` as they stand in a query, sorted by name.
+/// The parameters of `block` but the signature, as they stand in a query, sorted by name.
 pub(crate) fn encode(block: &Block<'_>, level: usize) -> String {
     let mut query = String::new();
     for parameter in Parameter::ALL {
-        let Some(value) = block.value(parameter) else { continue };
+        let Some(value) = block.value(parameter).filter(|_| parameter != Parameter::Sig) else { continue };
         if !query.is_empty() {
             query.push('&');
         }

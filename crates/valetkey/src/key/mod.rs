@@ -13,6 +13,7 @@ mod decode;
 pub(crate) mod mint;
 pub(crate) mod narrow;
 pub mod parameter;
+pub(crate) mod renew;
 mod url;
 mod verify;
 

@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod narrowing;
+mod renewal;
 mod vectors;

@@ -9,7 +9,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, mkdirat, openat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, linkat, mkdirat, openat, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::{OBJECT_MODE, PRIVATE_MODE, contain};
@@ -74,6 +76,17 @@ impl TemporaryFolder {
         Ok(())
     }
 
+    /// Gives a file a second name here, so that it can be moved to its place from here.
+    pub(super) fn link(&self, from: &OwnedFd, name: &str, file: File) -> Result<Temporary, Errno> {
+        let folder = self.open()?;
+        let second = unused_name()?;
+        linkat(from, name, &folder, &second, AtFlags::empty())?;
+        let temporary = Temporary { folder, name: second, file, stands: true };
+        // It was locked under its first name, or its file system has no locks.
+        let _ = flock(&temporary.file, FlockOperation::NonBlockingLockExclusive);
+        Ok(temporary)
+    }
+
     fn open(&self) -> Result<Arc<OwnedFd>, Errno> {
         let mut opened = self.lock();
         if let Some(folder) = &*opened {
@@ -94,6 +107,11 @@ impl TemporaryFolder {
 }
 
 impl Temporary {
+    /// A file of ours in another folder, to be removed when it is dropped if it `stands` for nothing yet.
+    pub(super) fn of(folder: Arc<OwnedFd>, name: String, file: File, stands: bool) -> Self {
+        Self { folder, name, file, stands }
+    }
+
     pub(super) fn file(&self) -> &File {
         &self.file
     }
@@ -121,9 +139,7 @@ impl Temporary {
 
     /// `None` where another start took the new file for a left-over before it was locked.
     fn make(folder: Arc<OwnedFd>) -> Result<Option<Self>, Errno> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|_| Errno::IO)?;
-        let name = format!("{UPLOAD}{:032x}", u128::from_ne_bytes(random));
+        let name = unused_name()?;
         let flags = OFlags::CREATE
             .union(OFlags::EXCL)
             .union(OFlags::RDWR)
@@ -139,6 +155,12 @@ impl Temporary {
         let links = temporary.file.metadata().map(|metadata| metadata.nlink());
         Ok((links.map_err(|_| Errno::IO)? > 0).then_some(temporary))
     }
+}
+
+fn unused_name() -> Result<String, Errno> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|_| Errno::IO)?;
+    Ok(format!("{UPLOAD}{:032x}", u128::from_ne_bytes(random)))
 }
 
 impl Drop for Temporary {

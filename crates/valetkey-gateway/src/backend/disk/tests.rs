@@ -6,6 +6,7 @@ mod durability;
 mod full_disk;
 mod listing;
 mod objects;
+mod parts;
 mod races;
 mod start;
 

@@ -17,8 +17,9 @@ const RESERVE_FROM_BYTES: u64 = 64 * 1024;
 /// An object that is being written. Dropped, it leaves nothing behind.
 #[derive(Debug)]
 pub struct Upload {
-    temporary: Temporary,
+    pub(super) temporary: Temporary,
     hasher: blake3::Hasher,
+    /// The length of the file, with what it had before.
     size_bytes: u64,
     reserved_bytes: u64,
     /// A failed write may have left a piece of itself: nothing can be built on it.
@@ -42,22 +43,33 @@ impl Folder {
     /// # Errors
     /// [`StoreError::NoSpace`].
     pub fn begin(&self, declared_bytes: Option<u64>) -> Result<Upload, StoreError> {
-        let mut upload = Upload {
-            temporary: (self.disk.temporary.make())
-                .map_err(|errno| StoreError::from_errno("make temporary file", errno))?,
-            hasher: blake3::Hasher::new(),
-            size_bytes: 0,
-            reserved_bytes: 0,
-            failed: false,
-        };
+        let temporary = (self.disk.temporary.make())
+            .map_err(|errno| StoreError::from_errno("make temporary file", errno))?;
+        Upload::to(temporary, 0, declared_bytes)
+    }
+}
+
+impl Upload {
+    /// Writes to the end of a file that has `size_bytes` already, and stands there.
+    pub(super) fn to(
+        temporary: Temporary,
+        size_bytes: u64,
+        declared_bytes: Option<u64>,
+    ) -> Result<Self, StoreError> {
+        let hasher = blake3::Hasher::new();
+        let mut upload = Self { temporary, hasher, size_bytes, reserved_bytes: 0, failed: false };
         if let Some(bytes) = declared_bytes.filter(|bytes| *bytes >= RESERVE_FROM_BYTES) {
             upload.reserve(bytes)?;
         }
         Ok(upload)
     }
-}
 
-impl Upload {
+    /// Takes over what stands in the file by other means than [`Upload::write`].
+    pub(super) fn count(&mut self, piece: &[u8]) {
+        self.hasher.update(piece);
+        self.size_bytes += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+    }
+
     /// Appends the pieces. After an error the upload can only be dropped.
     ///
     /// # Errors
@@ -68,15 +80,11 @@ impl Upload {
             self.failed = true;
             StoreError::from_errno("write object", errno)
         })?;
-        for piece in pieces {
-            self.hasher.update(piece);
-            // A slice is never longer than what 64 bits can count.
-            self.size_bytes += u64::try_from(piece.len()).unwrap_or(u64::MAX);
-        }
+        pieces.iter().for_each(|piece| self.count(piece));
         Ok(())
     }
 
-    /// How much was written, in bytes.
+    /// How long the file is, in bytes.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
@@ -93,11 +101,8 @@ impl Upload {
     /// [`StoreError::Io`]. Whichever it is, the upload is gone.
     pub fn finish(self, attributes: Attributes) -> Result<Finished, StoreError> {
         self.check_sound()?;
-        let failed = |errno| StoreError::from_errno("finish object", errno);
+        self.give_back_surplus().map_err(|errno| StoreError::from_errno("finish object", errno))?;
         let file = self.temporary.file();
-        if self.reserved_bytes > self.size_bytes {
-            ftruncate(file, self.size_bytes).map_err(failed)?;
-        }
         let found =
             file.metadata().map_err(|source| StoreError::Io { attempt: "read object's metadata", source })?;
         let digest = self.digest();
@@ -105,6 +110,14 @@ impl Upload {
         record.store(file)?;
         durable::sync(file).map_err(|errno| StoreError::from_errno("sync object", errno))?;
         Ok(Finished { size_bytes: self.size_bytes, digest, temporary: self.temporary })
+    }
+
+    /// Gives back the space that was reserved and is not needed.
+    pub(super) fn give_back_surplus(&self) -> Result<(), Errno> {
+        match self.reserved_bytes > self.size_bytes {
+            true => ftruncate(self.temporary.file(), self.size_bytes),
+            false => Ok(()),
+        }
     }
 
     /// The free space is asked for first: some file systems hand out all they have before they find
@@ -117,8 +130,8 @@ impl Upload {
         if bytes > i64::MAX.unsigned_abs() || (disk.f_blocks > 0 && bytes > free_bytes) {
             return Err(StoreError::NoSpace);
         }
-        match fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes) {
-            Ok(()) => self.reserved_bytes = bytes,
+        match fallocate(file, FallocateFlags::KEEP_SIZE, self.size_bytes, bytes) {
+            Ok(()) => self.reserved_bytes = self.size_bytes.saturating_add(bytes),
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
             Err(errno) => return Err(StoreError::from_errno("reserve space", errno)),
         }
@@ -140,7 +153,7 @@ impl Upload {
         Ok(())
     }
 
-    fn check_sound(&self) -> Result<(), StoreError> {
+    pub(super) fn check_sound(&self) -> Result<(), StoreError> {
         if self.failed {
             return Err(StoreError::Io {
                 attempt: "go on after a failed write",

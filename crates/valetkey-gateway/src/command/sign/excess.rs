@@ -46,6 +46,7 @@ impl Named<'_> {
         {
             return refuse(format!("end {end} lies further ahead than {owner} allows, {}", Span(max)));
         }
+        self.check_renewal(args, now)?;
         self.check_sizes(args)?;
         self.check_volumes(args)?;
         if let Some(clients) = &ceiling.clients {
@@ -82,6 +83,24 @@ impl Named<'_> {
             && asked != theirs
         {
             return Err(Refusal(format!("digest {asked} is not that of {owner}, {theirs}")));
+        }
+        Ok(())
+    }
+
+    /// `now` is the issue time of the key.
+    fn check_renewal(&self, args: &SignArgs, now: Timestamp) -> Result<(), Refusal> {
+        let Self { owner, ceiling } = self;
+        let Some(asked) = args.renew else { return Ok(()) };
+        if let Some(latest) = ceiling.renew
+            && asked > latest
+        {
+            return Err(Refusal(format!("renew {asked} exceeds that of {owner}, {latest}")));
+        }
+        if let Some(max) = ceiling.max_renew
+            && asked > now.plus(max)
+        {
+            let most = Span(max);
+            return Err(Refusal(format!("renew {asked} lies further ahead than {owner} allows, {most}")));
         }
         Ok(())
     }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ValueEnum as _;
 use serde::Serialize;
-use valetkey::{Ceiling, Claims, Grant, Parameter, Scopes, Timestamp, Verb, key, mint};
+use valetkey::{Ceiling, Claims, Grant, Scopes, Timestamp, Verb, key, mint};
 
 pub use self::arguments::{DialectName, LimitArgs, SignArgs};
 pub(super) use self::arguments::{read_duration, read_path, read_verbs};
 use self::excess::Named;
 use super::presigned::{Presign, Purpose};
 use super::{Options, Streams, Verdict, write_json};
-use crate::settings::{ENFORCED, Settings, Signer, missing};
+use crate::settings::{Settings, Signer, missing};
 
 /// How long a key lasts where nothing says otherwise.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -94,7 +94,7 @@ pub fn sign(
     }
     let claims = claims_of(args, now, end, fresh_id.clone());
     check_scope(args, settings)?;
-    let mut warnings = warnings(args, &ceilings);
+    let mut warnings = warnings(args, end, &ceilings);
     for named in &ceilings {
         match named.check(args, end, now) {
             // What bounds nothing yet refuses nothing.
@@ -253,7 +253,7 @@ fn check_scope(args: &SignArgs, settings: &Settings) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn warnings(args: &SignArgs, ceilings: &[Named<'_>]) -> Vec<String> {
+fn warnings(args: &SignArgs, end: Timestamp, ceilings: &[Named<'_>]) -> Vec<String> {
     let mut warnings = Vec::new();
     let uploads = [Verb::Create, Verb::Write].into_iter().any(|verb| args.allow.contains(verb));
     let caps = |ceiling: &Ceiling| !ceiling.dry_run && ceiling.size_max.is_some();
@@ -261,12 +261,8 @@ fn warnings(args: &SignArgs, ceilings: &[Named<'_>]) -> Vec<String> {
     if uploads && !capped {
         warnings.push("this key uploads without a largest size; say --max".to_owned());
     }
-    let named = [(Parameter::Renew, args.renew.is_some())];
-    for (parameter, _) in named.into_iter().filter(|(parameter, set)| *set && !ENFORCED.contains(*parameter))
-    {
-        warnings.push(format!(
-            "vk-{parameter} is not enforced by this version, which answers 501 not_supported to this key"
-        ));
+    if args.renew.is_some_and(|renew| renew <= end) {
+        warnings.push("--renew is not after the end, so nothing is there to renew".to_owned());
     }
     warnings
 }

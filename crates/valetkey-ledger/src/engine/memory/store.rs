@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use super::revocations::Revocations;
+use super::sessions::Sessions;
 use crate::store::{Fault, FileName, FileRow, Header, HoldRow, HoldState, MeterRow, Store};
 use crate::{AuditHead, HoldId, Meter, MeterQuery, UnixSeconds};
 
@@ -15,6 +16,7 @@ pub(crate) struct MemoryStore {
     files: HashMap<(u64, FileName), FileRow>,
     holds: HashMap<HoldId, HoldRow>,
     audit_head: Option<AuditHead>,
+    pub(super) sessions: Sessions,
     pub(super) revocations: Revocations,
     pub(super) has_writes: bool,
 }
@@ -27,6 +29,7 @@ impl MemoryStore {
             files: HashMap::new(),
             holds: HashMap::new(),
             audit_head: None,
+            sessions: Sessions::default(),
             revocations: Revocations::default(),
             has_writes: false,
         }

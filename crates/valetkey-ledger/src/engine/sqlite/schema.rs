@@ -6,7 +6,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::file::failed;
 use super::store::fault;
-use super::{meters, revocations};
+use super::{meters, revocations, sessions};
 use crate::OpenError;
 use crate::store::Fault;
 
@@ -25,6 +25,7 @@ const VERSIONS: [&[Step]; 2] = [
         Step::Run(meters::TABLES),
         Step::Do(meters::carry_over),
         Step::Run(revocations::TABLES),
+        Step::Run(sessions::TABLES),
     ],
 ];
 

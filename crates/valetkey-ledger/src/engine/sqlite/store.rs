@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, named_params};
 use super::file::failed;
 use super::schema::{self, shows_damage, unreadable};
 use super::seal::Seal;
-use super::{meters, revocations};
+use super::{meters, revocations, sessions};
 use crate::store::{
     Charged, Fault, FileName, FileRow, Header, HoldRow, HoldState, MeterRow, Standing, Store,
 };
@@ -98,6 +98,7 @@ impl SqliteStore {
     fn check_seals(&mut self) -> Result<(), Fault> {
         self.header()?;
         self.audit_head()?;
+        sessions::check_seals(&self.connection)?;
         revocations::check_aliases(&self.connection)?;
         meters::check_seals(&self.connection)
     }

@@ -6,6 +6,7 @@ mod acceptance;
 mod backup;
 mod crash;
 mod damage;
+mod sessions;
 mod versions;
 
 use std::fs;

@@ -1,0 +1,172 @@
+//! The bytes of one part.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use valetkey::{Denial, Permit};
+use valetkey_dialects::Checksum;
+use valetkey_ledger::{FinishedPart, Ledger, LedgerError, NewPart, Part, PartId, PartStart};
+
+use super::{Claim, Open, denied, now};
+use crate::admit::charges;
+use crate::backend::disk::Kept;
+use crate::gateway::Gateway;
+use crate::running::End;
+use crate::settle::Recorder;
+use crate::transfer::body::as_u64;
+use crate::transfer::integrity::Integrity;
+use crate::transfer::rate::Throttle;
+use crate::transfer::upload::{Pace, Receiving, next_frame};
+
+/// How much more is reserved at once for a part of unknown length.
+const STEP_BYTES: u64 = 8 << 20;
+
+/// A part that is to be received.
+pub(crate) struct PartPlan {
+    /// From 1 on.
+    pub(crate) number: u32,
+    pub(crate) start: PartStart,
+    pub(crate) declared_bytes: Option<u64>,
+    /// Of what this request brings.
+    pub(crate) checksums: Vec<Checksum>,
+    /// Whether what came stays where the body breaks off, to be gone on with.
+    pub(crate) keeps_what_came: bool,
+}
+
+/// Receives a part, and answers once it is durable: nothing is left of one that is refused, unless its plan says
+/// so. Dropping the future leaves nothing either, so whoever must keep what came runs it apart from its connection.
+///
+/// # Errors
+/// [`Denial::Revoked`], [`Denial::RunsOver`] beyond the session's cap, [`Denial::BytesExhausted`] and the like beyond what its levels
+/// have left, [`Denial::NotFound`] where the session has ended, [`Denial::TooManyAtOnce`],
+/// [`Denial::DigestMismatch`], [`Denial::BadRequest`] where the body breaks off or the offset is another,
+/// [`Denial::QuotaExceeded`] on a full disk.
+pub(crate) async fn receive(
+    gateway: &Arc<Gateway>,
+    open: &Open,
+    permit: &Rc<Permit>,
+    plan: PartPlan,
+    body: &mut Incoming,
+    recorder: &Recorder,
+) -> Result<Part, Denial> {
+    let end = End::begin(gateway, permit)?;
+    tokio::select! {
+        received = receive_all(gateway, open, permit, plan, body, recorder) => received,
+        () = end.told() => Err(Denial::Revoked),
+    }
+}
+
+async fn receive_all(
+    gateway: &Arc<Gateway>,
+    open: &Open,
+    permit: &Permit,
+    plan: PartPlan,
+    body: &mut Incoming,
+    recorder: &Recorder,
+) -> Result<Part, Denial> {
+    let PartPlan { number, start, declared_bytes, checksums, keeps_what_came } = plan;
+    recorder.brings_part();
+    let claim = match start {
+        PartStart::At(_) => Some(gateway.sessions.claim(open.session.id)?),
+        PartStart::Anew => None,
+    };
+    let new = NewPart {
+        session: open.session.id,
+        number,
+        start,
+        bytes: declared_bytes.unwrap_or(0),
+        charges: charges(permit),
+        now: now(gateway),
+    };
+    let held = hold(gateway, new, claim).await.map_err(|error| denied(error, permit))?;
+    let mut file = {
+        let (folder, session, part) = (open.folder.clone(), open.session.store_name(), held.id.store_name());
+        let begin = move || match start {
+            PartStart::Anew => folder.begin_part(&session, &part, declared_bytes),
+            PartStart::At(at) => folder.append_part(&session, &part, at, declared_bytes),
+        };
+        Receiving::new(begin, Integrity::of(&[], checksums))
+    };
+    let mut throttle = gateway.rates.throttle(&permit.rates);
+    let mut pace = Pace::new(throttle.as_ref().map(Throttle::slowest));
+    let mut reserved_bytes = declared_bytes.unwrap_or(0);
+    let mut received_bytes = 0_u64;
+    let broke_off = loop {
+        let piece = match next_frame(body, &mut file, &mut pace).await {
+            Ok(Some(frame)) => frame.into_data(),
+            Ok(None) => break None,
+            Err(denial) if keeps_what_came => break Some(denial),
+            Err(denial) => return Err(denial),
+        };
+        let Ok(piece) = piece else { continue };
+        received_bytes += as_u64(piece.len());
+        pace.bytes += as_u64(piece.len());
+        recorder.received(received_bytes);
+        while received_bytes > reserved_bytes {
+            let more = STEP_BYTES.max(received_bytes - reserved_bytes);
+            let granted = gateway.ledger.grow_part(held.id, more).await;
+            reserved_bytes += granted.map_err(|error| denied(error, permit))?;
+        }
+        let piece_bytes = as_u64(piece.len());
+        file.push(piece).await?;
+        if let Some(throttle) = &mut throttle {
+            throttle.pay(piece_bytes).await;
+        }
+    };
+    let kept = file.keep().await?;
+    let part = held.finish(gateway, open, kept).await.map_err(|error| denied(error, permit))?;
+    broke_off.map_or(Ok(part), Err)
+}
+
+/// A part that is reserved, until it is finished; dropped before, it is given back.
+struct PartHold {
+    ledger: Arc<dyn Ledger>,
+    id: PartId,
+    is_new: bool,
+    ended: bool,
+    _claim: Option<Claim>,
+}
+
+/// Reserves a part, apart from who waits for it: a reservation that nobody learned of is dropped, and so given back.
+async fn hold(gateway: &Gateway, new: NewPart, claim: Option<Claim>) -> Result<PartHold, LedgerError> {
+    let ledger = Arc::clone(&gateway.ledger);
+    let held = tokio::task::spawn_local(async move {
+        let is_new = new.start == PartStart::Anew;
+        let id = ledger.reserve_part(new).await?;
+        Ok(PartHold { ledger, id, is_new, ended: false, _claim: claim })
+    });
+    held.await.unwrap_or(Err(LedgerError::Closed))
+}
+
+impl PartHold {
+    /// Keeps the part, and removes the file that nobody needs any more: of the part that it replaced, or its own
+    /// where it cannot be kept. It comes to its end, whoever stops waiting for it.
+    async fn finish(mut self, gateway: &Gateway, open: &Open, kept: Kept) -> Result<Part, LedgerError> {
+        let (folder, session, now) = (open.folder.clone(), open.session.store_name(), now(gateway));
+        let finished = tokio::task::spawn_local(async move {
+            let details = blake3::Hash::from_bytes(kept.digest).to_hex().to_string();
+            let part = FinishedPart { bytes: kept.size_bytes, details: details.clone(), now };
+            let replaced = self.ledger.finish_part(self.id, part).await;
+            self.ended = replaced.is_ok();
+            // A part that goes on and cannot be kept is still there, at its old length.
+            let unneeded = match &replaced {
+                Ok(replaced) => *replaced,
+                Err(_) => self.is_new.then_some(self.id),
+            };
+            if let Some(part) = unneeded {
+                tokio::task::spawn_blocking(move || folder.remove_part(&session, &part.store_name()));
+            }
+            replaced.map(|_| Part { id: self.id, bytes: kept.size_bytes, details, finished: now })
+        });
+        finished.await.unwrap_or(Err(LedgerError::Closed))
+    }
+}
+
+impl Drop for PartHold {
+    fn drop(&mut self) {
+        if !self.ended {
+            drop(self.ledger.drop_part(self.id));
+        }
+    }
+}

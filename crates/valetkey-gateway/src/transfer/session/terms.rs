@@ -1,0 +1,116 @@
+//! What an upload session was begun under, in the words in which the ledger keeps it.
+//!
+//! The key that began it bounds it to its end: whoever completes it, the stricter of both is what counts.
+
+use serde::{Deserialize, Serialize};
+use valetkey::{Bearer, Denial, Dialect, Digest, MediaRange, MediaTypes, Permit};
+
+use crate::transfer::upload;
+
+/// The terms of a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Terms {
+    /// The declared media type.
+    pub(crate) content_type: Option<String>,
+    /// Further headers of the object, names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    /// The least that the object may have, in bytes.
+    pub(crate) min_bytes: u64,
+    /// Nothing may stand there.
+    pub(crate) only_create: bool,
+    types: Vec<Vec<String>>,
+    digests: Vec<String>,
+}
+
+impl Terms {
+    pub(super) fn of(permit: &Permit, plan: &upload::Plan) -> Self {
+        let text = |ranges: &Vec<MediaRange>| ranges.iter().map(|range| range.as_str().to_owned()).collect();
+        Self {
+            content_type: plan.headers.content_type.clone(),
+            headers: plan.headers.others.clone(),
+            min_bytes: permit.size.min_bytes,
+            only_create: plan.only_create,
+            types: permit.types.lists().iter().map(text).collect(),
+            digests: permit.digests.iter().map(Digest::to_string).collect(),
+        }
+    }
+
+    pub(super) fn to_words(&self) -> Result<String, Denial> {
+        serde_json::to_string(self).map_err(|error| {
+            tracing::error!(%error, "an upload session cannot be put into words");
+            Denial::LedgerUnavailable
+        })
+    }
+
+    /// Reads them back. What cannot be read bounds nothing, so nothing may be done under it.
+    pub(super) fn from_words(words: &str) -> Result<Self, Denial> {
+        let terms: Self = serde_json::from_str(words).map_err(|error| unreadable(&error))?;
+        let types = terms.types.iter().flatten().all(|text| MediaRange::parse(text).is_some());
+        let digests = terms.digests.iter().all(|text| Digest::parse(text).is_some());
+        if types && digests { Ok(terms) } else { Err(unreadable(&"unknown type or digest")) }
+    }
+
+    /// What the object must be.
+    pub(super) fn types(&self) -> MediaTypes {
+        let lists = self.types.iter();
+        MediaTypes::of_lists(
+            lists.map(|list| list.iter().flat_map(|text| MediaRange::parse(text)).collect()).collect(),
+        )
+    }
+
+    /// What the object must hash to, all of them.
+    pub(super) fn digests(&self) -> Vec<Digest> {
+        self.digests.iter().flat_map(|text| Digest::parse(text)).collect()
+    }
+}
+
+/// Whom a session belongs to: two owners never read the same.
+///
+/// A native key is known by the name of its last level, which it keeps when it is renewed. In other dialects each
+/// request bears a signature of its own, so it is the signer, with the id and the subject where they are signed.
+pub(super) fn owner(permit: &Permit) -> Result<String, Denial> {
+    let Bearer { dialect, signer, subject, id, .. } = &permit.bearer;
+    let level = permit.levels.last().filter(|_| matches!(dialect, Dialect::Native));
+    let level = level.map(|level| level.name.as_str());
+    serde_json::to_string(&(dialect.name(), signer, id, subject, level)).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> Denial {
+    tracing::error!(%error, "the words of an upload session cannot be read");
+    Denial::LedgerUnavailable
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn terms_read_back_as_they_were() {
+        let digest = format!("sha-256:{}", "A".repeat(43));
+        let terms = Terms {
+            content_type: Some("image/png".to_owned()),
+            headers: vec![("cache-control".to_owned(), "no-store".to_owned())],
+            min_bytes: 5,
+            only_create: true,
+            types: vec![vec!["image/*".to_owned(), "text/plain".to_owned()], vec!["image/png".to_owned()]],
+            digests: vec![digest.clone()],
+        };
+        let read = Terms::from_words(&terms.to_words().unwrap()).unwrap();
+        assert_eq!(read, terms);
+        assert!(read.types().contain("image/png"));
+        assert!(!read.types().contain("text/plain"));
+        assert_eq!(read.digests().iter().map(Digest::to_string).collect::<Vec<_>>(), [digest]);
+    }
+
+    #[test]
+    fn terms_that_cannot_be_read_are_no_terms() {
+        for words in ["", "{}", "{\"types\":[]}"] {
+            assert_eq!(Terms::from_words(words), Err(Denial::LedgerUnavailable), "{words}");
+        }
+        let odd = Terms { types: vec![vec!["no type".to_owned()]], ..Terms::default() };
+        assert_eq!(Terms::from_words(&odd.to_words().unwrap()), Err(Denial::LedgerUnavailable));
+        let odd = Terms { digests: vec!["md5:x".to_owned()], ..Terms::default() };
+        assert_eq!(Terms::from_words(&odd.to_words().unwrap()), Err(Denial::LedgerUnavailable));
+    }
+}
