@@ -5,11 +5,8 @@ mod admin;
 mod answers;
 mod audit;
 mod audit_files;
-<<<<<<< HEAD
-mod botocore;
-=======
 mod aws_objects;
->>>>>>> aws-core
+mod botocore;
 mod browser;
 mod clients;
 mod command;
