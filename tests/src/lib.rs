@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod aws;
+pub mod clients;
 pub mod expect;
 pub mod gateway;
 pub mod http;

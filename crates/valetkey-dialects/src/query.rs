@@ -7,7 +7,7 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 
-use valetkey::{Denial, decode_component, decode_query_component};
+use valetkey::{Denial, decode_query_component};
 
 /// A call that a query's parameters ask for, other than the plain one of the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,25 +155,15 @@ pub(crate) fn has_aws_names(query: &str) -> bool {
     })
 }
 
-/// What a `+` in a query is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Plus {
-    /// As in a form that was sent by GET.
-    IsSpace,
-    /// As in a path. AWS's signatures are made over it so.
-    IsPlus,
-}
-
-/// The parameters of a query, each by its name.
+/// The parameters of a query, each by its name. A `+` is a space, in every dialect.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parameters<'a> {
     query: &'a str,
-    plus: Plus,
 }
 
 impl<'a> Parameters<'a> {
-    pub(crate) fn of(query: &'a str, plus: Plus) -> Self {
-        Self { query, plus }
+    pub(crate) fn of(query: &'a str) -> Self {
+        Self { query }
     }
 
     /// The decoded value of a parameter; one without a value has the empty one.
@@ -182,10 +172,10 @@ impl<'a> Parameters<'a> {
     /// [`Denial::BadRequest`] for one that is given twice or cannot be decoded.
     pub(crate) fn value(self, wanted: &str) -> Result<Option<Cow<'a, str>>, Denial> {
         let mut values = pairs(self.query)
-            .filter(|(name, _)| self.decode(name).is_some_and(|name| name == wanted))
+            .filter(|(name, _)| decode_query_component(name).is_some_and(|name| name == wanted))
             .map(|(_, value)| value);
         let Some(value) = values.next() else { return Ok(None) };
-        let value = self.decode(value).filter(|_| values.next().is_none());
+        let value = decode_query_component(value).filter(|_| values.next().is_none());
         value
             .map(Some)
             .ok_or_else(|| Denial::BadRequest(format!("{wanted} is given twice or cannot be decoded")))
@@ -198,20 +188,14 @@ impl<'a> Parameters<'a> {
 
     /// Every name that can be decoded.
     pub(crate) fn names(self) -> impl Iterator<Item = Cow<'a, str>> {
-        pairs(self.query).filter_map(move |(name, _)| self.decode(name))
+        pairs(self.query).filter_map(move |(name, _)| decode_query_component(name))
     }
 
     /// Every name that can be decoded with its value, where that can be decoded too.
     pub(crate) fn pairs(self) -> impl Iterator<Item = (Cow<'a, str>, Option<Cow<'a, str>>)> {
-        pairs(self.query)
-            .filter_map(move |(name, value)| self.decode(name).map(|name| (name, self.decode(value))))
-    }
-
-    fn decode(self, raw: &'a str) -> Option<Cow<'a, str>> {
-        match self.plus {
-            Plus::IsSpace => decode_query_component(raw),
-            Plus::IsPlus => decode_component(raw),
-        }
+        pairs(self.query).filter_map(move |(name, value)| {
+            decode_query_component(name).map(|name| (name, decode_query_component(value)))
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use valetkey::{Denial, decode_component};
+use valetkey::{Denial, decode_query_component};
 
 /// How many parameters a query may have. S3's own calls have about twenty at most.
 const PARAMETERS_MAX: usize = 128;
@@ -24,9 +24,7 @@ pub(super) struct Parameter<'a> {
 pub(super) struct Query<'a>(pub(super) Vec<Parameter<'a>>);
 
 impl<'a> Query<'a> {
-    /// Decodes a query. `+` is a plus, as [SigV4] has it.
-    ///
-    /// [SigV4]: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+    /// Decodes a query. `+` is a space, as S3 has it: clients sign `%20` and send `+`.
     pub(super) fn parse(raw: &'a str) -> Result<Self, Denial> {
         if raw.is_empty() {
             return Ok(Self(Vec::new()));
@@ -38,7 +36,9 @@ impl<'a> Query<'a> {
                 return Err(Denial::BadRequest(format!("the query has over {PARAMETERS_MAX} parameters")));
             }
             let (raw_name, raw_value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (Some(name), Some(value)) = (decode_component(raw_name), decode_component(raw_value)) else {
+            let (Some(name), Some(value)) =
+                (decode_query_component(raw_name), decode_query_component(raw_value))
+            else {
                 return Err(Denial::BadRequest(
                     "the query has a broken percent escape or is not UTF-8".to_owned(),
                 ));

@@ -129,3 +129,12 @@ impl Request {
         self.verify().err().map(|denial| denial.reason())
     }
 }
+
+#[test]
+fn a_plus_in_the_query_is_a_space() {
+    let signed = Request::new("GET", "/files/", "list-type=2&prefix=a%20b%2Bc").presigned();
+    assert_eq!(signed.reason(), None);
+    let sent = |query: String| Request { query, ..signed.clone() };
+    assert_eq!(sent(signed.query.replace("a%20b", "a+b")).reason(), None);
+    assert_eq!(sent(signed.query.replace("b%2Bc", "b+c")).reason(), Some("bad_signature"));
+}

@@ -14,7 +14,7 @@ use alloc::string::{String, ToString};
 
 use valetkey::{Denial, ResourcePath};
 
-use crate::query::{Parameters, Plus, bad_value};
+use crate::query::{Parameters, bad_value};
 
 pub use document::{Entry, Page};
 
@@ -54,7 +54,7 @@ impl Listing {
     /// [`Denial::BadRequest`] for a parameter that is given twice, cannot be decoded or has no meaning, and for
     /// a continuation token that is not one of this prefix.
     pub fn of(query: &str, path: &ResourcePath, prefix: &str) -> Result<Self, Denial> {
-        let parameters = Parameters::of(query, Plus::IsSpace);
+        let parameters = Parameters::of(query);
         match parameters.value("list-type")?.as_deref() {
             None | Some("2") => {}
             Some(other) => return Err(bad_value("list-type", other, "the only type of listing is 2")),
@@ -73,7 +73,7 @@ impl Listing {
     /// # Errors
     /// As [`Listing::of`].
     pub(crate) fn of_s3(query: &str, bucket: &str) -> Result<Self, Denial> {
-        let parameters = Parameters::of(query, Plus::IsPlus);
+        let parameters = Parameters::of(query);
         let form = match parameters.value("list-type")?.as_deref() {
             None => Form::First,
             Some("2") => Form::Second,
@@ -229,7 +229,7 @@ mod tests {
     fn s3_has_two_forms() {
         let listing = |query| Listing::of_s3(query, "files");
         let first = listing("prefix=a%2Fb+c&marker=a%2Fb&start-after=z&continuation-token=YQ").unwrap();
-        assert_eq!((first.form, first.prefix(), first.after()), (Form::First, "a/b+c", "a/b"));
+        assert_eq!((first.form, first.prefix(), first.after()), (Form::First, "a/b c", "a/b"));
         assert!(first.owns);
         let second = listing("list-type=2&marker=a&start-after=b").unwrap();
         assert_eq!((second.form, second.prefix(), second.after()), (Form::Second, "", "b"));

@@ -30,7 +30,7 @@ pub use uploads::ListMultipartUploads;
 use crate::aws::reply::{Code, Refusal};
 use crate::head::RequestHead;
 use crate::listing::Listing;
-use crate::query::{Parameters, Plus};
+use crate::query::Parameters;
 
 /// How long the document of a `DeleteObjects` or `CompleteMultipartUpload` may be, in bytes: S3's own bound.
 pub const DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -114,7 +114,7 @@ impl Operation {
             Some(_) => Target::Object,
         };
         let method = head.method;
-        let parameters = Parameters::of(head.query, Plus::IsPlus);
+        let parameters = Parameters::of(head.query);
         not_offered::check(parameters, head)?;
         let selector = selector(parameters)?;
         if parameters.value("partNumber")?.is_some()
@@ -290,7 +290,7 @@ fn selector(parameters: Parameters<'_>) -> Result<Option<Selector>, Refusal> {
 /// The values of the header `name`. Whoever signs a URL may put what a header would say into its query, in any
 /// case.
 fn values<'a>(head: &RequestHead<'a>, name: &str) -> impl Iterator<Item = Option<Cow<'a, str>>> {
-    let parameters = Parameters::of(head.query, Plus::IsPlus);
+    let parameters = Parameters::of(head.query);
     let in_query = parameters.pairs().filter(move |(known, _)| known.eq_ignore_ascii_case(name));
     let in_header = head.values(name).map(|value| core::str::from_utf8(value).ok().map(Cow::Borrowed));
     in_header.chain(in_query.map(|(_, value)| value))

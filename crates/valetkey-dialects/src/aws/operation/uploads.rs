@@ -66,7 +66,7 @@ mod tests {
         let asked =
             read("prefix=a%2F&delimiter=/&key-marker=a%2Fb+c&upload-id-marker=7&max-uploads=5000").unwrap();
         assert_eq!((asked.prefix.as_str(), asked.delimiter.as_str()), ("a/", "/"));
-        assert_eq!((asked.key_marker.as_str(), asked.upload_id_marker.as_str()), ("a/b+c", "7"));
+        assert_eq!((asked.key_marker.as_str(), asked.upload_id_marker.as_str()), ("a/b c", "7"));
         assert_eq!(asked.uploads_max, 1000);
         assert_eq!(read("upload-id-marker=7").unwrap().upload_id_marker, "");
         for query in ["max-uploads=x", "encoding-type=xml", "prefix=a&prefix=b", "key-marker=%ff"] {
