@@ -153,8 +153,7 @@ fn broken_toml_is_an_error_with_its_line() {
 /// What this build does not enforce is said at the start, not ignored.
 #[test]
 fn unsupported_settings_are_errors() {
-    edit_is_refused("uses = 1", "max_renew = \"1d\"", &["max_renew"]);
-    edit_is_refused("uses = 1", "renew = \"1d\"", &["renew"]);
+    edit_is_refused("[buckets.files]", "[buckets.files]\ndelivery = \"redirect\"", &["redirect"]);
     edit_is_refused("kind = \"disk\"", "kind = \"s3\"", &["s3"]);
     edit_is_refused("engine = \"sqlite\"", "engine = \"postgres\"", &["postgres"]);
 }

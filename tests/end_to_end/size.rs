@@ -6,7 +6,7 @@ use std::time::Duration;
 use valetkey_tests::expect::{accepted, refused, refused_in_words};
 use valetkey_tests::gateway::Gateway;
 use valetkey_tests::http::{self, Connection, Request};
-use valetkey_tests::key::{Key, from_now};
+use valetkey_tests::key::Key;
 use valetkey_tests::process::wait_until;
 
 fn chunked_put(key: &Key, body: &[u8], chunk: usize) -> Request {
@@ -61,7 +61,6 @@ fn refused_uploads_are_not_asked_to_continue() {
         (Key::new("/files/there", "create").url(), 412),
         (Key::new("/files/there/below", "create").url(), 409),
         (Key::new("/files/a", "create").set("in", "3").url(), 403),
-        (Key::new("/files/a", "create").set("renew", &from_now(90_000)).url(), 501),
     ];
     for (target, status) in targets {
         let request = Request::new("PUT", target.clone())
