@@ -161,8 +161,6 @@ fn presigned_purpose(args: &SignArgs, warnings: &mut Vec<String>) -> Result<Purp
     if purpose.only_creates {
         warnings.push("the upload must send the header If-None-Match: *, which is signed".to_owned());
     }
-    warnings
-        .push("this version does not serve aws keys yet and answers 501 not_supported to them".to_owned());
     Ok(purpose)
 }
 
