@@ -10,6 +10,8 @@ def aws(*arguments, **settings):
     return run(f"{TOOLS}/aws", "--endpoint-url", URL, *arguments, **settings)
 
 
+# Without it, this version of the tool presigns with signature version 2.
+write(f"{HOME}/.aws/config", b"[default]\ns3 =\n    signature_version = s3v4\n")
 store = f"s3://{BUCKET}/cli"
 for name in NAMES:
     write(f"{HOME}/tree/{name}", noise(len(name) * 100))
