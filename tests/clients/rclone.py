@@ -13,6 +13,8 @@ settings = {
     "RCLONE_CONFIG_VK_ACCESS_KEY_ID": ACCESS_KEY,
     "RCLONE_CONFIG_VK_SECRET_ACCESS_KEY": SECRET,
     "RCLONE_CONFIG_VK_REGION": REGION,
+    # It would make the bucket before it pipes into it; here the configuration makes buckets.
+    "RCLONE_S3_NO_CHECK_BUCKET": "true",
     "RCLONE_RETRIES": "1",
     "RCLONE_LOW_LEVEL_RETRIES": "1",
 }
