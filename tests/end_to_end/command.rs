@@ -38,7 +38,7 @@ fn err(output: &Output) -> String {
 }
 
 #[test]
-fn presigned_urls_are_verified_and_not_served_yet() {
+fn presigned_urls_open_what_they_say() {
     let gateway = Gateway::new();
     gateway.plant("/files/a.txt", "hello");
     let url = sign(&gateway, &["/files/a.txt", "--allow", "read", "--dialect", "aws", "--uses", "1"]);
