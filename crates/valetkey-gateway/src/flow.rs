@@ -30,6 +30,8 @@ use crate::serve::forwarded;
 use crate::serve::outbox::Outbox;
 use crate::settle::Recorder;
 use crate::transfer::body::Body;
+use crate::transfer::download::Wanted;
+use crate::transfer::source::Source;
 use crate::transfer::{delete, download, list, upload};
 use crate::{admit, bound, cors, identify, left, request, respond, s3, settle};
 
@@ -131,10 +133,12 @@ async fn resource(
     match permit.action {
         Action::Stat => {
             let left = left::of(gateway, &permit);
-            Ok(left.tell(download::stat(snapshot, permit, head, recorder, now).await?).await)
+            Ok(left
+                .tell(download::stat(snapshot, permit, head, &Wanted::default(), recorder, now).await?)
+                .await)
         }
         Action::Read => {
-            let found = match download::find(snapshot, &permit, head, now).await? {
+            let found = match download::find(snapshot, &permit, head, &Wanted::default(), now).await? {
                 download::Found::Object(found) => found,
                 download::Found::Nothing(answer) => return Ok(recorder.answered(answer)),
             };
@@ -143,11 +147,13 @@ async fn resource(
             Ok(left.tell(download::send(held, *found, connection, recorder)).await)
         }
         Action::Upload { .. } => {
-            let plan = upload::plan(snapshot, &permit, head).await?;
+            let described = upload::Description::of(head)?;
+            let plan = upload::plan(snapshot, &permit, head, described).await?;
             let mut held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
-            let received = upload::receive(&mut held, plan, body, recorder).await?;
+            let received = upload::receive(&mut held, plan, Source::Plain(body), recorder).await?;
             settle::upload(gateway, held, received, recorder).await
         }
+        Action::Part => Err(Denial::CallNotSupported("a part of an upload")),
         Action::Delete => {
             let Some(plan) = delete::plan(snapshot, &permit, head).await? else {
                 return Ok(recorder.answered(respond::status(StatusCode::NO_CONTENT)));

@@ -12,11 +12,12 @@ use valetkey::{Denial, MediaType, Now, Permit};
 use valetkey_dialects::Language;
 use valetkey_dialects::aws::reply::Refusal;
 
-use crate::backend::disk::Metadata;
+use crate::backend::disk::{Attributes, Metadata};
 use crate::gateway::Gateway;
 use crate::request;
 use crate::transfer::body::{Body, RefusalBody};
 use crate::transfer::rate::Throttle;
+use crate::transfer::upload::SIGNED;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const AWS_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
@@ -151,6 +152,14 @@ pub(crate) fn document(document: String, parts: &Parts) -> Response<Body> {
     listing(document, None, parts)
 }
 
+/// An answer that says in words too what it says in its head.
+pub(crate) fn with_document(answer: Response<Body>, document: String, parts: &Parts) -> Response<Body> {
+    let (head, _) = answer.into_parts();
+    let mut answer = text_answer(head.status, XML, document.into(), parts);
+    answer.headers_mut().extend(head.headers);
+    answer
+}
+
 /// A listing. It is true for a moment only and tells what one key may know, so nobody keeps it.
 pub(crate) fn listing(document: String, throttle: Option<Throttle>, parts: &Parts) -> Response<Body> {
     let mut answer = text_answer(StatusCode::OK, XML, document.into(), parts);
@@ -172,12 +181,19 @@ pub(crate) fn listing(document: String, throttle: Option<Throttle>, parts: &Part
 ///
 /// Whatever was uploaded, no browser is to run it: its type is not guessed at, scripts have no origin, and
 /// what a browser would run is saved and not shown unless the key says otherwise.
-pub(crate) fn object(code: StatusCode, metadata: &Metadata, permit: &Permit, now: Now) -> Response<Body> {
+pub(crate) fn object(
+    code: StatusCode,
+    metadata: &Metadata,
+    permit: &Permit,
+    overrides: &[(&'static str, String)],
+    now: Now,
+) -> Response<Body> {
     let mut answer = status(code);
+    let signed = Presentation { attributes: &metadata.attributes, permit, overrides };
     let attributes = &metadata.attributes;
     insert(&mut answer, header::ETAG, &format!("\"{}\"", metadata.etag));
-    insert(&mut answer, header::LAST_MODIFIED, &httpdate::fmt_http_date(not_before_1970(metadata.modified)));
-    insert(&mut answer, header::CACHE_CONTROL, &cache_control(metadata, permit, now));
+    insert(&mut answer, header::LAST_MODIFIED, &last_modified(metadata));
+    insert(&mut answer, header::CACHE_CONTROL, &signed.cache_control(now));
     insert(&mut answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     insert(&mut answer, header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox");
     insert(&mut answer, header::REFERRER_POLICY, "no-referrer");
@@ -186,24 +202,89 @@ pub(crate) fn object(code: StatusCode, metadata: &Metadata, permit: &Permit, now
     }
     insert(&mut answer, header::ACCEPT_RANGES, "bytes");
     // What a browser could take for another type than we do is told as none.
-    let content_type = attributes.content_type.as_deref().filter(|text| MediaType::parse(text).is_some());
+    let content_type = signed.chosen("content-type").or(attributes.content_type.as_deref());
+    let content_type = content_type.filter(|text| MediaType::parse(text).is_some());
     let content_type = content_type.unwrap_or("application/octet-stream");
     insert(&mut answer, header::CONTENT_TYPE, content_type);
-    for (name, value) in &attributes.headers {
+    for (name, value) in attributes.headers.iter().filter(|(name, _)| name.starts_with("x-amz-meta-")) {
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
-        // Whoever writes the file's attribute by hand sets no header of ours.
-        if name == header::CONTENT_LANGUAGE || name.as_str().starts_with("x-amz-meta-") {
+        insert(&mut answer, name, value);
+    }
+    for name in [header::CONTENT_LANGUAGE, header::CONTENT_ENCODING, header::EXPIRES] {
+        // When a counted download may be kept is said by us alone.
+        if let Some(value) = signed.said(name.as_str())
+            && !(name == header::EXPIRES && permit.is_counted)
+        {
             insert(&mut answer, name, value);
         }
     }
-    match &permit.disposition {
-        Some(disposition) => insert(&mut answer, header::CONTENT_DISPOSITION, disposition.as_str()),
+    match signed.disposition() {
+        Some(disposition) => insert(&mut answer, header::CONTENT_DISPOSITION, disposition),
         None if runs_in_a_browser(content_type) => {
             insert(&mut answer, header::CONTENT_DISPOSITION, "attachment");
         }
         None => {}
     }
     answer
+}
+
+/// When an object was last changed, as HTTP writes it.
+pub(crate) fn last_modified(metadata: &Metadata) -> String {
+    httpdate::fmt_http_date(not_before_1970(metadata.modified))
+}
+
+/// What an uploader, a key and the signature of a request say of how an object is presented.
+struct Presentation<'a> {
+    attributes: &'a Attributes,
+    permit: &'a Permit,
+    /// What the signature of this very request says.
+    overrides: &'a [(&'static str, String)],
+}
+
+impl<'a> Presentation<'a> {
+    fn chosen(&self, name: &str) -> Option<&'a str> {
+        self.overrides.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn stored(&self, name: &str) -> Option<&'a str> {
+        self.attributes.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn said(&self, name: &str) -> Option<&'a str> {
+        self.chosen(name).or_else(|| self.stored(name))
+    }
+
+    /// A key or a policy that has an object saved is not overruled, and the key comes before the uploader.
+    fn disposition(&self) -> Option<&'a str> {
+        let own = self.permit.disposition.as_ref();
+        let chosen = self.chosen("content-disposition");
+        match (own, chosen) {
+            (Some(own), Some(chosen)) if own.is_attachment() && !is_attachment(chosen) => Some(own.as_str()),
+            (Some(own), None) => Some(own.as_str()),
+            (_, Some(chosen)) => Some(chosen),
+            (None, None) => self.stored("content-disposition"),
+        }
+    }
+
+    /// A client may keep the answer no longer than the key lives, and not at all where it uses something up. What a
+    /// signature covers is answered as signed all the same, but an uploader's own wish can only make it stricter.
+    fn cache_control(&self, now: Now) -> String {
+        if self.permit.is_counted {
+            return "no-store".to_owned();
+        }
+        let stored = self.stored("cache-control");
+        let is_signed = self.stored(SIGNED).is_some_and(|name| name == "cache-control");
+        match (self.chosen("cache-control"), stored) {
+            (Some(chosen), _) => chosen.to_owned(),
+            (None, Some(signed)) if is_signed => signed.to_owned(),
+            (None, wish) => cache_control(wish, self.permit, now),
+        }
+    }
+}
+
+fn is_attachment(disposition: &str) -> bool {
+    let kind = disposition.split(';').next().unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("attachment")
 }
 
 /// Whether a browser that opens a document of this type would run what is in it.
@@ -219,13 +300,11 @@ fn runs_in_a_browser(content_type: &str) -> bool {
     }
 }
 
-/// A client may keep the answer no longer than the key lives, and not at all where it uses something up. An
-/// uploader's own wish, which nobody signed, can only make it stricter.
-fn cache_control(metadata: &Metadata, permit: &Permit, now: Now) -> String {
-    let wish = metadata.attributes.headers.iter().find(|(name, _)| name == "cache-control");
-    let directives = || wish.iter().flat_map(|(_, value)| value.split(',')).map(str::trim);
+/// No longer than the key lives, and what the uploader wishes where that is stricter.
+fn cache_control(wish: Option<&str>, permit: &Permit, now: Now) -> String {
+    let directives = || wish.iter().flat_map(|value| value.split(',')).map(str::trim);
     let wishes = |name: &str| directives().any(|directive| directive.eq_ignore_ascii_case(name));
-    if permit.is_counted || wishes("no-store") {
+    if wishes("no-store") {
         return "no-store".to_owned();
     }
     let life_secs = permit.end.since(now.clock).as_secs();

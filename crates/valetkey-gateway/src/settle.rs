@@ -19,11 +19,13 @@ use crate::admit::{Held, seconds};
 use crate::backend::disk::{Folder, Metadata, Publish, Removed, StoreError};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
+use crate::left::Left;
 use crate::notify::{Audit, Receipt};
 use crate::observe::Metrics;
 use crate::running::End;
 use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
+use crate::transfer::integrity::Confirmed;
 use crate::transfer::{blocking, delete, upload};
 use crate::{left, respond};
 
@@ -168,18 +170,49 @@ impl Drop for Hold {
     }
 }
 
-/// Makes a received upload visible, whole, and answers once that and its record are durable.
-///
-/// It runs to its end even if the client is gone.
+/// An upload that can be seen, and is recorded.
+pub(crate) struct Published {
+    pub(crate) metadata: Metadata,
+    confirmed: Confirmed,
+    left: Left,
+}
+
+impl Published {
+    /// Says in `answer` what was stored, and what is left of the key.
+    pub(crate) async fn tell(self, mut answer: Response<Body>) -> Response<Body> {
+        self.confirmed.tell(&mut answer);
+        self.left.tell(answer).await
+    }
+}
+
+/// Makes a received upload visible, and answers as S3 does.
 ///
 /// # Errors
-/// [`Denial::AlreadyExists`] for the loser of a race, and what [`upload::refused`] says.
+/// As [`publish`].
 pub(crate) async fn upload(
     gateway: &Arc<Gateway>,
     held: Held,
     received: upload::Received,
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
+    let published = publish(gateway, held, received, recorder).await?;
+    let mut answer = respond::status(StatusCode::OK);
+    respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", published.metadata.etag));
+    Ok(published.tell(answer).await)
+}
+
+/// Makes a received upload visible, whole, and returns once that and its record are durable.
+///
+/// It runs to its end even if the client is gone.
+///
+/// # Errors
+/// [`Denial::AlreadyExists`] for the loser of a race, and what [`upload::refused`] says.
+pub(crate) async fn publish(
+    gateway: &Arc<Gateway>,
+    held: Held,
+    received: upload::Received,
+    recorder: &Recorder,
+) -> Result<Published, Denial> {
     let recorder = recorder.clone();
     let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
@@ -214,10 +247,7 @@ pub(crate) async fn upload(
             }
         };
         hold.settle_recorded(size_bytes, recorder.uploaded(&digest).await)?;
-        let mut answer = respond::status(StatusCode::OK);
-        respond::insert(&mut answer, header::ETAG, &format!("\"{}\"", metadata.etag));
-        confirmed.tell(&mut answer);
-        Ok(left.tell(answer).await)
+        Ok(Published { metadata, confirmed, left })
     })
     .await
 }
@@ -394,6 +424,23 @@ impl Recorder {
             receipt.bucket = Some(path.bucket().to_owned());
             receipt.object = Some(path.name().to_owned());
         });
+    }
+
+    /// A record of one of several things that the request does, by itself.
+    pub(crate) fn another(&self) -> Self {
+        Self(Rc::new(Record {
+            audit: self.0.audit.clone(),
+            metrics: Arc::clone(&self.0.metrics),
+            running: Cell::new(None),
+            started: Instant::now(),
+            receipt: RefCell::new(self.0.receipt.borrow().clone()),
+        }))
+    }
+
+    /// The name of the request.
+    pub(crate) fn request_id(&self) -> String {
+        let receipt = self.0.receipt.borrow();
+        receipt.as_ref().and_then(|receipt| receipt.request_id.clone()).unwrap_or_default()
     }
 
     /// Notes that the request is about no bucket in particular.

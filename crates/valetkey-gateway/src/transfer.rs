@@ -11,6 +11,7 @@ pub(crate) mod range;
 pub(crate) mod rate;
 #[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "spoken by the protocols that come next"))]
 pub(crate) mod session;
+pub(crate) mod source;
 pub(crate) mod upload;
 
 use std::cell::Cell;

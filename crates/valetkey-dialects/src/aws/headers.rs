@@ -31,11 +31,18 @@ const CREDENTIAL: [&str; 7] = [
 
 /// What a signature may cover besides checksums and metadata. Anything else of the family asks for what is not
 /// done here, and is refused rather than left undone; an operation that reads a header of its own adds it.
-const UNDERSTOOD: [&str; 8] = [
+const UNDERSTOOD: [&str; 15] = [
     "x-amz-cf-id",
     "x-amz-content-sha256",
+    "x-amz-copy-source",
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-unmodified-since",
     "x-amz-date",
     "x-amz-decoded-content-length",
+    "x-amz-metadata-directive",
+    "x-amz-object-attributes",
     "x-amz-request-payer",
     "x-amz-sdk-checksum-algorithm",
     "x-amz-trailer",
@@ -43,11 +50,13 @@ const UNDERSTOOD: [&str; 8] = [
 ];
 
 /// What changes nothing here, by its value.
-const WITHOUT_EFFECT: [(&str, &str); 4] = [
+const WITHOUT_EFFECT: [(&str, &str); 6] = [
     ("x-amz-acl", "bucket-owner-full-control"),
     ("x-amz-acl", "private"),
     ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
     ("x-amz-storage-class", "STANDARD"),
+    ("x-amz-tagging-directive", "COPY"),
+    ("x-amz-tagging-directive", "REPLACE"),
 ];
 
 /// A header of an answer, and the parameter that says it.

@@ -1,11 +1,16 @@
-//! `DeleteObject`.
+//! `DeleteObject` and `DeleteObjects`.
 
 use http::{Response, StatusCode};
-use valetkey::{Denial, Permit};
+use hyper::body::Incoming;
+use valetkey::{Action, Denial, Permit, ResourcePath};
+use valetkey_dialects::Language;
+use valetkey_dialects::aws::operation::{DOCUMENT_BYTES_MAX, Delete};
+use valetkey_dialects::aws::reply::{Code, Deleted, Refusal, delete_result};
 
+use super::{Asker, put};
 use crate::flow::At;
 use crate::transfer::body::Body;
-use crate::transfer::delete;
+use crate::transfer::{delete, upload};
 use crate::{admit, respond, settle};
 
 /// Deletes one object; that nothing is there is no error.
@@ -19,4 +24,56 @@ pub(crate) async fn one(at: &At<'_>, permit: Permit) -> Result<Response<Body>, D
     };
     let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
     settle::delete(gateway, held, plan, recorder).await
+}
+
+/// Deletes the objects that the body names, one after the other. Each is admitted, counted and recorded by itself.
+///
+/// # Errors
+/// What the request as a whole is refused for; why single objects are not deleted is in the answer.
+pub(crate) async fn many(
+    asker: &Asker<'_>,
+    bucket: &ResourcePath,
+    body: &mut Incoming,
+) -> Result<Response<Body>, Refusal> {
+    let at = asker.at;
+    // Whoever may delete nothing here has no document read.
+    let place = ResourcePath::from_text(&format!("/{}/{}", bucket.bucket(), asker.place(bucket)))?;
+    let permit = asker.permit(Action::Delete, &place, "", None)?;
+    super::check_bucket(at, &permit)?;
+    let asked = Delete::parse(&document(asker, body).await?)?;
+    let mut outcomes: Vec<Deleted> = Vec::with_capacity(asked.keys.len());
+    for key in &asked.keys {
+        let recorder = at.recorder.another();
+        let at = &At { recorder: &recorder, ..*at };
+        let outcome = named(&Asker { at, ..*asker }, bucket, key).await;
+        if let Err(refusal) = &outcome {
+            recorder.refused(&refusal.denial, respond::status_of(refusal, Language::Aws));
+        }
+        outcomes.push(outcome);
+    }
+    at.recorder.intends(Action::Delete, bucket);
+    Ok(at.recorder.listed(respond::document(delete_result(&asked, &outcomes), at.parts)))
+}
+
+async fn named(asker: &Asker<'_>, bucket: &ResourcePath, key: &str) -> Deleted {
+    let path = ResourcePath::from_text(&format!("/{}/{key}", bucket.bucket()))?;
+    let permit = asker.permit(Action::Delete, &path, "", None)?;
+    one(asker.at, permit).await?;
+    Ok(())
+}
+
+/// The document in the body, which is compared with all that the request says of it.
+async fn document(asker: &Asker<'_>, body: &mut Incoming) -> Result<Vec<u8>, Refusal> {
+    let call = &asker.asked.call;
+    let too_long = || Refusal {
+        code: Code::MalformedXml,
+        ..Refusal::from(Denial::BadRequest(format!("the document exceeds {DOCUMENT_BYTES_MAX} bytes")))
+    };
+    let declared = put::declared_bytes(call, body).and_then(|bytes| usize::try_from(bytes).ok());
+    if declared.is_some_and(|bytes| bytes > DOCUMENT_BYTES_MAX) {
+        return Err(too_long());
+    }
+    let checksums = put::described(asker.at, call)?.checksums;
+    let source = put::source(call, body)?;
+    upload::collect(source, checksums, DOCUMENT_BYTES_MAX).await?.ok_or_else(too_long)
 }

@@ -5,9 +5,11 @@
 //! others, by `transfer` and `settle`.
 
 mod bucket;
+mod copy;
 mod delete;
 mod get;
 mod list;
+mod object;
 mod put;
 
 use http::Response;
@@ -42,19 +44,25 @@ pub(crate) async fn answer(
             let permit = asker.permit(Action::List, path()?, listing.prefix(), None)?;
             list::answer(at, permit, listing).await
         }
-        Operation::GetObject { part } => get::body(at, asker.of_object(Action::Read)?, *part).await,
-        Operation::HeadObject { part } => get::head(at, asker.of_object(Action::Stat)?, *part).await,
+        Operation::GetObject { part } => {
+            get::body(at, asker.of_object(Action::Read)?, &asked.call, *part).await
+        }
+        Operation::HeadObject { part } => {
+            get::head(at, asker.of_object(Action::Stat)?, &asked.call, *part).await
+        }
         Operation::DeleteObject => Ok(delete::one(at, asker.of_object(Action::Delete)?).await?),
         Operation::PutObject => {
             let declared_bytes = put::declared_bytes(&asked.call, body);
             let permit = asker.of_object(Action::Upload { declared_bytes })?;
             put::object(at, permit, &asked.call, body).await
         }
-        Operation::GetObjectAcl
-        | Operation::GetObjectTagging
-        | Operation::GetObjectAttributes(_)
-        | Operation::CopyObject { .. }
-        | Operation::DeleteObjects => Err(Denial::CallNotSupported("this call").into()),
+        Operation::DeleteObjects => delete::many(&asker, path()?, body).await,
+        Operation::CopyObject { source, directive } => copy::object(&asker, source, *directive).await,
+        Operation::GetObjectAcl => object::acl(at, &asker.of_object(Action::Stat)?).await,
+        Operation::GetObjectTagging => object::tagging(at, &asker.of_object(Action::Stat)?).await,
+        Operation::GetObjectAttributes(attributes) => {
+            object::attributes(at, &asker.of_object(Action::Stat)?, attributes).await
+        }
         Operation::PostObject => Err(Denial::CallNotSupported("an upload by a form").into()),
         Operation::CreateMultipartUpload
         | Operation::UploadPart { .. }
@@ -67,6 +75,7 @@ pub(crate) async fn answer(
 }
 
 /// Who asks, and what for: what permits are made from.
+#[derive(Clone, Copy)]
 pub(crate) struct Asker<'a> {
     pub(crate) at: &'a At<'a>,
     pub(crate) asked: &'a BoundedCall,

@@ -3,13 +3,14 @@
 use http::Response;
 use hyper::body::{Body as _, Incoming};
 use valetkey::{Denial, Permit};
-use valetkey_dialects::aws::Payload;
 use valetkey_dialects::aws::reply::Refusal;
+use valetkey_dialects::aws::{Decoder, Payload};
 
 use crate::flow::At;
 use crate::identify::Call;
 use crate::transfer::body::Body;
-use crate::transfer::upload;
+use crate::transfer::source::Source;
+use crate::transfer::upload::{self, Description};
 use crate::{admit, settle};
 
 /// How long the object is that the body brings, without what frames it.
@@ -31,11 +32,34 @@ pub(crate) async fn object(
     body: &mut Incoming,
 ) -> Result<Response<Body>, Refusal> {
     let &At { gateway, snapshot, head, recorder, .. } = at;
-    if call.signed.as_ref().is_some_and(|signed| matches!(signed.payload, Payload::Chunked(_))) {
-        return Err(Denial::CallNotSupported("an upload in aws-chunked form").into());
-    }
-    let plan = upload::plan(snapshot, &permit, head).await?;
+    let plan = upload::plan(snapshot, &permit, head, described(at, call)?).await?;
+    let source = source(call, body)?;
     let mut held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
-    let received = upload::receive(&mut held, plan, body, recorder).await?;
+    let received = upload::receive(&mut held, plan, source, recorder).await?;
     Ok(settle::upload(gateway, held, received, recorder).await?)
+}
+
+/// What the request says of what its body brings.
+///
+/// # Errors
+/// As [`Description::of`].
+pub(crate) fn described(at: &At<'_>, call: &Call) -> Result<Description, Denial> {
+    match &call.signed {
+        Some(signed) => Ok(Description {
+            headers: signed.upload_headers(at.head)?,
+            checksums: signed.checksums(at.head)?,
+        }),
+        None => Description::of(at.head),
+    }
+}
+
+/// The bytes that the body brings, without what frames them.
+///
+/// # Errors
+/// As [`Decoder::new`].
+pub(crate) fn source<'a>(call: &Call, body: &'a mut Incoming) -> Result<Source<'a>, Denial> {
+    let Some(signed) = &call.signed else { return Ok(Source::Plain(body)) };
+    let Payload::Chunked(framing) = &signed.payload else { return Ok(Source::Plain(body)) };
+    let decoder = Box::new(Decoder::new(framing, signed.chunk_signer())?);
+    Ok(Source::Chunked { body, decoder, announced: framing.trailer.clone().unwrap_or_default() })
 }

@@ -12,6 +12,7 @@ use valetkey_ledger::{LeaseRequest, Purpose};
 use super::Transfer;
 use super::body::{Body, ObjectBody};
 use super::condition::{Conditions, State, Verdict};
+use super::integrity::{self, Confirmed};
 use super::range::Asked;
 use crate::admit::Held;
 use crate::backend::disk::{Folder, Metadata, Opened, StoreError};
@@ -19,6 +20,15 @@ use crate::flow::Connection;
 use crate::gateway::Snapshot;
 use crate::respond;
 use crate::settle::{Recorder, Settling};
+
+/// How a download is to be answered, as far as its key's signature says it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Wanted<'a> {
+    /// What headers of the answer are to say, names in lower case.
+    pub(crate) overrides: &'a [(&'static str, String)],
+    /// Whether the whole is asked for as a part of itself.
+    pub(crate) is_part: bool,
+}
 
 /// What a download found.
 pub(crate) enum Found {
@@ -67,11 +77,12 @@ pub(crate) async fn find(
     snapshot: &Snapshot,
     permit: &Permit,
     head: &RequestHead<'_>,
+    wanted: &Wanted<'_>,
     now: Now,
 ) -> Result<Found, Denial> {
     let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?;
     let opened = open(folder, permit.path.name()).await?;
-    let chosen = match choose(&opened.metadata, permit, head, now)? {
+    let chosen = match choose(&opened.metadata, permit, head, wanted, now)? {
         Chosen::Body { offset, bytes, answer } => (offset, bytes, answer),
         Chosen::Nothing(answer) => return Ok(Found::Nothing(answer)),
     };
@@ -106,12 +117,13 @@ pub(crate) async fn stat(
     snapshot: &Snapshot,
     permit: Permit,
     head: &RequestHead<'_>,
+    wanted: &Wanted<'_>,
     recorder: &Recorder,
     now: Now,
 ) -> Result<Response<Body>, Denial> {
     let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?;
     let metadata = open(folder, permit.path.name()).await?.metadata;
-    let answer = match choose(&metadata, &permit, head, now)? {
+    let answer = match choose(&metadata, &permit, head, wanted, now)? {
         Chosen::Body { bytes, mut answer, .. } => {
             answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
             answer
@@ -127,26 +139,44 @@ enum Chosen {
 }
 
 /// Decides what a download or a question is answered with, apart from the bytes.
-fn choose(metadata: &Metadata, permit: &Permit, head: &RequestHead<'_>, now: Now) -> Result<Chosen, Denial> {
+fn choose(
+    metadata: &Metadata,
+    permit: &Permit,
+    head: &RequestHead<'_>,
+    wanted: &Wanted<'_>,
+    now: Now,
+) -> Result<Chosen, Denial> {
+    let object = |code| {
+        let mut answer = respond::object(code, metadata, permit, wanted.overrides, now);
+        // A part of what was hashed hashes to something else.
+        if code == StatusCode::OK && head.values("x-amz-checksum-mode").any(|mode| mode == b"ENABLED") {
+            Confirmed::of(&integrity::stored(&metadata.attributes)).tell(&mut answer);
+        }
+        answer
+    };
     let conditions = Conditions::of(head);
     let state = State { etag: &metadata.etag, modified: metadata.modified };
     match conditions.judge_download(state) {
         Verdict::Fails => return Err(Denial::PreconditionFailed),
         Verdict::NotModified => {
-            return Ok(Chosen::Nothing(respond::object(StatusCode::NOT_MODIFIED, metadata, permit, now)));
+            return Ok(Chosen::Nothing(object(StatusCode::NOT_MODIFIED)));
         }
         Verdict::Holds => {}
     }
     let size = metadata.size_bytes;
     let asked =
         if conditions.range_counts(state) { Asked::of(head.values("range"), size) } else { Asked::Whole };
+    let asked = match asked {
+        Asked::Whole if wanted.is_part && size > 0 => Asked::Part { offset: 0, bytes: size },
+        asked => asked,
+    };
     Ok(match asked {
         Asked::Whole => {
-            let answer = respond::object(StatusCode::OK, metadata, permit, now);
+            let answer = object(StatusCode::OK);
             Chosen::Body { offset: 0, bytes: size, answer }
         }
         Asked::Part { offset, bytes } => {
-            let mut answer = respond::object(StatusCode::PARTIAL_CONTENT, metadata, permit, now);
+            let mut answer = object(StatusCode::PARTIAL_CONTENT);
             let range = format!("bytes {offset}-{}/{size}", offset + bytes - 1);
             respond::insert(&mut answer, header::CONTENT_RANGE, &range);
             Chosen::Body { offset, bytes, answer }
@@ -157,6 +187,26 @@ fn choose(metadata: &Metadata, permit: &Permit, head: &RequestHead<'_>, now: Now
             Chosen::Nothing(answer)
         }
     })
+}
+
+/// Opens an object that is not sent, where `conditions` hold, which have the names that a download gives them.
+///
+/// # Errors
+/// As [`find`].
+pub(crate) async fn open_under(
+    snapshot: &Snapshot,
+    permit: &Permit,
+    conditions: &[(&'static str, String)],
+) -> Result<Opened, Denial> {
+    let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?;
+    let opened = open(folder, permit.path.name()).await?;
+    let headers: Vec<_> = conditions.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+    let head = RequestHead { method: "GET", path: permit.path.as_str(), query: "", headers: &headers };
+    let state = State { etag: &opened.metadata.etag, modified: opened.metadata.modified };
+    match Conditions::of(&head).judge_download(state) {
+        Verdict::Holds => Ok(opened),
+        Verdict::Fails | Verdict::NotModified => Err(Denial::PreconditionFailed),
+    }
 }
 
 /// Opens an object, on the event loop where that waits for nothing.

@@ -15,6 +15,7 @@ use valetkey::{Denial, Digest, DigestAlgorithm};
 use valetkey_dialects::{Checksum, ChecksumAlgorithm};
 
 use super::body::Body;
+use crate::backend::disk::Attributes;
 use crate::respond;
 
 /// What an upload must hash to, and the hashes of what came so far.
@@ -57,6 +58,20 @@ impl Integrity {
         self
     }
 
+    /// Computes these too, whose values come after the last byte.
+    pub(crate) fn awaiting(mut self, announced: &[ChecksumAlgorithm]) -> Self {
+        for algorithm in announced {
+            self.hash_with(*algorithm);
+        }
+        self
+    }
+
+    /// Compares these too, which were [awaited](Integrity::awaiting).
+    pub(crate) fn expecting(mut self, checksums: Vec<Checksum>) -> Self {
+        self.expected.extend(checksums.into_iter().map(|checksum| (checksum.algorithm, checksum.value)));
+        self
+    }
+
     fn expect(&mut self, algorithm: ChecksumAlgorithm, value: Vec<u8>) {
         self.hash_with(algorithm);
         self.expected.push((algorithm, value));
@@ -82,22 +97,52 @@ impl Integrity {
     /// # Errors
     /// [`Denial::DigestMismatch`].
     pub(crate) fn check(self, digest: [u8; 32]) -> Result<Option<String>, Denial> {
+        Ok(self.hashed(digest)?.md5_to_tell())
+    }
+
+    /// As [`Integrity::check`]; returns all that was computed.
+    ///
+    /// # Errors
+    /// [`Denial::DigestMismatch`].
+    pub(crate) fn hashed(self, digest: [u8; 32]) -> Result<Hashed, Denial> {
         if self.blake3.iter().any(|expected| *expected != digest) {
             return Err(Denial::DigestMismatch("blake3"));
         }
-        let mut md5 = None;
+        let mut values = Vec::new();
         for (algorithm, hasher) in self.hashers {
             let value = hasher.finish(algorithm);
-            if algorithm == ChecksumAlgorithm::Md5 && self.tells_md5 {
-                md5 = Some(value.iter().map(|byte| format!("{byte:02x}")).collect());
-            }
             let mut expected = self.expected.iter().filter(|(known, _)| *known == algorithm);
             if expected.any(|(_, expected)| *expected != value) {
                 return Err(Denial::DigestMismatch(algorithm.name()));
             }
+            values.push((algorithm, value));
         }
-        Ok(md5)
+        Ok(Hashed { values, tells_md5: self.tells_md5 })
     }
+}
+
+/// What bytes hash to.
+pub(crate) struct Hashed {
+    pub(crate) values: Vec<(ChecksumAlgorithm, Vec<u8>)>,
+    tells_md5: bool,
+}
+
+impl Hashed {
+    /// The output of a function, where it was computed.
+    pub(crate) fn value(&self, algorithm: ChecksumAlgorithm) -> Option<&[u8]> {
+        let mut values = self.values.iter();
+        values.find(|(known, _)| *known == algorithm).map(|(_, value)| value.as_slice())
+    }
+
+    /// The MD5 in hex, where it was to be told.
+    pub(crate) fn md5_to_tell(&self) -> Option<String> {
+        self.value(ChecksumAlgorithm::Md5).filter(|_| self.tells_md5).map(hex)
+    }
+}
+
+/// Bytes in hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Hasher {
@@ -143,20 +188,46 @@ pub(crate) struct Confirmed(Vec<(ChecksumAlgorithm, String)>);
 
 impl Confirmed {
     pub(crate) fn of(checksums: &[Checksum]) -> Self {
-        let by_s3 = checksums.iter().filter(|checksum| checksum.by_s3_header);
-        Self(by_s3.map(|checksum| (checksum.algorithm, STANDARD.encode(&checksum.value))).collect())
+        let mut confirmed = Self(Vec::new());
+        confirmed.add(checksums);
+        confirmed
+    }
+
+    /// Adds those of `checksums` that S3's own headers or trailers said.
+    pub(crate) fn add(&mut self, checksums: &[Checksum]) {
+        for Checksum { algorithm, value, .. } in checksums.iter().filter(|checksum| checksum.by_s3_header) {
+            if self.0.iter().all(|(known, _)| known != algorithm) {
+                self.0.push((*algorithm, STANDARD.encode(value)));
+            }
+        }
+    }
+
+    /// The headers that say them, of an answer and beside the object.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (String, String)> {
+        let kind = (!self.0.is_empty()).then(|| (CHECKSUM_TYPE.to_owned(), "FULL_OBJECT".to_owned()));
+        let value = |(algorithm, value): &(ChecksumAlgorithm, String)| {
+            (format!("x-amz-checksum-{}", algorithm.name()), value.clone())
+        };
+        self.0.iter().map(value).chain(kind)
     }
 
     /// Says them in the answer.
     pub(crate) fn tell(&self, answer: &mut Response<Body>) {
-        for (algorithm, value) in &self.0 {
-            let name = format!("x-amz-checksum-{}", algorithm.name());
+        for (name, value) in self.headers() {
             let Ok(name) = HeaderName::try_from(name) else { continue };
-            respond::insert(answer, name, value);
-            respond::insert(answer, HeaderName::from_static("x-amz-checksum-type"), "FULL_OBJECT");
+            respond::insert(answer, name, &value);
         }
     }
 }
+
+/// What an object hashes to, as far as its upload said it in S3's words.
+pub(crate) fn stored(attributes: &Attributes) -> Vec<Checksum> {
+    let read = |(name, value): &(String, String)| Checksum::of_s3(name, value).ok().flatten();
+    attributes.headers.iter().filter_map(read).collect()
+}
+
+/// Whether a checksum is one of the whole object.
+const CHECKSUM_TYPE: &str = "x-amz-checksum-type";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

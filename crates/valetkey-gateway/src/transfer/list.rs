@@ -92,7 +92,7 @@ fn page(listed: Listed) -> Page {
 }
 
 /// Milliseconds since the Unix epoch, rounded down.
-fn milliseconds(time: SystemTime) -> i64 {
+pub(crate) fn milliseconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => {

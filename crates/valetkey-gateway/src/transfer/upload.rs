@@ -17,8 +17,10 @@ use valetkey_ledger::Purpose;
 use super::body::as_u64;
 use super::condition::{Conditions, State, Verdict};
 use super::first_bytes::FirstBytes;
-use super::integrity::{Confirmed, Integrity};
+use super::integrity::{Confirmed, Hashed, Integrity};
 use super::rate::Throttle;
+use super::session::Sums;
+use super::source::Source;
 use crate::admit::{self, Held};
 use crate::backend::disk::{Attributes, Finished, Folder, Kept, Metadata, StoreError, Upload};
 use crate::gateway::Snapshot;
@@ -35,6 +37,9 @@ const EARLY_BATCH_BYTES: usize = 16 << 10;
 const GROWTH_BYTES_MIN: u64 = 1 << 20;
 const GROWTH_BYTES_MAX: u64 = 8 << 20;
 
+/// The attribute that names those of an object's headers that its upload's signature covered.
+pub(crate) const SIGNED: &str = "x-valetkey-signed";
+
 /// A client sends at least this much in each window in which we wait for it.
 const WINDOW: Duration = Duration::from_secs(30);
 const WINDOW_BYTES_MIN: u64 = 30 << 10;
@@ -49,7 +54,11 @@ pub(crate) struct Plan {
     pub(super) conditions: Conditions,
     pub(super) declared_bytes: Option<u64>,
     pub(super) only_create: bool,
-    etag: Etag,
+    pub(super) etag: Etag,
+    /// Which checksum an upload in parts has of all of them.
+    pub(super) sums: Option<Sums>,
+    /// How much of it is read from another object here.
+    copied_bytes: u64,
 }
 
 /// An upload that is whole, on disk, and not yet visible.
@@ -64,29 +73,66 @@ pub(crate) struct Received {
 }
 
 impl Plan {
+    /// The same of an upload whose bytes are `bytes` of another object.
+    pub(crate) fn copying(self, bytes: u64) -> Self {
+        Self { copied_bytes: bytes, ..self }
+    }
+
+    /// The same of an upload in parts that has a checksum of all of them.
+    pub(crate) fn summing(self, sums: Option<Sums>) -> Self {
+        Self { sums, ..self }
+    }
+
+    /// The headers that are kept with the object.
+    pub(super) fn stored_headers(headers: UploadHeaders) -> Vec<(String, String)> {
+        let mut stored = headers.others;
+        if headers.signed.iter().any(|name| name == "cache-control") {
+            stored.push((SIGNED.to_owned(), "cache-control".to_owned()));
+        }
+        stored
+    }
+
     /// What the ledger is to hold.
     pub(crate) fn purpose(&self) -> Purpose {
         Purpose::Upload {
             object: self.path.clone(),
             file: self.path.clone(),
             declared_bytes: self.declared_bytes,
-            copied_bytes: 0,
+            copied_bytes: self.copied_bytes,
         }
+    }
+}
+
+/// What a request says of the object that it uploads.
+pub(crate) struct Description {
+    /// What is kept with it.
+    pub(crate) headers: UploadHeaders,
+    /// What it must hash to.
+    pub(crate) checksums: Vec<Checksum>,
+}
+
+impl Description {
+    /// What the headers say of a request whose key signs none of them.
+    ///
+    /// # Errors
+    /// As [`UploadHeaders::of`] and [`checksums`].
+    pub(crate) fn of(head: &RequestHead<'_>) -> Result<Self, Denial> {
+        Ok(Self { headers: UploadHeaders::of(head)?, checksums: checksums(head)? })
     }
 }
 
 /// Checks an upload as far as that can be done before its body is read.
 ///
 /// # Errors
-/// [`Denial::BadRequest`] for unsound headers, [`Denial::AlreadyExists`], [`Denial::PreconditionFailed`],
+/// [`Denial::AlreadyExists`], [`Denial::PreconditionFailed`],
 /// [`Denial::NameConflict`], [`Denial::NotFound`] for a bucket that does not exist.
 pub(crate) async fn plan(
     snapshot: &Snapshot,
     permit: &Permit,
     head: &RequestHead<'_>,
+    described: Description,
 ) -> Result<Plan, Denial> {
-    let headers = UploadHeaders::of(head)?;
-    let checksums = checksums(head)?;
+    let Description { headers, checksums } = described;
     let conditions = Conditions::of(head);
     let folder = snapshot.folder(&permit.path).ok_or_else(|| absent(permit))?.clone();
     let name = permit.path.name().to_owned();
@@ -102,7 +148,19 @@ pub(crate) async fn plan(
     };
     let path = permit.path.as_str().to_owned();
     let etag = snapshot.settings.buckets.get(permit.path.bucket()).map_or(Etag::Blake3, |bucket| bucket.etag);
-    Ok(Plan { folder, path, name, headers, checksums, conditions, declared_bytes, only_create, etag })
+    Ok(Plan {
+        folder,
+        path,
+        name,
+        headers,
+        checksums,
+        conditions,
+        declared_bytes,
+        only_create,
+        etag,
+        sums: None,
+        copied_bytes: 0,
+    })
 }
 
 /// Whether an upload may take the place of what is there.
@@ -124,12 +182,12 @@ fn judge(there: Option<&Metadata>, conditions: &Conditions, only_create: bool) -
 pub(crate) async fn receive(
     held: &mut Held,
     plan: Plan,
-    body: &mut Incoming,
+    source: Source<'_>,
     recorder: &Recorder,
 ) -> Result<Received, Denial> {
     let end = Rc::clone(&held.end);
     tokio::select! {
-        received = receive_all(held, plan, body, recorder) => received,
+        received = receive_all(held, plan, source, recorder) => received,
         () = end.told() => Err(Denial::Revoked),
     }
 }
@@ -144,13 +202,13 @@ pub(crate) async fn receive(
 async fn receive_all(
     held: &mut Held,
     plan: Plan,
-    body: &mut Incoming,
+    mut source: Source<'_>,
     recorder: &Recorder,
 ) -> Result<Received, Denial> {
     let size = held.permit.size;
     let mut first_bytes = FirstBytes::of(&held.permit.types, plan.headers.content_type.as_deref());
-    let confirmed = Confirmed::of(&plan.checksums);
-    let mut integrity = Integrity::of(&held.permit.digests, plan.checksums);
+    let mut confirmed = Confirmed::of(&plan.checksums);
+    let mut integrity = Integrity::of(&held.permit.digests, plan.checksums).awaiting(source.announced());
     if plan.etag == Etag::Md5 {
         integrity = integrity.telling_md5();
     }
@@ -163,10 +221,8 @@ async fn receive_all(
         file.begin().await?;
     }
     let mut received_bytes = 0;
-    while let Some(frame) = next_frame(body, &mut file, &mut pace).await? {
-        let Ok(piece) = frame.into_data() else { continue };
+    while let Some(piece) = next_piece(&mut source, &mut file, &mut pace).await? {
         received_bytes += as_u64(piece.len());
-        pace.bytes += as_u64(piece.len());
         recorder.received(received_bytes);
         if let Some(cap) = size.max_bytes
             && received_bytes > cap
@@ -185,13 +241,13 @@ async fn receive_all(
     if received_bytes < size.min_bytes {
         return Err(Denial::TooSmall { size: received_bytes, least: size.min_bytes });
     }
-    let attributes = Attributes {
-        content_type: plan.headers.content_type,
-        headers: plan.headers.others,
-        hold: held.hold.name(),
-        etag: None,
-    };
-    let finished = file.finish(attributes).await?;
+    let trailer = source.finish()?;
+    confirmed.add(&trailer);
+    let content_type = plan.headers.content_type.clone();
+    let mut headers = Plan::stored_headers(plan.headers);
+    headers.extend(confirmed.headers());
+    let attributes = Attributes { content_type, headers, hold: held.hold.name(), etag: None };
+    let finished = file.finish(attributes, trailer).await?;
     Ok(Received {
         folder: plan.folder,
         name: plan.name,
@@ -200,6 +256,35 @@ async fn receive_all(
         only_create: plan.only_create,
         confirmed,
     })
+}
+
+/// Collects a document of at most `bytes_max` bytes that is compared with what is said of it; `None` where it is
+/// longer.
+///
+/// # Errors
+/// [`Denial::BadRequest`] where the body breaks off or stalls, [`Denial::DigestMismatch`], and as
+/// [`Source::decode`].
+pub(crate) async fn collect(
+    mut source: Source<'_>,
+    checksums: Vec<Checksum>,
+    bytes_max: usize,
+) -> Result<Option<Vec<u8>>, Denial> {
+    let mut integrity = Integrity::of(&[], checksums).awaiting(source.announced());
+    let mut pace = Pace::new(None);
+    let mut document = Vec::new();
+    while let Some(body) = source.body() {
+        let Some(frame) = pace.wait(poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))).await? else { break };
+        let data = frame.map_err(broken_off)?.into_data().unwrap_or_default();
+        pace.bytes += as_u64(data.len());
+        let piece = source.decode(data)?;
+        if document.len() + piece.len() > bytes_max {
+            return Ok(None);
+        }
+        document.extend_from_slice(&piece);
+        integrity.update(&[piece]);
+    }
+    integrity.expecting(source.finish()?).check(*blake3::hash(&document).as_bytes())?;
+    Ok(Some(document))
 }
 
 /// How much of an upload is reserved in the ledger.
@@ -228,8 +313,25 @@ impl Reserved {
     }
 }
 
+/// The next bytes of the upload; they may be none.
+pub(super) async fn next_piece(
+    source: &mut Source<'_>,
+    file: &mut Receiving,
+    pace: &mut Pace,
+) -> Result<Option<Bytes>, Denial> {
+    if let Source::Object(copied) = source {
+        let piece = copied.next().await?;
+        return Ok(Some(piece).filter(|piece| !piece.is_empty()));
+    }
+    let Some(body) = source.body() else { return Ok(None) };
+    let Some(frame) = next_frame(body, file, pace).await? else { return Ok(None) };
+    let data = frame.into_data().unwrap_or_default();
+    pace.bytes += as_u64(data.len());
+    source.decode(data).map(Some)
+}
+
 /// The next frame; while the client pauses, what has been gathered goes to the disk.
-pub(super) async fn next_frame(
+async fn next_frame(
     body: &mut Incoming,
     file: &mut Receiving,
     pace: &mut Pace,
@@ -244,10 +346,13 @@ pub(super) async fn next_frame(
             pace.wait(poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))).await?
         }
     };
-    frame.transpose().map_err(|error| {
-        tracing::debug!(%error, "the body of an upload broke off");
-        Denial::BadRequest("the body broke off before its end".into())
-    })
+    frame.transpose().map_err(broken_off)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped by")]
+fn broken_off(error: hyper::Error) -> Denial {
+    tracing::debug!(%error, "the body of an upload broke off");
+    Denial::BadRequest("the body broke off before its end".into())
 }
 
 /// An upload on its way to the disk: one batch gathers while the one before is written.
@@ -326,26 +431,30 @@ impl Receiving {
     }
 
     /// Writes the rest, compares what it hashes to, and makes all of it durable, in one go.
-    async fn finish(self, attributes: Attributes) -> Result<Finished, Denial> {
-        self.end(move |upload, etag| upload.finish(Attributes { etag, ..attributes })).await
+    async fn finish(self, attributes: Attributes, trailer: Vec<Checksum>) -> Result<Finished, Denial> {
+        let finished = self.end(trailer, move |upload, hashed| {
+            upload.finish(Attributes { etag: hashed.md5_to_tell(), ..attributes })
+        });
+        finished.await
     }
 
-    /// The same of a part, which is kept aside.
-    pub(super) async fn keep(self) -> Result<Kept, Denial> {
-        self.end(|upload, _| upload.keep()).await
+    /// The same of a part, which is kept aside; with what it hashes to.
+    pub(super) async fn keep(self, trailer: Vec<Checksum>) -> Result<(Kept, Hashed), Denial> {
+        self.end(trailer, |upload, hashed| Ok((upload.keep()?, hashed))).await
     }
 
     async fn end<T: Send + 'static>(
         mut self,
-        end: impl FnOnce(Upload, Option<String>) -> Result<T, StoreError> + Send + 'static,
+        trailer: Vec<Checksum>,
+        end: impl FnOnce(Upload, Hashed) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Denial> {
         let begin = self.take_begun().await?;
         let batch = self.batch;
         let finished = super::blocking(move || {
             let mut begun = begin().map_err(unwritable)?;
             begun.write(&batch).map_err(unwritable)?;
-            let etag = begun.integrity.check(begun.upload.digest())?;
-            end(begun.upload, etag).map_err(unwritable)
+            let hashed = begun.integrity.expecting(trailer).hashed(begun.upload.digest())?;
+            end(begun.upload, hashed).map_err(unwritable)
         });
         finished.await?
     }
@@ -370,7 +479,7 @@ impl Receiving {
 /// client's.
 pub(super) struct Pace {
     waited: Duration,
-    pub(super) bytes: u64,
+    bytes: u64,
     bytes_min: u64,
 }
 

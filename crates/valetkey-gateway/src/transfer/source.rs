@@ -1,0 +1,107 @@
+//! Where the bytes of an upload come from: a body, a body with lines between its chunks, or another object.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use valetkey::Denial;
+use valetkey_dialects::aws::Decoder;
+use valetkey_dialects::{Checksum, ChecksumAlgorithm};
+
+/// How much of an object is read at once to be copied, in bytes.
+const COPY_BYTES: u64 = 256 << 10;
+
+/// Where the bytes of an upload come from.
+pub(crate) enum Source<'a> {
+    /// They are the body.
+    Plain(&'a mut Incoming),
+    /// They are in the body, with lines between them.
+    Chunked { body: &'a mut Incoming, decoder: Box<Decoder>, announced: Vec<ChecksumAlgorithm> },
+    /// They are those of an object that is there.
+    Object(Copied),
+}
+
+/// An open object that is read from its start to the length that it had when it was opened.
+pub(crate) struct Copied {
+    pub(crate) file: Arc<File>,
+    pub(crate) offset: u64,
+    pub(crate) bytes_left: u64,
+}
+
+impl<'a> Source<'a> {
+    /// The body that has to be waited for.
+    pub(super) fn body(&mut self) -> Option<&mut Incoming> {
+        match self {
+            Self::Plain(body) | Self::Chunked { body, .. } => Some(body),
+            Self::Object(_) => None,
+        }
+    }
+
+    /// By which functions the end of the body will say what its bytes hash to.
+    pub(super) fn announced(&self) -> &[ChecksumAlgorithm] {
+        match self {
+            Self::Chunked { announced, .. } => announced,
+            Self::Plain(_) | Self::Object(_) => &[],
+        }
+    }
+
+    /// The bytes of the upload that a piece of the body brings.
+    ///
+    /// Pieces of one chunk each would be a pile of slices, each of which keeps all of `data` in memory, so what
+    /// comes in several is joined.
+    ///
+    /// # Errors
+    /// As [`Decoder::next`].
+    pub(super) fn decode(&mut self, data: Bytes) -> Result<Bytes, Denial> {
+        let Self::Chunked { decoder, .. } = self else { return Ok(data) };
+        let mut input = &data[..];
+        let Some(first) = decoder.next(&mut input)? else { return Ok(Bytes::new()) };
+        let first = data.slice_ref(first);
+        let Some(second) = decoder.next(&mut input)? else { return Ok(first) };
+        let mut joined = Vec::with_capacity(data.len());
+        joined.extend_from_slice(&first);
+        joined.extend_from_slice(second);
+        while let Some(piece) = decoder.next(&mut input)? {
+            joined.extend_from_slice(piece);
+        }
+        Ok(joined.into())
+    }
+
+    /// The checksums that the end of the body says.
+    ///
+    /// # Errors
+    /// As [`Decoder::finish`].
+    pub(super) fn finish(self) -> Result<Vec<Checksum>, Denial> {
+        match self {
+            Self::Chunked { decoder, .. } => decoder.finish(),
+            Self::Plain(_) | Self::Object(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Copied {
+    /// The next bytes; none at the end.
+    ///
+    /// # Errors
+    /// [`Denial::BackendUnavailable`], also where the file was cut short meanwhile.
+    pub(super) async fn next(&mut self) -> Result<Bytes, Denial> {
+        let bytes = self.bytes_left.min(COPY_BYTES);
+        if bytes == 0 {
+            return Ok(Bytes::new());
+        }
+        let (file, offset) = (Arc::clone(&self.file), self.offset);
+        let read = super::blocking(move || {
+            let mut piece = vec![0; usize::try_from(bytes).unwrap_or_default()];
+            file.read_exact_at(&mut piece, offset).map(|()| Bytes::from(piece))
+        });
+        let piece = read.await?.map_err(|error| {
+            tracing::error!(%error, "an object cannot be read to be copied");
+            Denial::BackendUnavailable
+        })?;
+        self.offset += bytes;
+        self.bytes_left -= bytes;
+        Ok(piece)
+    }
+}
