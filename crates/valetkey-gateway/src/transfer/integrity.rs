@@ -202,6 +202,11 @@ impl Confirmed {
         }
     }
 
+    /// The first of them, with its value in base64.
+    pub(crate) fn first(&self) -> Option<(ChecksumAlgorithm, &str)> {
+        self.0.first().map(|(algorithm, value)| (*algorithm, value.as_str()))
+    }
+
     /// The headers that say them, of an answer and beside the object.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (String, String)> {
         let kind = (!self.0.is_empty()).then(|| (CHECKSUM_TYPE.to_owned(), "FULL_OBJECT".to_owned()));

@@ -17,7 +17,9 @@ use bytes::Bytes;
 use http::Response;
 use valetkey::{Denial, Permit, ResourcePath};
 use valetkey_dialects::{Checksum, ChecksumAlgorithm};
-use valetkey_ledger::{LedgerError, NewSession, Part, Purpose, Session, SessionId, UnixSeconds};
+use valetkey_ledger::{
+    LedgerError, NewSession, Part, Purpose, Session, SessionId, SessionQuery, UnixSeconds,
+};
 
 use super::body::Body;
 use super::condition::Conditions;
@@ -60,6 +62,7 @@ pub(crate) struct Completion {
 /// What the entity tag of the whole is.
 pub(crate) enum WholeEtag {
     /// Its content's, as of one that came in one piece.
+    #[cfg_attr(not(test), expect(dead_code, reason = "resumable uploads have it"))]
     OfContent,
     /// Its content's, with the number of its parts.
     OfParts,
@@ -126,6 +129,63 @@ pub(crate) async fn parts(gateway: &Gateway, open: &Open, after: u32, max: u32) 
     gateway.ledger.parts(open.session.id, after, max).await.map_err(|error| unanswered(&error))
 }
 
+/// All finished parts, by their numbers.
+///
+/// # Errors
+/// [`Denial::LedgerUnavailable`].
+pub(crate) async fn all_parts(gateway: &Gateway, open: &Open) -> Result<Vec<Part>, Denial> {
+    let mut all: Vec<Part> = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |part| part.id.number);
+        let page = parts(gateway, open, after, PAGE).await?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
+/// How much of a list is asked of the ledger at once.
+const PAGE: u32 = 1000;
+
+/// Some of the sessions of one owner.
+pub(crate) struct Sessions {
+    /// In the order of their paths.
+    pub(crate) sessions: Vec<Session>,
+    /// Of how many, whoever's they are, they were picked.
+    pub(crate) looked_at: usize,
+    /// Where the next page begins; `None` where there is none.
+    pub(crate) next: Option<(String, Option<SessionId>)>,
+}
+
+/// Sessions that belong to whom the request is from, whose paths begin with `path_start`.
+///
+/// # Errors
+/// [`Denial::LedgerUnavailable`].
+pub(crate) async fn of_bearer(
+    gateway: &Gateway,
+    permit: &Permit,
+    path_start: String,
+    after: Option<(String, Option<SessionId>)>,
+) -> Result<Sessions, Denial> {
+    let query = SessionQuery { path_start, after, max: PAGE };
+    let mut sessions = gateway.ledger.sessions(query).await.map_err(|error| unanswered(&error))?;
+    let looked_at = sessions.len();
+    let next = sessions.last().map(|last| (last.path.clone(), Some(last.id)));
+    let (owner, now) = (terms::owner(permit)?, seconds(gateway.clock.now().highest));
+    sessions.retain(|session| session.owner == owner && session.expires > now);
+    Ok(Sessions { sessions, looked_at, next })
+}
+
+/// What stays of the name of a session with the object that was made of it: known to its owner alone.
+///
+/// # Errors
+/// [`Denial::LedgerUnavailable`].
+pub(crate) fn mark(permit: &Permit, id: &str) -> Result<String, Denial> {
+    let text = format!("{}\n{}\n{id}", terms::owner(permit)?, permit.path);
+    Ok(hex(&blake3::hash(text.as_bytes()).as_bytes()[..16]))
+}
+
 /// Makes the object of its parts, and answers once that and its record are durable. Whatever is refused leaves the
 /// session open.
 ///
@@ -133,6 +193,7 @@ pub(crate) async fn parts(gateway: &Gateway, open: &Open, after: u32, max: u32) 
 /// [`Denial::TooLarge`], [`Denial::TooSmall`], [`Denial::TypeBelied`], [`Denial::DigestMismatch`] of the whole,
 /// [`Denial::NotFound`] where the session or a part is gone, [`Denial::TooManyAtOnce`] while another request
 /// completes it or appends to it, and as [`settle::upload`].
+#[cfg_attr(not(test), expect(dead_code, reason = "resumable uploads end so"))]
 pub(crate) async fn complete(
     gateway: &Arc<Gateway>,
     open: Open,
@@ -248,12 +309,8 @@ fn assemble(
         WholeEtag::OfParts => Some(format!("{}-{}", hex(&digest[..16]), parts.len())),
         WholeEtag::Given(etag) => Some(etag),
     };
-    let attributes = Attributes {
-        content_type: terms.content_type,
-        headers,
-        hold: Some(session.hold.to_string()),
-        etag,
-    };
+    let attributes =
+        Attributes { content_type: terms.content_type, headers, hold: Some(session.hold.to_string()), etag };
     Ok((upload.finish(attributes).map_err(upload::unwritable)?, whole))
 }
 

@@ -87,7 +87,8 @@ async fn receive_all(
         now: now(gateway),
     };
     let named = checksums.iter().filter(|checksum| checksum.by_s3_header).map(|checksum| checksum.algorithm);
-    let named: Vec<_> = named.chain(tells.iter().copied()).chain(source.announced().iter().copied()).collect();
+    let named: Vec<_> =
+        named.chain(tells.iter().copied()).chain(source.announced().iter().copied()).collect();
     let mut integrity = Integrity::of(&[], checksums).awaiting(source.announced()).awaiting(&tells);
     if tells.contains(&ChecksumAlgorithm::Md5) {
         integrity = integrity.telling_md5();
