@@ -23,6 +23,7 @@ mod large;
 mod leaks;
 mod limits;
 mod listing;
+mod multipart;
 mod narrow;
 mod proxies;
 mod quotas;

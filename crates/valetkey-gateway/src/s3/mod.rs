@@ -70,8 +70,8 @@ pub(crate) async fn answer(
         Operation::PostObject => Err(Denial::CallNotSupported("an upload by a form").into()),
         Operation::CreateMultipartUpload => multipart::create(&asker).await,
         Operation::UploadPart { upload, part } => part::upload(&asker, upload, *part, body).await,
-        Operation::UploadPartCopy { .. } => {
-            Err(Denial::CallNotSupported("a part that is copied from an object").into())
+        Operation::UploadPartCopy { upload, part, source, range } => {
+            part::copy(&asker, upload, *part, source, *range).await
         }
         Operation::CompleteMultipartUpload { upload } => multipart::complete(&asker, upload, body).await,
         Operation::AbortMultipartUpload { upload } => multipart::abort(&asker, upload).await,

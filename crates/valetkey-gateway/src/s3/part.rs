@@ -1,22 +1,25 @@
-//! `UploadPart`.
+//! `UploadPart` and `UploadPartCopy`.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::header::{self, HeaderName};
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use valetkey::{Action, Denial, Permit};
 use valetkey_dialects::ChecksumAlgorithm;
-use valetkey_dialects::aws::operation::{PartNumber, UploadId};
-use valetkey_dialects::aws::reply::Refusal;
-use valetkey_ledger::PartStart;
+use valetkey_dialects::aws::operation::{ByteRange, CopySource, PartNumber, UploadId};
+use valetkey_dialects::aws::reply::{Code, CopyReply, CopyResult, Refusal};
+use valetkey_ledger::{PartStart, Purpose};
 
-use super::{Asker, multipart, put};
+use super::{Asker, check_bucket, multipart, put, uploads};
 use crate::flow::At;
-use crate::respond;
 use crate::settings::Etag;
 use crate::transfer::body::Body;
+use crate::transfer::download;
 use crate::transfer::session::{self, Marks, Open, PartPlan};
+use crate::transfer::source::{Copied, Source};
+use crate::{admit, respond};
 
 /// Receives a part.
 ///
@@ -51,6 +54,52 @@ pub(crate) async fn upload(
         respond::insert(&mut answer, name, &checksum.base64());
     }
     Ok(at.recorder.answered(answer))
+}
+
+/// Makes a part of bytes of an object that the key may read. They count under `out`, as those of a download do.
+///
+/// # Errors
+/// [`Refusal::no_such_upload`], [`Code::InvalidArgument`] for a range that the source does not have, and as
+/// [`download::open_under`] and [`session::receive`].
+pub(crate) async fn copy(
+    asker: &Asker<'_>,
+    upload: &UploadId,
+    number: PartNumber,
+    source: &CopySource,
+    range: Option<ByteRange>,
+) -> Result<Response<Body>, Refusal> {
+    let at = asker.at;
+    let readable = asker.permit(Action::Read, &source.path, "", None)?;
+    check_bucket(at, &readable)?;
+    let opened = download::open_under(at.snapshot, &readable, &source.conditions).await?;
+    let (offset, bytes) = match range {
+        None => (0, opened.metadata.size_bytes),
+        Some(range) if range.last < opened.metadata.size_bytes => (range.first, range.bytes()),
+        Some(_) => {
+            let denial = Denial::BadRequest("x-amz-copy-source-range reaches beyond the source's end".into());
+            return Err(Refusal { code: Code::InvalidArgument, ..Refusal::from(denial) });
+        }
+    };
+    let permit = Rc::new(asker.of_object(Action::Part)?);
+    let open = multipart::find(at, upload, &permit).await?;
+    let plan = PartPlan {
+        number: number.get().into(),
+        start: PartStart::Anew,
+        declared_bytes: Some(bytes),
+        checksums: Vec::new(),
+        tells: tells(at, &open),
+        bytes_max: room(at, &open, &permit, number).await?,
+        keeps_what_came: false,
+    };
+    let _read = admit::hold(at.gateway, readable, Purpose::Answer { bytes }).await?;
+    let copied = Source::Object(Copied { file: Arc::clone(&opened.file), offset, bytes_left: bytes });
+    let received = session::receive(at.gateway, &open, &permit, plan, copied, at.recorder).await;
+    let part = received.map_err(multipart::refused)?;
+    let marks = Marks::of_part(&part)?;
+    let (etag, checksums) = (marks.etag(), marks.checksums());
+    let reply =
+        CopyReply { etag: &etag, modified_ms: uploads::milliseconds(part.finished), checksums: &checksums };
+    Ok(at.recorder.answered(respond::document(reply.document(CopyResult::Part), at.parts)))
 }
 
 /// By which functions a part is hashed, whatever is said of it.

@@ -119,6 +119,7 @@ fn common_prefix<'a>(name: &'a str, asked: &ListMultipartUploads) -> Option<&'a 
     name.get(..asked.prefix.len() + at + asked.delimiter.len())
 }
 
-fn milliseconds(time: UnixSeconds) -> i64 {
+/// As the ledger counts seconds, in milliseconds.
+pub(crate) fn milliseconds(time: UnixSeconds) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX).saturating_mul(1000)
 }
