@@ -71,7 +71,10 @@ pub(crate) async fn list(
     let mut after = multipart::marker(&root, asked);
     let mut looked_at = 0;
     let mut truncated = false;
-    'all: while asked.uploads_max > 0 {
+    'all: loop {
+        if asked.uploads_max == 0 {
+            break;
+        }
         let start = format!("{root}{}", asked.prefix);
         let page = session::of_bearer(at.gateway, &permit, start, after.take()).await?;
         looked_at += page.looked_at;

@@ -262,7 +262,7 @@ async fn put_together(
         let (folder, session, types) = (folder.clone(), session.clone(), permit.types.clone());
         super::blocking(move || {
             let bounds = [terms.types(), types];
-            assemble(&folder, &session, &parts, terms, &bounds, integrity, etag, tells)
+            assemble(&folder, &session, &parts, terms, &bounds, integrity, Told { etag, sum: tells })
         })
         .await??
     };
@@ -273,6 +273,12 @@ async fn put_together(
     Ok((Held { permit, hold, throttle: None, end }, received))
 }
 
+/// What is told of the whole.
+struct Told {
+    etag: WholeEtag,
+    sum: Option<ChecksumAlgorithm>,
+}
+
 /// Puts the parts together aside, and judges them as one.
 fn assemble(
     folder: &Folder,
@@ -281,8 +287,7 @@ fn assemble(
     terms: Terms,
     types: &[valetkey::MediaTypes],
     mut integrity: Integrity,
-    etag: WholeEtag,
-    tells: Option<ChecksumAlgorithm>,
+    told: Told,
 ) -> Result<(Finished, Vec<Checksum>), Denial> {
     let stored = |part: &Part| StoredPart { name: part.id.store_name(), bytes: part.bytes };
     let stored: Vec<StoredPart> = parts.iter().map(stored).collect();
@@ -301,10 +306,10 @@ fn assemble(
         let value = hashed.value(algorithm)?.to_vec();
         Some(Checksum { algorithm, value, by_s3_header: true })
     };
-    let whole: Vec<Checksum> = tells.and_then(tell).into_iter().collect();
+    let whole: Vec<Checksum> = told.sum.and_then(tell).into_iter().collect();
     let mut headers = terms.headers;
     headers.extend(Confirmed::of(&whole).headers());
-    let etag = match etag {
+    let etag = match told.etag {
         WholeEtag::OfContent => hashed.md5_to_tell(),
         WholeEtag::OfParts => Some(format!("{}-{}", hex(&digest[..16]), parts.len())),
         WholeEtag::Given(etag) => Some(etag),
