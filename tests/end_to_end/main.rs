@@ -27,6 +27,7 @@ mod large;
 mod leaks;
 mod limits;
 mod listing;
+mod multipart;
 mod narrow;
 mod object_store;
 mod proxies;

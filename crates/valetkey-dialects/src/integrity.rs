@@ -63,7 +63,7 @@ impl ChecksumAlgorithm {
     }
 
     /// The element in which S3's documents tell its value.
-    pub(crate) const fn s3_element(self) -> Option<&'static str> {
+    pub const fn s3_element(self) -> Option<&'static str> {
         match self {
             Self::Sha1 => Some("ChecksumSHA1"),
             Self::Sha256 => Some("ChecksumSHA256"),
@@ -98,7 +98,7 @@ impl ChecksumAlgorithm {
     }
 
     /// The function that S3 calls `name`, in lower case.
-    fn of_s3(name: &str) -> Option<Self> {
+    pub fn of_s3(name: &str) -> Option<Self> {
         [Self::Sha1, Self::Sha256, Self::Crc32, Self::Crc32c, Self::Crc64Nvme]
             .into_iter()
             .find(|algorithm| algorithm.name() == name)
@@ -141,7 +141,7 @@ impl Checksum {
     }
 
     /// The value as S3 writes it.
-    pub(crate) fn base64(&self) -> String {
+    pub fn base64(&self) -> String {
         base64::engine::general_purpose::STANDARD.encode(&self.value)
     }
 

@@ -68,8 +68,7 @@ pub(crate) fn admit(
         return Err(Denial::OutOfScope);
     }
     match survey.call {
-        Some(Call::Multipart) => return Err(Denial::CallNotSupported("multipart upload")),
-        Some(Call::Azure) => return Err(Denial::CallNotSupported("this call")),
+        Some(Call::Multipart | Call::Azure) => return Err(Denial::CallNotSupported("this call")),
         Some(Call::Archive) => return Err(Denial::CallNotSupported("an archive of a folder")),
         None => {}
     }

@@ -161,6 +161,7 @@ async fn resource(
             let received = upload::receive(&mut held, plan, Source::Plain(body), recorder).await?;
             settle::upload(gateway, held, received, recorder).await
         }
+        Action::Part => Err(Denial::CallNotSupported("a part of an upload")),
         Action::Delete => {
             let Some(plan) = delete::plan(snapshot, &permit, head).await? else {
                 return Ok(recorder.answered(respond::status(StatusCode::NO_CONTENT)));

@@ -51,6 +51,11 @@ pub(crate) fn identify(snapshot: &Snapshot, head: &RequestHead<'_>) -> Result<Id
             let survey = Survey::of(head.query)?;
             let secrets = snapshot.settings.secrets(presented.signer(), Dialect::Native);
             let grant = presented.verify(secrets)?.grant;
+            if survey.call == Some(valetkey_dialects::Call::Multipart) {
+                let operation = Operation::of(head, Some(&path))?;
+                let call = Call { operation, path: Some(path), signed: None };
+                return Ok(Identified { grant, asked: Asked::S3(Box::new(call)) });
+            }
             Ok(Identified { grant, asked: Asked::Resource { path, survey } })
         }
         presented @ Presented::Aws(_) => {

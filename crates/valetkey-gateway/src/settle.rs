@@ -173,11 +173,17 @@ impl Drop for Hold {
 /// An upload that can be seen, and is recorded.
 pub(crate) struct Published {
     pub(crate) metadata: Metadata,
-    confirmed: Confirmed,
+    /// The checksums of the whole that S3 answers with.
+    pub(crate) confirmed: Confirmed,
     left: Left,
 }
 
 impl Published {
+    /// Says in `answer` what is left of the key.
+    pub(crate) async fn tell_left(self, answer: Response<Body>) -> Response<Body> {
+        self.left.tell(answer).await
+    }
+
     /// Says in `answer` what was stored, and what is left of the key.
     pub(crate) async fn tell(self, mut answer: Response<Body>) -> Response<Body> {
         self.confirmed.tell(&mut answer);
@@ -461,7 +467,12 @@ impl Recorder {
 
     /// Notes that the request brings a part of an upload.
     pub(crate) fn brings_part(&self) {
-        self.note(|receipt| receipt.action = Some("part"));
+        self.does("part");
+    }
+
+    /// Notes by a closer name what the request does.
+    pub(crate) fn does(&self, action: &'static str) {
+        self.note(|receipt| receipt.action = Some(action));
     }
 
     /// Puts what is known of the request beside the object's name, for the ledger to keep while it is under way.

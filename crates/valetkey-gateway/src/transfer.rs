@@ -9,7 +9,6 @@ pub(crate) mod integrity;
 pub(crate) mod list;
 pub(crate) mod range;
 pub(crate) mod rate;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "spoken by the protocols that come next"))]
 pub(crate) mod session;
 pub(crate) mod source;
 pub(crate) mod upload;

@@ -125,7 +125,7 @@ fn check_scope(grant: &Grant, intent: &Intent<'_>) -> Result<(), Denial> {
             let asked = alloc::format!("/{}/{}", intent.path.bucket(), intent.prefix);
             grant.scopes.contain_text(&asked)
         }
-        Action::Stat | Action::Read | Action::Upload { .. } | Action::Delete => {
+        Action::Stat | Action::Read | Action::Upload { .. } | Action::Part | Action::Delete => {
             grant.scopes.contain(intent.path)
         }
     };

@@ -16,6 +16,9 @@ pub enum Action {
         /// The body's length, if it is known before the body is read.
         declared_bytes: Option<u64>,
     },
+    /// Go on with an upload that was begun: bring, list or put together its parts, or give it up. What the object
+    /// may be was checked when it was begun and is checked of the whole, so nothing that this request declares is.
+    Part,
     /// Delete an object.
     Delete,
     /// List a bucket or a folder.
@@ -29,6 +32,7 @@ impl Action {
             Self::Stat => "stat",
             Self::Read => "read",
             Self::Upload { .. } => "upload",
+            Self::Part => "part",
             Self::Delete => "delete",
             Self::List => "list",
         }
@@ -39,7 +43,7 @@ impl Action {
         match self {
             Self::Stat => Verb::Stat,
             Self::Read => Verb::Read,
-            Self::Upload { .. } => Verb::Create,
+            Self::Upload { .. } | Self::Part => Verb::Create,
             Self::Delete => Verb::Delete,
             Self::List => Verb::List,
         }

@@ -102,7 +102,7 @@ impl MediaTypes {
     /// # Errors
     /// Where the type is limited: [`Denial::TypeUndeclared`] for none or what is no media type,
     /// [`Denial::TypeNotAllowed`] for another.
-    pub(crate) fn check_declared(&self, header: Option<&str>) -> Result<(), Denial> {
+    pub fn check_declared(&self, header: Option<&str>) -> Result<(), Denial> {
         if self.are_all() {
             return Ok(());
         }

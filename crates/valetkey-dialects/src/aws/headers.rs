@@ -31,7 +31,7 @@ const CREDENTIAL: [&str; 7] = [
 
 /// What a signature may cover besides checksums and metadata. Anything else of the family asks for what is not
 /// done here, and is refused rather than left undone; an operation that reads a header of its own adds it.
-const UNDERSTOOD: [&str; 15] = [
+const UNDERSTOOD: [&str; 17] = [
     "x-amz-cf-id",
     "x-amz-content-sha256",
     "x-amz-copy-source",
@@ -39,9 +39,11 @@ const UNDERSTOOD: [&str; 15] = [
     "x-amz-copy-source-if-modified-since",
     "x-amz-copy-source-if-none-match",
     "x-amz-copy-source-if-unmodified-since",
+    "x-amz-copy-source-range",
     "x-amz-date",
     "x-amz-decoded-content-length",
     "x-amz-metadata-directive",
+    "x-amz-mp-object-size",
     "x-amz-object-attributes",
     "x-amz-request-payer",
     "x-amz-sdk-checksum-algorithm",

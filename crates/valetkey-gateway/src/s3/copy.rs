@@ -65,7 +65,7 @@ fn described(
     let headers = match directive {
         MetadataDirective::Replace => put::described(asker.at, &asker.asked.call)?.headers,
         MetadataDirective::Copy => {
-            let is_own = |name: &str| name == upload::SIGNED || name.starts_with("x-amz-checksum-");
+            let is_own = |name: &str| name.starts_with("x-valetkey-") || name.starts_with("x-amz-checksum-");
             let others = attributes.headers.iter().filter(|(name, _)| !is_own(name));
             let signed = attributes.headers.iter().filter(|(name, _)| name == upload::SIGNED);
             UploadHeaders {

@@ -4,13 +4,13 @@ use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use valetkey::{Action, Denial, Permit, ResourcePath};
 use valetkey_dialects::Language;
-use valetkey_dialects::aws::operation::{DOCUMENT_BYTES_MAX, Delete};
-use valetkey_dialects::aws::reply::{Code, Deleted, Refusal, delete_result};
+use valetkey_dialects::aws::operation::Delete;
+use valetkey_dialects::aws::reply::{Deleted, Refusal, delete_result};
 
 use super::{Asker, put};
 use crate::flow::At;
 use crate::transfer::body::Body;
-use crate::transfer::{delete, upload};
+use crate::transfer::delete;
 use crate::{admit, respond, settle};
 
 /// Deletes one object; that nothing is there is no error.
@@ -40,7 +40,8 @@ pub(crate) async fn many(
     let place = ResourcePath::from_text(&format!("/{}/{}", bucket.bucket(), asker.place(bucket)))?;
     let permit = asker.permit(Action::Delete, &place, "", None)?;
     super::check_bucket(at, &permit)?;
-    let asked = Delete::parse(&document(asker, body).await?)?;
+    let checksums = put::described(at, &asker.asked.call)?.checksums;
+    let asked = Delete::parse(&put::document(&asker.asked.call, checksums, body).await?)?;
     let mut outcomes: Vec<Deleted> = Vec::with_capacity(asked.keys.len());
     for key in &asked.keys {
         let recorder = at.recorder.another();
@@ -60,20 +61,4 @@ async fn named(asker: &Asker<'_>, bucket: &ResourcePath, key: &str) -> Deleted {
     let permit = asker.permit(Action::Delete, &path, "", None)?;
     one(asker.at, permit).await?;
     Ok(())
-}
-
-/// The document in the body, which is compared with all that the request says of it.
-async fn document(asker: &Asker<'_>, body: &mut Incoming) -> Result<Vec<u8>, Refusal> {
-    let call = &asker.asked.call;
-    let too_long = || Refusal {
-        code: Code::MalformedXml,
-        ..Refusal::from(Denial::BadRequest(format!("the document exceeds {DOCUMENT_BYTES_MAX} bytes")))
-    };
-    let declared = put::declared_bytes(call, body).and_then(|bytes| usize::try_from(bytes).ok());
-    if declared.is_some_and(|bytes| bytes > DOCUMENT_BYTES_MAX) {
-        return Err(too_long());
-    }
-    let checksums = put::described(asker.at, call)?.checksums;
-    let source = put::source(call, body)?;
-    upload::collect(source, checksums, DOCUMENT_BYTES_MAX).await?.ok_or_else(too_long)
 }

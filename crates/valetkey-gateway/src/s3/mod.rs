@@ -9,8 +9,12 @@ mod copy;
 mod delete;
 mod get;
 mod list;
+mod multipart;
 mod object;
+mod part;
 mod put;
+mod sums;
+mod uploads;
 
 use http::Response;
 use hyper::body::Incoming;
@@ -64,13 +68,15 @@ pub(crate) async fn answer(
             object::attributes(at, &asker.of_object(Action::Stat)?, attributes).await
         }
         Operation::PostObject => Err(Denial::CallNotSupported("an upload by a form").into()),
-        Operation::CreateMultipartUpload
-        | Operation::UploadPart { .. }
-        | Operation::UploadPartCopy { .. }
-        | Operation::CompleteMultipartUpload { .. }
-        | Operation::AbortMultipartUpload { .. }
-        | Operation::ListParts(_)
-        | Operation::ListMultipartUploads(_) => Err(Denial::CallNotSupported("multipart upload").into()),
+        Operation::CreateMultipartUpload => multipart::create(&asker).await,
+        Operation::UploadPart { upload, part } => part::upload(&asker, upload, *part, body).await,
+        Operation::UploadPartCopy { upload, part, source, range } => {
+            part::copy(&asker, upload, *part, source, *range).await
+        }
+        Operation::CompleteMultipartUpload { upload } => multipart::complete(&asker, upload, body).await,
+        Operation::AbortMultipartUpload { upload } => multipart::abort(&asker, upload).await,
+        Operation::ListParts(asked) => uploads::parts(&asker, asked).await,
+        Operation::ListMultipartUploads(asked) => uploads::list(&asker, path()?, asked).await,
     }
 }
 

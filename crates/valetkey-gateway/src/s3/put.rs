@@ -3,7 +3,9 @@
 use http::Response;
 use hyper::body::{Body as _, Incoming};
 use valetkey::{Denial, Permit};
-use valetkey_dialects::aws::reply::Refusal;
+use valetkey_dialects::Checksum;
+use valetkey_dialects::aws::operation::DOCUMENT_BYTES_MAX;
+use valetkey_dialects::aws::reply::{Code, Refusal};
 use valetkey_dialects::aws::{Decoder, Payload};
 
 use crate::flow::At;
@@ -51,6 +53,27 @@ pub(crate) fn described(at: &At<'_>, call: &Call) -> Result<Description, Denial>
         }),
         None => Description::of(at.head),
     }
+}
+
+/// The document in the body, which is compared with all that the request says of it.
+///
+/// # Errors
+/// [`Code::MalformedXml`] for one that is too long, and as [`upload::collect`].
+pub(crate) async fn document(
+    call: &Call,
+    checksums: Vec<Checksum>,
+    body: &mut Incoming,
+) -> Result<Vec<u8>, Refusal> {
+    let too_long = || Refusal {
+        code: Code::MalformedXml,
+        ..Refusal::from(Denial::BadRequest(format!("the document exceeds {DOCUMENT_BYTES_MAX} bytes")))
+    };
+    let declared = declared_bytes(call, body).and_then(|bytes| usize::try_from(bytes).ok());
+    if declared.is_some_and(|bytes| bytes > DOCUMENT_BYTES_MAX) {
+        return Err(too_long());
+    }
+    let source = source(call, body)?;
+    upload::collect(source, checksums, DOCUMENT_BYTES_MAX).await?.ok_or_else(too_long)
 }
 
 /// The bytes that the body brings, without what frames them.

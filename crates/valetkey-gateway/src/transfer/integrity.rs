@@ -97,22 +97,52 @@ impl Integrity {
     /// # Errors
     /// [`Denial::DigestMismatch`].
     pub(crate) fn check(self, digest: [u8; 32]) -> Result<Option<String>, Denial> {
+        Ok(self.hashed(digest)?.md5_to_tell())
+    }
+
+    /// As [`Integrity::check`]; returns all that was computed.
+    ///
+    /// # Errors
+    /// [`Denial::DigestMismatch`].
+    pub(crate) fn hashed(self, digest: [u8; 32]) -> Result<Hashed, Denial> {
         if self.blake3.iter().any(|expected| *expected != digest) {
             return Err(Denial::DigestMismatch("blake3"));
         }
-        let mut md5 = None;
+        let mut values = Vec::new();
         for (algorithm, hasher) in self.hashers {
             let value = hasher.finish(algorithm);
-            if algorithm == ChecksumAlgorithm::Md5 && self.tells_md5 {
-                md5 = Some(value.iter().map(|byte| format!("{byte:02x}")).collect());
-            }
             let mut expected = self.expected.iter().filter(|(known, _)| *known == algorithm);
             if expected.any(|(_, expected)| *expected != value) {
                 return Err(Denial::DigestMismatch(algorithm.name()));
             }
+            values.push((algorithm, value));
         }
-        Ok(md5)
+        Ok(Hashed { values, tells_md5: self.tells_md5 })
     }
+}
+
+/// What bytes hash to.
+pub(crate) struct Hashed {
+    pub(crate) values: Vec<(ChecksumAlgorithm, Vec<u8>)>,
+    tells_md5: bool,
+}
+
+impl Hashed {
+    /// The output of a function, where it was computed.
+    pub(crate) fn value(&self, algorithm: ChecksumAlgorithm) -> Option<&[u8]> {
+        let mut values = self.values.iter();
+        values.find(|(known, _)| *known == algorithm).map(|(_, value)| value.as_slice())
+    }
+
+    /// The MD5 in hex, where it was to be told.
+    pub(crate) fn md5_to_tell(&self) -> Option<String> {
+        self.value(ChecksumAlgorithm::Md5).filter(|_| self.tells_md5).map(hex)
+    }
+}
+
+/// Bytes in hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Hasher {
@@ -170,6 +200,11 @@ impl Confirmed {
                 self.0.push((*algorithm, STANDARD.encode(value)));
             }
         }
+    }
+
+    /// The first of them, with its value in base64.
+    pub(crate) fn first(&self) -> Option<(ChecksumAlgorithm, &str)> {
+        self.0.first().map(|(algorithm, value)| (*algorithm, value.as_str()))
     }
 
     /// The headers that say them, of an answer and beside the object.

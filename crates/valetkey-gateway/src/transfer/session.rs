@@ -4,6 +4,7 @@
 //! bounded and admitted like any other; [`begin`] holds the one use, [`receive`] moves the bytes of a part,
 //! [`complete`] settles. What the key that began it allows binds the whole object, whoever completes it.
 
+mod marks;
 mod part;
 mod sweep;
 mod terms;
@@ -15,13 +16,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::Response;
 use valetkey::{Denial, Permit, ResourcePath};
-use valetkey_dialects::Checksum;
-use valetkey_ledger::{LedgerError, NewSession, Part, Purpose, Session, SessionId, UnixSeconds};
+use valetkey_dialects::{Checksum, ChecksumAlgorithm};
+use valetkey_ledger::{
+    LedgerError, NewSession, Part, Purpose, Session, SessionId, SessionQuery, UnixSeconds,
+};
 
 use super::body::Body;
 use super::condition::Conditions;
 use super::first_bytes::FirstBytes;
-use super::integrity::{Confirmed, Integrity};
+use super::integrity::{Confirmed, Integrity, hex};
 use super::upload;
 use crate::admit::{self, Held, seconds};
 use crate::backend::disk::{Attributes, Finished, Folder, StoreError, StoredPart};
@@ -29,9 +32,10 @@ use crate::gateway::{Gateway, Snapshot};
 use crate::running::End;
 use crate::settle::{self, Hold, Recorder, SessionHold};
 
+pub(crate) use marks::{Marks, etag_of_md5s};
 pub(crate) use part::{PartPlan, receive};
 pub(crate) use sweep::{clear, sweep};
-pub(crate) use terms::Terms;
+pub(crate) use terms::{Sums, Terms};
 
 /// A session that the request may go on with.
 pub(crate) struct Open {
@@ -48,6 +52,21 @@ pub(crate) struct Completion {
     pub(crate) conditions: Conditions,
     /// Of the whole object, as the request says them.
     pub(crate) checksums: Vec<Checksum>,
+    pub(crate) etag: WholeEtag,
+    /// By which function the whole is hashed besides, to be told and kept.
+    pub(crate) tells: Option<ChecksumAlgorithm>,
+    /// What is kept beside the headers from the begin.
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+/// What the entity tag of the whole is.
+pub(crate) enum WholeEtag {
+    /// Its content's, as of one that came in one piece.
+    #[cfg_attr(not(test), expect(dead_code, reason = "resumable uploads have it"))]
+    OfContent,
+    /// Its content's, with the number of its parts.
+    OfParts,
+    Given(String),
 }
 
 /// Begins a session for an upload that was planned, and holds its one use.
@@ -110,6 +129,63 @@ pub(crate) async fn parts(gateway: &Gateway, open: &Open, after: u32, max: u32) 
     gateway.ledger.parts(open.session.id, after, max).await.map_err(|error| unanswered(&error))
 }
 
+/// All finished parts, by their numbers.
+///
+/// # Errors
+/// [`Denial::LedgerUnavailable`].
+pub(crate) async fn all_parts(gateway: &Gateway, open: &Open) -> Result<Vec<Part>, Denial> {
+    let mut all: Vec<Part> = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |part| part.id.number);
+        let page = parts(gateway, open, after, PAGE).await?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
+/// How much of a list is asked of the ledger at once.
+const PAGE: u32 = 1000;
+
+/// Some of the sessions of one owner.
+pub(crate) struct Sessions {
+    /// In the order of their paths.
+    pub(crate) sessions: Vec<Session>,
+    /// Of how many, whoever's they are, they were picked.
+    pub(crate) looked_at: usize,
+    /// Where the next page begins; `None` where there is none.
+    pub(crate) next: Option<(String, Option<SessionId>)>,
+}
+
+/// Sessions that belong to whom the request is from, whose paths begin with `path_start`.
+///
+/// # Errors
+/// [`Denial::LedgerUnavailable`].
+pub(crate) async fn of_bearer(
+    gateway: &Gateway,
+    permit: &Permit,
+    path_start: String,
+    after: Option<(String, Option<SessionId>)>,
+) -> Result<Sessions, Denial> {
+    let query = SessionQuery { path_start, after, max: PAGE };
+    let mut sessions = gateway.ledger.sessions(query).await.map_err(|error| unanswered(&error))?;
+    let looked_at = sessions.len();
+    let next = sessions.last().map(|last| (last.path.clone(), Some(last.id)));
+    let (owner, now) = (terms::owner(permit)?, seconds(gateway.clock.now().highest));
+    sessions.retain(|session| session.owner == owner && session.expires > now);
+    Ok(Sessions { sessions, looked_at, next })
+}
+
+/// What stays of the name of a session with the object that was made of it: known to its owner alone.
+///
+/// # Errors
+/// [`Denial::LedgerUnavailable`].
+pub(crate) fn mark(permit: &Permit, id: &str) -> Result<String, Denial> {
+    let text = format!("{}\n{}\n{id}", terms::owner(permit)?, permit.path);
+    Ok(hex(&blake3::hash(text.as_bytes()).as_bytes()[..16]))
+}
+
 /// Makes the object of its parts, and answers once that and its record are durable. Whatever is refused leaves the
 /// session open.
 ///
@@ -117,6 +193,7 @@ pub(crate) async fn parts(gateway: &Gateway, open: &Open, after: u32, max: u32) 
 /// [`Denial::TooLarge`], [`Denial::TooSmall`], [`Denial::TypeBelied`], [`Denial::DigestMismatch`] of the whole,
 /// [`Denial::NotFound`] where the session or a part is gone, [`Denial::TooManyAtOnce`] while another request
 /// completes it or appends to it, and as [`settle::upload`].
+#[cfg_attr(not(test), expect(dead_code, reason = "resumable uploads end so"))]
 pub(crate) async fn complete(
     gateway: &Arc<Gateway>,
     open: Open,
@@ -124,10 +201,38 @@ pub(crate) async fn complete(
     completion: Completion,
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
-    let Open { session, terms, path, folder } = open;
-    let Completion { parts, conditions, checksums } = completion;
+    let _claim = gateway.sessions.claim(open.session.id)?;
+    let (held, received) = put_together(gateway, open, permit, completion, recorder).await?;
+    settle::upload(gateway, held, received, recorder).await
+}
+
+/// As [`complete`]; returns what was made, for its caller to tell.
+///
+/// # Errors
+/// As [`complete`].
+pub(crate) async fn publish(
+    gateway: &Arc<Gateway>,
+    open: Open,
+    permit: Rc<Permit>,
+    completion: Completion,
+    recorder: &Recorder,
+) -> Result<settle::Published, Denial> {
+    let _claim = gateway.sessions.claim(open.session.id)?;
+    let (held, received) = put_together(gateway, open, permit, completion, recorder).await?;
+    settle::publish(gateway, held, received, recorder).await
+}
+
+async fn put_together(
+    gateway: &Arc<Gateway>,
+    open: Open,
+    permit: Rc<Permit>,
+    completion: Completion,
+    recorder: &Recorder,
+) -> Result<(Held, upload::Received), Denial> {
+    let Open { session, mut terms, path, folder } = open;
+    let Completion { parts, conditions, checksums, etag, tells, headers } = completion;
     let end = End::begin(gateway, &permit)?;
-    let _claim = gateway.sessions.claim(session.id)?;
+    permit.types.check_declared(terms.content_type.as_deref())?;
     let size = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.bytes));
     let caps = [session.bytes_max, permit.size.max_bytes];
     if let Some(cap) = caps.into_iter().flatten().min().filter(|cap| size > *cap) {
@@ -138,10 +243,11 @@ pub(crate) async fn complete(
         return Err(Denial::TooSmall { size, least });
     }
     recorder.received(size);
-    let confirmed = Confirmed::of(&checksums);
+    let mut confirmed = Confirmed::of(&checksums);
     let mut digests = terms.digests();
     digests.extend(permit.digests.iter().cloned());
-    let integrity = Integrity::of(&digests, checksums);
+    let integrity = Integrity::of(&digests, checksums).awaiting(tells.as_slice());
+    terms.headers.extend(headers);
     let only_create = terms.only_create || conditions.only_create() || !permit.may_replace;
     let purpose = Purpose::Upload {
         object: session.path.clone(),
@@ -152,18 +258,25 @@ pub(crate) async fn complete(
     let Purpose::Upload { object: words, .. } = recorder.witness(purpose) else {
         return Err(Denial::LedgerUnavailable);
     };
-    let finished = {
+    let (finished, whole) = {
         let (folder, session, types) = (folder.clone(), session.clone(), permit.types.clone());
         super::blocking(move || {
             let bounds = [terms.types(), types];
-            assemble(&folder, &session, &parts, terms, &bounds, integrity)
+            assemble(&folder, &session, &parts, terms, &bounds, integrity, Told { etag, sum: tells })
         })
         .await??
     };
+    confirmed.add(&whole);
     let name = path.name().to_owned();
     let hold = Hold::of_session(gateway, SessionHold { session, words, folder: folder.clone() });
     let received = upload::Received { folder, name, finished, conditions, only_create, confirmed };
-    settle::upload(gateway, Held { permit, hold, throttle: None, end }, received, recorder).await
+    Ok((Held { permit, hold, throttle: None, end }, received))
+}
+
+/// What is told of the whole.
+struct Told {
+    etag: WholeEtag,
+    sum: Option<ChecksumAlgorithm>,
 }
 
 /// Puts the parts together aside, and judges them as one.
@@ -174,7 +287,8 @@ fn assemble(
     terms: Terms,
     types: &[valetkey::MediaTypes],
     mut integrity: Integrity,
-) -> Result<Finished, Denial> {
+    told: Told,
+) -> Result<(Finished, Vec<Checksum>), Denial> {
     let stored = |part: &Part| StoredPart { name: part.id.store_name(), bytes: part.bytes };
     let stored: Vec<StoredPart> = parts.iter().map(stored).collect();
     let declared = terms.content_type.as_deref();
@@ -186,14 +300,23 @@ fn assemble(
     };
     let upload = folder.assemble(&session.store_name(), &stored, see).map_err(|refusal| refusal.0)?;
     first_bytes.iter_mut().try_for_each(FirstBytes::judge)?;
-    let etag = integrity.check(upload.digest())?;
-    let attributes = Attributes {
-        content_type: terms.content_type,
-        headers: terms.headers,
-        hold: Some(session.hold.to_string()),
-        etag,
+    let digest = upload.digest();
+    let hashed = integrity.hashed(digest)?;
+    let tell = |algorithm: ChecksumAlgorithm| {
+        let value = hashed.value(algorithm)?.to_vec();
+        Some(Checksum { algorithm, value, by_s3_header: true })
     };
-    upload.finish(attributes).map_err(upload::unwritable)
+    let whole: Vec<Checksum> = told.sum.and_then(tell).into_iter().collect();
+    let mut headers = terms.headers;
+    headers.extend(Confirmed::of(&whole).headers());
+    let etag = match told.etag {
+        WholeEtag::OfContent => hashed.md5_to_tell(),
+        WholeEtag::OfParts => Some(format!("{}-{}", hex(&digest[..16]), parts.len())),
+        WholeEtag::Given(etag) => Some(etag),
+    };
+    let attributes =
+        Attributes { content_type: terms.content_type, headers, hold: Some(session.hold.to_string()), etag };
+    Ok((upload.finish(attributes).map_err(upload::unwritable)?, whole))
 }
 
 /// What ends an assembly: a judgement, or the store.

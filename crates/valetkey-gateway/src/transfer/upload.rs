@@ -17,8 +17,9 @@ use valetkey_ledger::Purpose;
 use super::body::as_u64;
 use super::condition::{Conditions, State, Verdict};
 use super::first_bytes::FirstBytes;
-use super::integrity::{Confirmed, Integrity};
+use super::integrity::{Confirmed, Hashed, Integrity};
 use super::rate::Throttle;
+use super::session::Sums;
 use super::source::Source;
 use crate::admit::{self, Held};
 use crate::backend::disk::{Attributes, Finished, Folder, Kept, Metadata, StoreError, Upload};
@@ -53,7 +54,9 @@ pub(crate) struct Plan {
     pub(super) conditions: Conditions,
     pub(super) declared_bytes: Option<u64>,
     pub(super) only_create: bool,
-    etag: Etag,
+    pub(super) etag: Etag,
+    /// Which checksum an upload in parts has of all of them.
+    pub(super) sums: Option<Sums>,
     /// How much of it is read from another object here.
     copied_bytes: u64,
 }
@@ -73,6 +76,20 @@ impl Plan {
     /// The same of an upload whose bytes are `bytes` of another object.
     pub(crate) fn copying(self, bytes: u64) -> Self {
         Self { copied_bytes: bytes, ..self }
+    }
+
+    /// The same of an upload in parts that has a checksum of all of them.
+    pub(crate) fn summing(self, sums: Option<Sums>) -> Self {
+        Self { sums, ..self }
+    }
+
+    /// The headers that are kept with the object.
+    pub(super) fn stored_headers(headers: UploadHeaders) -> Vec<(String, String)> {
+        let mut stored = headers.others;
+        if headers.signed.iter().any(|name| name == "cache-control") {
+            stored.push((SIGNED.to_owned(), "cache-control".to_owned()));
+        }
+        stored
     }
 
     /// What the ledger is to hold.
@@ -141,6 +158,7 @@ pub(crate) async fn plan(
         declared_bytes,
         only_create,
         etag,
+        sums: None,
         copied_bytes: 0,
     })
 }
@@ -225,13 +243,10 @@ async fn receive_all(
     }
     let trailer = source.finish()?;
     confirmed.add(&trailer);
-    let mut headers = plan.headers.others;
-    if plan.headers.signed.iter().any(|name| name == "cache-control") {
-        headers.push((SIGNED.to_owned(), "cache-control".to_owned()));
-    }
+    let content_type = plan.headers.content_type.clone();
+    let mut headers = Plan::stored_headers(plan.headers);
     headers.extend(confirmed.headers());
-    let attributes =
-        Attributes { content_type: plan.headers.content_type, headers, hold: held.hold.name(), etag: None };
+    let attributes = Attributes { content_type, headers, hold: held.hold.name(), etag: None };
     let finished = file.finish(attributes, trailer).await?;
     Ok(Received {
         folder: plan.folder,
@@ -299,7 +314,7 @@ impl Reserved {
 }
 
 /// The next bytes of the upload; they may be none.
-async fn next_piece(
+pub(super) async fn next_piece(
     source: &mut Source<'_>,
     file: &mut Receiving,
     pace: &mut Pace,
@@ -316,7 +331,7 @@ async fn next_piece(
 }
 
 /// The next frame; while the client pauses, what has been gathered goes to the disk.
-pub(super) async fn next_frame(
+async fn next_frame(
     body: &mut Incoming,
     file: &mut Receiving,
     pace: &mut Pace,
@@ -417,26 +432,29 @@ impl Receiving {
 
     /// Writes the rest, compares what it hashes to, and makes all of it durable, in one go.
     async fn finish(self, attributes: Attributes, trailer: Vec<Checksum>) -> Result<Finished, Denial> {
-        self.end(trailer, move |upload, etag| upload.finish(Attributes { etag, ..attributes })).await
+        let finished = self.end(trailer, move |upload, hashed| {
+            upload.finish(Attributes { etag: hashed.md5_to_tell(), ..attributes })
+        });
+        finished.await
     }
 
-    /// The same of a part, which is kept aside.
-    pub(super) async fn keep(self) -> Result<Kept, Denial> {
-        self.end(Vec::new(), |upload, _| upload.keep()).await
+    /// The same of a part, which is kept aside; with what it hashes to.
+    pub(super) async fn keep(self, trailer: Vec<Checksum>) -> Result<(Kept, Hashed), Denial> {
+        self.end(trailer, |upload, hashed| Ok((upload.keep()?, hashed))).await
     }
 
     async fn end<T: Send + 'static>(
         mut self,
         trailer: Vec<Checksum>,
-        end: impl FnOnce(Upload, Option<String>) -> Result<T, StoreError> + Send + 'static,
+        end: impl FnOnce(Upload, Hashed) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Denial> {
         let begin = self.take_begun().await?;
         let batch = self.batch;
         let finished = super::blocking(move || {
             let mut begun = begin().map_err(unwritable)?;
             begun.write(&batch).map_err(unwritable)?;
-            let etag = begun.integrity.expecting(trailer).check(begun.upload.digest())?;
-            end(begun.upload, etag).map_err(unwritable)
+            let hashed = begun.integrity.expecting(trailer).hashed(begun.upload.digest())?;
+            end(begun.upload, hashed).map_err(unwritable)
         });
         finished.await?
     }
@@ -461,7 +479,7 @@ impl Receiving {
 /// client's.
 pub(super) struct Pace {
     waited: Duration,
-    pub(super) bytes: u64,
+    bytes: u64,
     bytes_min: u64,
 }
 

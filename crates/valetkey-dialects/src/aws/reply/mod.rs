@@ -19,7 +19,7 @@ pub use bucket::{
 pub use copy::{CopyReply, CopyResult};
 pub use delete::{Deleted, delete_result};
 pub use error::{Code, Refusal};
-pub use multipart::{completed_upload, created_upload};
+pub use multipart::{WholeSum, completed_upload, created_upload};
 pub use parts::{PartEntry, PartsReply};
 pub use post::{post_location, post_redirect, post_response};
 pub use uploads::{UploadEntry, UploadsReply};

@@ -4,9 +4,9 @@ use alloc::string::String;
 
 use valetkey::ResourcePath;
 
-use super::{checksums, quoted};
+use super::quoted;
 use crate::aws::operation::UploadId;
-use crate::integrity::Checksum;
+use crate::integrity::ChecksumAlgorithm;
 use crate::xml::Xml;
 
 /// `InitiateMultipartUploadResult`.
@@ -18,34 +18,60 @@ pub fn created_upload(path: &ResourcePath, upload: &UploadId) -> String {
     })
 }
 
+/// What an object that was made of parts hashes to, in S3's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholeSum {
+    /// By which function.
+    pub algorithm: ChecksumAlgorithm,
+    /// The value in base64; that of a composite one has a hyphen and the number of parts behind it.
+    pub text: String,
+    /// Whether it is a hash of the parts' hashes.
+    pub is_composite: bool,
+}
+
+impl WholeSum {
+    /// How S3 calls its kind.
+    pub const fn kind(&self) -> &'static str {
+        if self.is_composite { "COMPOSITE" } else { "FULL_OBJECT" }
+    }
+}
+
 /// `CompleteMultipartUploadResult`. `location` is the object's URL.
-pub fn completed_upload(path: &ResourcePath, location: &str, etag: &str, sums: &[Checksum]) -> String {
+pub fn completed_upload(path: &ResourcePath, location: &str, etag: &str, sum: Option<&WholeSum>) -> String {
     Xml::s3("CompleteMultipartUploadResult", 512, |xml| {
         xml.element("Location", location);
         xml.element("Bucket", path.bucket());
         xml.element("Key", path.name());
         xml.element("ETag", quoted(etag));
-        checksums(xml, sums);
+        if let Some(sum) = sum
+            && let Some(name) = sum.algorithm.s3_element()
+        {
+            xml.element(name, &sum.text);
+            xml.element("ChecksumType", sum.kind());
+        }
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
-
     use super::*;
-    use crate::integrity::ChecksumAlgorithm;
 
     #[test]
     fn an_upload_begins_and_ends() {
         let path = ResourcePath::from_text("/files/a&b").unwrap();
         let begun = created_upload(&path, &UploadId::parse("7f3k").unwrap());
         assert!(begun.contains("<Bucket>files</Bucket><Key>a&amp;b</Key><UploadId>7f3k</UploadId>"));
-        let crc = Checksum { algorithm: ChecksumAlgorithm::Crc32, value: vec![0; 4], by_s3_header: true };
-        let ended = completed_upload(&path, "http://h/files/a%26b", "ab-2", &[crc]);
+        let sum = |is_composite| WholeSum {
+            algorithm: ChecksumAlgorithm::Crc32,
+            text: "AAAAAA==-2".into(),
+            is_composite,
+        };
+        assert_eq!(sum(false).kind(), "FULL_OBJECT");
+        let ended = completed_upload(&path, "http://h/files/a%26b", "ab-2", Some(&sum(true)));
         assert!(ended.contains(
             "<Location>http://h/files/a%26b</Location><Bucket>files</Bucket><Key>a&amp;b</Key>\
-             <ETag>&quot;ab-2&quot;</ETag><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Complete"
+             <ETag>&quot;ab-2&quot;</ETag><ChecksumCRC32>AAAAAA==-2</ChecksumCRC32>\
+             <ChecksumType>COMPOSITE</ChecksumType></Complete"
         ));
     }
 }

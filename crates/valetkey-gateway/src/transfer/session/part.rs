@@ -3,12 +3,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hyper::body::Incoming;
 use valetkey::{Denial, Permit};
-use valetkey_dialects::Checksum;
+use valetkey_dialects::{Checksum, ChecksumAlgorithm};
 use valetkey_ledger::{FinishedPart, Ledger, LedgerError, NewPart, Part, PartId, PartStart};
 
-use super::{Claim, Open, denied, now};
+use super::{Claim, Marks, Open, denied, now};
 use crate::admit::charges;
 use crate::backend::disk::Kept;
 use crate::gateway::Gateway;
@@ -17,7 +16,8 @@ use crate::settle::Recorder;
 use crate::transfer::body::as_u64;
 use crate::transfer::integrity::Integrity;
 use crate::transfer::rate::Throttle;
-use crate::transfer::upload::{Pace, Receiving, next_frame};
+use crate::transfer::source::Source;
+use crate::transfer::upload::{Pace, Receiving, next_piece};
 
 /// How much more is reserved at once for a part of unknown length.
 const STEP_BYTES: u64 = 8 << 20;
@@ -30,6 +30,10 @@ pub(crate) struct PartPlan {
     pub(crate) declared_bytes: Option<u64>,
     /// Of what this request brings.
     pub(crate) checksums: Vec<Checksum>,
+    /// By which functions it is hashed besides, to be told; by MD5 for its entity tag.
+    pub(crate) tells: Vec<ChecksumAlgorithm>,
+    /// The most that this request may bring.
+    pub(crate) bytes_max: Option<u64>,
     /// Whether what came stays where the body breaks off, to be gone on with.
     pub(crate) keeps_what_came: bool,
 }
@@ -47,12 +51,12 @@ pub(crate) async fn receive(
     open: &Open,
     permit: &Rc<Permit>,
     plan: PartPlan,
-    body: &mut Incoming,
+    source: Source<'_>,
     recorder: &Recorder,
 ) -> Result<Part, Denial> {
     let end = End::begin(gateway, permit)?;
     tokio::select! {
-        received = receive_all(gateway, open, permit, plan, body, recorder) => received,
+        received = receive_all(gateway, open, permit, plan, source, recorder) => received,
         () = end.told() => Err(Denial::Revoked),
     }
 }
@@ -62,10 +66,13 @@ async fn receive_all(
     open: &Open,
     permit: &Permit,
     plan: PartPlan,
-    body: &mut Incoming,
+    mut source: Source<'_>,
     recorder: &Recorder,
 ) -> Result<Part, Denial> {
-    let PartPlan { number, start, declared_bytes, checksums, keeps_what_came } = plan;
+    let PartPlan { number, start, declared_bytes, checksums, tells, bytes_max, keeps_what_came } = plan;
+    if let Some((size, cap)) = declared_bytes.zip(bytes_max).filter(|(size, cap)| size > cap) {
+        return Err(Denial::TooLarge { size, cap });
+    }
     recorder.brings_part();
     let claim = match start {
         PartStart::At(_) => Some(gateway.sessions.claim(open.session.id)?),
@@ -79,6 +86,13 @@ async fn receive_all(
         charges: charges(permit),
         now: now(gateway),
     };
+    let named = checksums.iter().filter(|checksum| checksum.by_s3_header).map(|checksum| checksum.algorithm);
+    let named: Vec<_> =
+        named.chain(tells.iter().copied()).chain(source.announced().iter().copied()).collect();
+    let mut integrity = Integrity::of(&[], checksums).awaiting(source.announced()).awaiting(&tells);
+    if tells.contains(&ChecksumAlgorithm::Md5) {
+        integrity = integrity.telling_md5();
+    }
     let held = hold(gateway, new, claim).await.map_err(|error| denied(error, permit))?;
     let mut file = {
         let (folder, session, part) = (open.folder.clone(), open.session.store_name(), held.id.store_name());
@@ -86,23 +100,24 @@ async fn receive_all(
             PartStart::Anew => folder.begin_part(&session, &part, declared_bytes),
             PartStart::At(at) => folder.append_part(&session, &part, at, declared_bytes),
         };
-        Receiving::new(begin, Integrity::of(&[], checksums))
+        Receiving::new(begin, integrity)
     };
     let mut throttle = gateway.rates.throttle(&permit.rates);
     let mut pace = Pace::new(throttle.as_ref().map(Throttle::slowest));
     let mut reserved_bytes = declared_bytes.unwrap_or(0);
     let mut received_bytes = 0_u64;
     let broke_off = loop {
-        let piece = match next_frame(body, &mut file, &mut pace).await {
-            Ok(Some(frame)) => frame.into_data(),
+        let piece = match next_piece(&mut source, &mut file, &mut pace).await {
+            Ok(Some(piece)) => piece,
             Ok(None) => break None,
             Err(denial) if keeps_what_came => break Some(denial),
             Err(denial) => return Err(denial),
         };
-        let Ok(piece) = piece else { continue };
         received_bytes += as_u64(piece.len());
-        pace.bytes += as_u64(piece.len());
         recorder.received(received_bytes);
+        if let Some(cap) = bytes_max.filter(|cap| received_bytes > *cap) {
+            return Err(Denial::RunsOver { cap });
+        }
         while received_bytes > reserved_bytes {
             let more = STEP_BYTES.max(received_bytes - reserved_bytes);
             let granted = gateway.ledger.grow_part(held.id, more).await;
@@ -114,8 +129,10 @@ async fn receive_all(
             throttle.pay(piece_bytes).await;
         }
     };
-    let kept = file.keep().await?;
-    let part = held.finish(gateway, open, kept).await.map_err(|error| denied(error, permit))?;
+    let trailer = if broke_off.is_none() { source.finish()? } else { Vec::new() };
+    let (kept, hashed) = file.keep(trailer).await?;
+    let details = Marks::of(kept.digest, &hashed, &named).to_words()?;
+    let part = held.finish(gateway, open, kept, details).await.map_err(|error| denied(error, permit))?;
     broke_off.map_or(Ok(part), Err)
 }
 
@@ -142,10 +159,15 @@ async fn hold(gateway: &Gateway, new: NewPart, claim: Option<Claim>) -> Result<P
 impl PartHold {
     /// Keeps the part, and removes the file that nobody needs any more: of the part that it replaced, or its own
     /// where it cannot be kept. It comes to its end, whoever stops waiting for it.
-    async fn finish(mut self, gateway: &Gateway, open: &Open, kept: Kept) -> Result<Part, LedgerError> {
+    async fn finish(
+        mut self,
+        gateway: &Gateway,
+        open: &Open,
+        kept: Kept,
+        details: String,
+    ) -> Result<Part, LedgerError> {
         let (folder, session, now) = (open.folder.clone(), open.session.store_name(), now(gateway));
         let finished = tokio::task::spawn_local(async move {
-            let details = blake3::Hash::from_bytes(kept.digest).to_hex().to_string();
             let part = FinishedPart { bytes: kept.size_bytes, details: details.clone(), now };
             let replaced = self.ledger.finish_part(self.id, part).await;
             self.ended = replaced.is_ok();

@@ -5,6 +5,8 @@
 use serde::{Deserialize, Serialize};
 use valetkey::{Bearer, Denial, Dialect, Digest, MediaRange, MediaTypes, Permit};
 
+use valetkey_dialects::ChecksumAlgorithm;
+
 use crate::transfer::upload;
 
 /// The terms of a session.
@@ -20,6 +22,29 @@ pub(crate) struct Terms {
     pub(crate) only_create: bool,
     types: Vec<Vec<String>>,
     digests: Vec<String>,
+    /// Which checksum the object has, of all of its parts.
+    #[serde(default)]
+    pub(crate) sums: Option<Sums>,
+}
+
+/// A checksum of an object that is made of parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sums {
+    /// S3's name of the function, in lower case.
+    function: String,
+    /// Whether it is a hash of the parts' hashes.
+    pub(crate) is_composite: bool,
+}
+
+impl Sums {
+    pub(crate) fn new(algorithm: ChecksumAlgorithm, is_composite: bool) -> Self {
+        Self { function: algorithm.name().to_owned(), is_composite }
+    }
+
+    /// The function; `None` of words that we did not write.
+    pub(crate) fn algorithm(&self) -> Option<ChecksumAlgorithm> {
+        ChecksumAlgorithm::of_s3(&self.function)
+    }
 }
 
 impl Terms {
@@ -27,11 +52,12 @@ impl Terms {
         let text = |ranges: &Vec<MediaRange>| ranges.iter().map(|range| range.as_str().to_owned()).collect();
         Self {
             content_type: plan.headers.content_type.clone(),
-            headers: plan.headers.others.clone(),
+            headers: upload::Plan::stored_headers(plan.headers.clone()),
             min_bytes: permit.size.min_bytes,
             only_create: plan.only_create,
             types: permit.types.lists().iter().map(text).collect(),
             digests: permit.digests.iter().map(Digest::to_string).collect(),
+            sums: plan.sums.clone(),
         }
     }
 
@@ -75,7 +101,7 @@ pub(super) fn owner(permit: &Permit) -> Result<String, Denial> {
     serde_json::to_string(&(dialect.name(), signer, id, subject, level)).map_err(|error| unreadable(&error))
 }
 
-fn unreadable(error: &dyn std::fmt::Display) -> Denial {
+pub(super) fn unreadable(error: &dyn std::fmt::Display) -> Denial {
     tracing::error!(%error, "the words of an upload session cannot be read");
     Denial::LedgerUnavailable
 }
@@ -95,9 +121,12 @@ mod tests {
             only_create: true,
             types: vec![vec!["image/*".to_owned(), "text/plain".to_owned()], vec!["image/png".to_owned()]],
             digests: vec![digest.clone()],
+            sums: Some(Sums::new(ChecksumAlgorithm::Crc32, true)),
         };
         let read = Terms::from_words(&terms.to_words().unwrap()).unwrap();
         assert_eq!(read, terms);
+        assert_eq!(read.sums.and_then(|sums| sums.algorithm()), Some(ChecksumAlgorithm::Crc32));
+        let read = Terms::from_words(&terms.to_words().unwrap()).unwrap();
         assert!(read.types().contain("image/png"));
         assert!(!read.types().contain("text/plain"));
         assert_eq!(read.digests().iter().map(Digest::to_string).collect::<Vec<_>>(), [digest]);

@@ -24,6 +24,7 @@ use crate::bound::Bound;
 use crate::clock::{self, Clock};
 use crate::notify::Audit;
 use crate::settings::Settings;
+use crate::transfer::source::Source;
 
 const PATH: &str = "/files/a";
 
@@ -92,12 +93,19 @@ impl Bench {
     ) -> Result<Part, Denial> {
         let permit = self.permit(claims.clone());
         let (mut body, _connection) = body_of(content, content.len()).await;
-        receive(&self.gateway, open, &permit, plan, &mut body, &self.recorder).await
+        receive(&self.gateway, open, &permit, plan, Source::Plain(&mut body), &self.recorder).await
     }
 
     async fn complete(&self, open: Open, claims: &KeyClaims) -> Result<(), Denial> {
         let parts = parts(&self.gateway, &open, 0, 100).await?;
-        let completion = Completion { parts, conditions: Conditions::default(), checksums: Vec::new() };
+        let completion = Completion {
+            parts,
+            conditions: Conditions::default(),
+            checksums: Vec::new(),
+            etag: WholeEtag::OfContent,
+            tells: None,
+            headers: Vec::new(),
+        };
         let permit = self.permit(claims.clone());
         complete(&self.gateway, open, permit, completion, &self.recorder).await.map(drop)
     }
@@ -143,7 +151,15 @@ fn uses(limit: u64) -> Limits {
 }
 
 fn part(number: u32, declared_bytes: Option<u64>) -> PartPlan {
-    PartPlan { number, start: PartStart::Anew, declared_bytes, checksums: Vec::new(), keeps_what_came: false }
+    PartPlan {
+        number,
+        start: PartStart::Anew,
+        declared_bytes,
+        checksums: Vec::new(),
+        tells: Vec::new(),
+        bytes_max: None,
+        keeps_what_came: false,
+    }
 }
 
 fn run(test: impl AsyncFnOnce(Bench)) {

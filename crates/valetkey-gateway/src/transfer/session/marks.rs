@@ -1,0 +1,94 @@
+//! What tells a finished part from others, in the words in which the ledger keeps it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use valetkey::Denial;
+use valetkey_dialects::{Checksum, ChecksumAlgorithm};
+use valetkey_ledger::Part;
+
+use super::terms::unreadable;
+use crate::transfer::integrity::{Hashed, hex};
+
+/// What is known of a part's content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Marks {
+    /// Its BLAKE3 in hex, of what was written last.
+    blake3: String,
+    /// Its MD5 in hex, where that is its entity tag.
+    md5: Option<String>,
+    /// S3's names of functions, in lower case, and its values in base64.
+    sums: Vec<(String, String)>,
+}
+
+impl Marks {
+    /// Those of a part that hashes to this; `named` are the functions whose values are told.
+    pub(super) fn of(digest: [u8; 32], hashed: &Hashed, named: &[ChecksumAlgorithm]) -> Self {
+        let told = hashed.values.iter().filter(|(algorithm, _)| {
+            named.contains(algorithm) && ChecksumAlgorithm::of_s3(algorithm.name()).is_some()
+        });
+        Self {
+            blake3: blake3::Hash::from_bytes(digest).to_hex().to_string(),
+            md5: hashed.md5_to_tell(),
+            sums: told
+                .map(|(algorithm, value)| (algorithm.name().to_owned(), STANDARD.encode(value)))
+                .collect(),
+        }
+    }
+
+    pub(super) fn to_words(&self) -> Result<String, Denial> {
+        serde_json::to_string(self).map_err(|error| unreadable(&error))
+    }
+
+    /// # Errors
+    /// [`Denial::LedgerUnavailable`] for words that are none of ours.
+    pub(crate) fn of_part(part: &Part) -> Result<Self, Denial> {
+        serde_json::from_str(&part.details).map_err(|error| unreadable(&error))
+    }
+
+    /// The part's entity tag, without quotes.
+    pub(crate) fn etag(&self) -> String {
+        match &self.md5 {
+            Some(md5) => md5.clone(),
+            None => format!("{}-1", self.blake3.get(..32).unwrap_or_default()),
+        }
+    }
+
+    /// The MD5, where it is the entity tag.
+    pub(crate) fn md5(&self) -> Option<&str> {
+        self.md5.as_deref()
+    }
+
+    /// What the part hashes to, as far as it is told.
+    pub(crate) fn checksums(&self) -> Vec<Checksum> {
+        let read = |(name, value): &(String, String)| {
+            Checksum::of_s3(&format!("x-amz-checksum-{name}"), value).ok().flatten()
+        };
+        self.sums.iter().filter_map(read).collect()
+    }
+}
+
+/// The entity tag of an object whose parts have these MD5s, in hex: S3's own.
+pub(crate) fn etag_of_md5s(md5s: &[&str]) -> Option<String> {
+    use md5::Digest as _;
+    let mut hasher = md5::Md5::new();
+    for md5 in md5s {
+        let pairs = (0..md5.len()).step_by(2).map(|at| u8::from_str_radix(md5.get(at..at + 2)?, 16).ok());
+        hasher.update(pairs.collect::<Option<Vec<u8>>>()?);
+    }
+    Some(format!("{}-{}", hex(&hasher.finalize()), md5s.len()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_etag_of_parts_is_the_one_that_s3_makes() {
+        // The MD5s of "a" and of "b".
+        let (a, b) = ("0cc175b9c0f1b6a831c399e269772661", "92eb5ffee6ae2fec3ad71c777531578f");
+        assert_eq!(etag_of_md5s(&[a, b]).unwrap(), "96e024ba2074fe77e8e965ba43a704be-2");
+        assert_eq!(etag_of_md5s(&["nonsense"]), None);
+    }
+}
