@@ -129,6 +129,30 @@ fn a_class_reaches_its_own_keys_and_no_others() {
     }
 }
 
+/// Whoever reads it in a record means the key, and with it what shares the key's name.
+#[test]
+fn a_fingerprint_of_a_key_that_was_used_revokes_its_name() {
+    let gateway = Gateway::new();
+    gateway.plant("/files/a", "a");
+    let key = Key::new("/files/a", "read").set("id", "shared");
+    let namesake = key.clone().set("uses", "7");
+    let child = key.clone().narrow(&[("id", "child")]);
+    let other = key.clone().narrow(&[("id", "other")]);
+    accepted(&gateway.get(child.url()), 200);
+    let made = revoke(&gateway, &["--fingerprint", &child.fingerprint()]);
+    assert_eq!(made["level"], serde_json::json!(["web", "id", "shared", "id", "child"]));
+    let again = key.clone().narrow(&[("id", "child"), ("uses", "3")]);
+    refused(&gateway.get(again.url()), 403, "revoked");
+    for spared in [&key, &namesake, &other] {
+        accepted(&gateway.get(spared.url()), 200);
+    }
+    accepted(&gateway.get(key.url()), 200);
+    revoke(&gateway, &["--fingerprint", &key.fingerprint()]);
+    for revoked in [&key, &namesake, &other] {
+        refused(&gateway.get(revoked.url()), 403, "revoked");
+    }
+}
+
 /// What is issued from then on opens; what does not say when it was issued does not.
 #[test]
 fn before_spares_what_is_issued_later() {

@@ -139,6 +139,23 @@ fn all_but_the_last_byte_again_is_another_use() {
     refused(&gateway.send(&ranged(&key, "0-998")), 403, "uses_exhausted");
 }
 
+/// They share the account, and nothing that one of them paid for.
+#[test]
+fn keys_under_one_quota_share_no_lease() {
+    let gateway = Gateway::builder()
+        .toml("[policies.small]\n[policies.small.total]\nout = \"1GiB\"\n[policies.small.per_subject]\nparallel = 9\n")
+        .start();
+    gateway.plant("/files/a", "0123456789");
+    let key = |id: &str| counted("/files/a", "read", 1).set("id", id).set("policy", "small");
+    accepted(&gateway.get(key("one").url()), 200);
+    accepted(&gateway.get(key("two").url()), 200);
+    // The lease of each has two bytes left of the quarter more.
+    for id in ["one", "two"] {
+        accepted(&gateway.send(&ranged(&key(id), "0-1")), 206);
+        refused(&gateway.send(&ranged(&key(id), "0-1")), 403, "uses_exhausted");
+    }
+}
+
 #[test]
 fn each_object_and_each_version_of_it_is_a_use() {
     let gateway = Gateway::new();

@@ -93,6 +93,13 @@ impl RecentKeys {
         )
     }
 
+    /// The name of the last level of the key that was last seen with this fingerprint.
+    pub(crate) fn name_of(&self, fingerprint: Fingerprint) -> Option<MeterName> {
+        self.fold(None, |found, key| {
+            found.or_else(|| (key.fingerprint == fingerprint).then(|| key.name.clone()))
+        })
+    }
+
     /// How many of the keys that name `policy` were used within `window` before `now`.
     pub(crate) fn naming(&self, policy: &str, window: Duration, now: Timestamp) -> usize {
         let is_one =
@@ -193,6 +200,8 @@ mod tests {
         assert_eq!((all[0].first_seen, all[0].last_seen), (NOW, later));
         assert_eq!(recent.last_seen(&all[0].name), Some(later));
         assert_eq!(recent.last_seen(&grant(2, None).levels()[0].name), None);
+        assert_eq!(recent.name_of(all[0].fingerprint).as_ref(), Some(&all[0].name));
+        assert_eq!(recent.name_of(grant(2, None).fingerprint()), None);
     }
 
     #[test]

@@ -59,6 +59,7 @@ macro_rules! conformance {
             unsent_bytes_are_given_back
             more_bytes_than_asked_for_are_not_counted
             leases_differ_by_every_part_of_their_name
+            lease_belongs_to_a_key_and_to_no_quota
             download_of_which_nothing_was_sent_is_no_use
             ride_of_which_nothing_was_sent_gives_no_use_back
             use_comes_back_when_the_last_of_several_idle_requests_ends

@@ -30,7 +30,7 @@ use clock::LeaseClock;
 /// Whose lease it is. A tuple, so that no choice of names makes two of them one.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LeaseKey {
-    /// The last level of the chain.
+    /// The last level of the key.
     pub(crate) meter: Meter,
     pub(crate) object: String,
     pub(crate) version: String,

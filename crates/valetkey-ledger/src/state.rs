@@ -320,11 +320,11 @@ impl<S: Store> Machine<S> {
         request: LeaseRequest,
         now: UnixSeconds,
     ) -> Decided<HoldId> {
-        let Some(last) = charges.last() else {
+        let Some(key_level) = key_level(charges) else {
             return Ok(Err(LedgerError::NoCharge));
         };
         let LeaseRequest { object, version, client, size_bytes, ask_bytes, lease_secs } = request;
-        let key = LeaseKey { meter: last.meter.clone(), object, version, client };
+        let key = LeaseKey { meter: key_level.meter.clone(), object, version, client };
         let lease = self.leases.with_room(&key, ask_bytes);
         let uses = u64::from(lease.is_none());
         let cost = Cost { uses, out_bytes: ask_bytes, parallel: 1, ..Cost::default() };
@@ -454,6 +454,12 @@ impl<S: Store> Machine<S> {
         }
         Ok(())
     }
+}
+
+/// The last level of the key itself. What follows it is counted for ever: quotas, which other keys share and which no
+/// lease may belong to.
+fn key_level(charges: &[Charge]) -> Option<&Charge> {
+    charges.iter().rfind(|charge| charge.keep_until < UnixSeconds::MAX).or(charges.last())
 }
 
 fn in_range(charges: &[Charge], now: UnixSeconds) -> Result<(), LedgerError> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use valetkey::Fingerprint;
 use valetkey_ledger::{Meter, NewRevocation, Revocation, Target, UnixSeconds};
 
 use super::desk::Desk;
@@ -12,6 +13,7 @@ use super::{keys, usage};
 use crate::admit::seconds;
 use crate::command::sign::arguments::{read_path, read_time};
 use crate::notify::Receipt;
+use crate::recent::RecentKeys;
 use crate::serve::timestamp;
 use crate::settings::{Settings, is_name};
 
@@ -130,7 +132,7 @@ pub(super) struct Revoked {
 
 impl Asked {
     /// What is revoked.
-    fn named(&self, settings: &Settings, now: valetkey::Now) -> Result<Named, Problem> {
+    fn named(&self, settings: &Settings, recent: &RecentKeys, now: valetkey::Now) -> Result<Named, Problem> {
         let named = |target, is_one_key| Named {
             target,
             is_one_key,
@@ -173,7 +175,14 @@ impl Asked {
             let Some(bytes) = fingerprint_of(hex) else {
                 return bad("fingerprint: it must be 32 hex digits, as in the audit log");
             };
-            return Ok(named(Target::Fingerprint(bytes), true));
+            // Like a URL, it revokes the name of its level, where that is known; with it goes what has the name.
+            let name = recent.name_of(Fingerprint::from_bytes(bytes));
+            let target = name.map(|name| Target::Level(Meter::new(name.as_str())));
+            let key = Some(Fingerprint::from_bytes(bytes));
+            return Ok(Named {
+                receipt: Receipt { key, ..Receipt::at(now.clock) },
+                ..named(target.unwrap_or(Target::Fingerprint(bytes)), true)
+            });
         }
         if let Some(id) = id {
             if !keys::is_id(id) {
@@ -232,7 +241,8 @@ pub(super) async fn revoke(desk: &Desk, call: &Call, request_id: &str) -> Result
     let asked: Asked = call.json()?;
     let snapshot = desk.gateway.snapshot();
     let now = desk.gateway.clock.now();
-    let Named { target, is_one_key, keep_until, receipt } = asked.named(&snapshot.settings, now)?;
+    let Named { target, is_one_key, keep_until, receipt } =
+        asked.named(&snapshot.settings, &desk.gateway.recent, now)?;
     let before = asked.before.as_deref().map(read_time).transpose();
     let before = before.map_err(|error| Problem::BadRequest(format!("before: {error}")))?;
     let before = match (before, is_one_key) {

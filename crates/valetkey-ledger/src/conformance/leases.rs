@@ -83,6 +83,27 @@ pub fn leases_differ_by_every_part_of_their_name(ledger: &impl Ledger) {
     check_usage(ledger, "m", 4);
 }
 
+/// Keys that share a quota share no lease, and a quota that is new does not end one.
+pub fn lease_belongs_to_a_key_and_to_no_quota(ledger: &impl Ledger) {
+    let hold = |key: &str, quota: Option<&str>| {
+        let quota = quota.map(|name| Charge { keep_until: UnixSeconds::MAX, ..charge(name, None) });
+        let request = HoldRequest {
+            charges: [charge("base", None), charge(key, 1)].into_iter().chain(quota).collect(),
+            purpose: Purpose::Download(Download::asking(10).lease),
+            now: NOW,
+        };
+        done(ledger, wait(ledger.hold(request)).expect("a use is left, or a lease has room"), 10);
+    };
+    hold("m", None);
+    hold("m", Some("quota"));
+    hold("n", Some("quota"));
+    hold("n", Some("other"));
+    hold("n", None);
+    check_usage(ledger, "m", 1);
+    check_usage(ledger, "n", 1);
+    check_usage(ledger, "base", 2);
+}
+
 /// Its lease goes with it.
 pub fn download_of_which_nothing_was_sent_is_no_use(ledger: &impl Ledger) {
     let hold = Download::asking(100).hold(ledger).expect("a use is left");
