@@ -7,6 +7,7 @@ mod audit;
 mod audit_files;
 mod browser;
 mod command;
+mod concurrency;
 mod conditions;
 mod configuration;
 mod content;
