@@ -21,6 +21,7 @@ mod hostile;
 mod hostile_http2;
 mod http2;
 mod keys;
+mod kills;
 mod large;
 mod leaks;
 mod limits;
