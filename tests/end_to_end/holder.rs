@@ -6,7 +6,7 @@ use valetkey_tests::expect::{accepted, refused, refused_in_words};
 use valetkey_tests::gateway::{Gateway, write_secret};
 use valetkey_tests::http::{Answer, Request};
 use valetkey_tests::key::{Key, from_now, time_text, unix_now};
-use valetkey_tests::process::wait_until;
+use valetkey_tests::process::{valetkey, wait_until};
 
 fn about(key: &Key) -> Request {
     Request::get(format!("/-/key?{}", key.query()))
@@ -461,6 +461,41 @@ fn old_and_renewed_key_end_together() {
         refused(&gateway.get(new.url()), 403, "revoked");
         refused(&gateway.get(key.url()), 403, "revoked");
         refused(&gateway.send(&renewal(&new)), 403, "not_allowed");
+    }
+}
+
+/// Whoever revokes a key need not know that it was renewed: its old URL, its old fingerprint and its id all do.
+#[test]
+fn a_renewed_key_is_revoked_by_what_was_known_of_the_old_one() {
+    let mut gateway = Gateway::new();
+    gateway.plant("/files/a", "x");
+    let mut ended = Vec::new();
+    for (place, what) in
+        ["url", "fingerprint", "id", "the new url", "the new fingerprint"].into_iter().enumerate()
+    {
+        let key = renewable(&format!("known-{place}"));
+        let (query, end) = renewed(&gateway.send(&renewal(&key)));
+        let new = key.clone().set("end", &end);
+        accepted(&gateway.get(format!("/files/a?{query}")), 200);
+        let url = |key: &Key| format!("http://{}{}", gateway.address(), key.url());
+        let (option, value) = match what {
+            "url" => (None, url(&key)),
+            "fingerprint" => (Some("--fingerprint"), key.fingerprint()),
+            "id" => (Some("--id"), format!("known-{place}")),
+            "the new url" => (None, url(&new)),
+            _ => (Some("--fingerprint"), new.fingerprint()),
+        };
+        let arguments = ["revoke"].into_iter().chain(option).chain([value.as_str()]);
+        let output = valetkey(gateway.home(), arguments).unwrap();
+        assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+        ended.extend([(what, key.clone()), (what, new.clone()), (what, new.narrow(&[("uses", "1")]))]);
+    }
+    for _ in 0..2 {
+        for (what, key) in &ended {
+            assert_eq!(gateway.get(key.url()).reason(), "revoked", "by {what}");
+            refused(&gateway.send(&renewal(key)), 403, "not_allowed");
+        }
+        gateway.restart().unwrap();
     }
 }
 

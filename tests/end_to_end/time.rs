@@ -1,7 +1,10 @@
 //! Time: edges of a key's life, and a clock that an operator or an attacker moves, by Debian's `faketime` library.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use valetkey_tests::expect::{accepted, refused};
 use valetkey_tests::gateway::Gateway;
@@ -283,4 +286,58 @@ fn damaged_ledger_is_refused() {
     if let Err(error) = answer {
         assert!(error.to_string().contains("ledger"), "{error}");
     }
+}
+
+/// A153: as long as the ledger cannot be written nothing succeeds that it must know of, and then no more than before.
+#[test]
+fn a_slow_ledger_is_waited_for_or_refused() {
+    let gateway = Gateway::new();
+    gateway.plant("/files/a", "aaaa");
+    let counted = key(DAY).set("uses", "1");
+    let path = gateway.home().join("valetkey-data/ledger.db");
+    let mut locker =
+        Command::new("sqlite3").arg(path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut words, said) = (locker.stdin.take().unwrap(), locker.stdout.take().unwrap());
+    words.write_all(b"BEGIN IMMEDIATE; SELECT 'locked';\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(said).read_line(&mut line).unwrap();
+    assert_eq!(line, "locked\n");
+    let begun = Instant::now();
+    let (answers, unlocked) = thread::scope(|scope| {
+        let ask = |number: u32| {
+            let request = Request::get(counted.url()).header("User-Agent", format!("agent {number}"));
+            (gateway.send(&request), begun.elapsed())
+        };
+        let asking: Vec<_> = (0..8).map(|number| scope.spawn(move || ask(number))).collect();
+        let upload = scope.spawn(|| {
+            let key = Key::new("/files/b", "create").set("uses", "1");
+            (gateway.send(&Request::put(key.url(), "b")), begun.elapsed())
+        });
+        // What needs no count is served meanwhile.
+        accepted(&gateway.get(key(DAY).url()), 200);
+        thread::sleep(Duration::from_secs(5));
+        let unlocked = begun.elapsed();
+        words.write_all(b"ROLLBACK;\n.quit\n").unwrap();
+        let answers: Vec<_> =
+            asking.into_iter().chain([upload]).map(|thread| thread.join().unwrap()).collect();
+        (answers, unlocked)
+    });
+    locker.wait().unwrap();
+    for (answer, at) in &answers {
+        match answer.status {
+            200 => assert!(*at >= unlocked, "served after {at:?}, before the ledger could be written"),
+            403 => refused(answer, 403, "uses_exhausted"),
+            _ => refused(answer, 503, "ledger_unavailable"),
+        }
+    }
+    assert!(answers[..8].iter().filter(|(answer, _)| answer.status == 200).count() <= 1);
+    let (upload, _) = &answers[8];
+    assert_eq!(upload.status == 200, gateway.file_of("/files/b").exists());
+    // It goes on by itself, and counts as ever.
+    let more = (0..3).map(|number| {
+        gateway.send(&Request::get(counted.url()).header("User-Agent", format!("later {number}"))).status
+    });
+    let served =
+        more.chain(answers[..8].iter().map(|(answer, _)| answer.status)).filter(|status| *status == 200);
+    assert_eq!(served.count(), 1);
 }

@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use valetkey_tests::audit;
 use valetkey_tests::expect::{accepted, refused};
 use valetkey_tests::gateway::Gateway;
-use valetkey_tests::http::{self, Connection, Request};
+use valetkey_tests::http::{self, Request};
 use valetkey_tests::key::Key;
 use valetkey_tests::process::wait_until;
 
@@ -346,83 +345,4 @@ fn counts_survive_restarts_and_kills() {
     gateway.kill9().unwrap();
     gateway.start().unwrap();
     refused(&gateway.get(key.url()), 403, "uses_exhausted");
-}
-
-/// Completed downloads never exceed the limit, wherever the kill falls: every round has a key of its own, which is tried
-/// again after the restart and once more at the end.
-#[test]
-fn kills_at_random_moments_never_add_a_download() {
-    let mut gateway = Gateway::new();
-    gateway.plant("/files/a.bin", vec![9; 300_000]);
-    let mut keys = Vec::new();
-    for round in 0..10u64 {
-        let key = counted("/files/a.bin", "read", 3).set("id", &format!("round-{round}"));
-        let (address, url) = (gateway.address(), key.url());
-        let hammer = thread::spawn(move || {
-            let threads: Vec<_> = (0..16)
-                .map(|number| {
-                    let url = url.clone();
-                    thread::spawn(move || completed(address, &url, &format!("agent-{number}")))
-                })
-                .collect();
-            threads.into_iter().filter_map(|thread| thread.join().ok()).filter(|whole| *whole).count()
-        });
-        thread::sleep(Duration::from_millis((round * 7 + 1) % 23));
-        gateway.kill9().unwrap();
-        let before = hammer.join().unwrap();
-        gateway.start().unwrap();
-        let after =
-            (0..4).filter(|number| completed(address, &key.url(), &format!("later-{number}"))).count();
-        assert!(before + after <= 3, "round {round}: {before} before the kill and {after} after it");
-        keys.push((key, before + after));
-    }
-    gateway.restart().unwrap();
-    for (key, had) in keys {
-        let more = (0..4)
-            .filter(|number| completed(gateway.address(), &key.url(), &format!("last-{number}")))
-            .count();
-        assert!(had + more <= 3, "{had} before and {more} at the end");
-    }
-    audit::verify_chain(&gateway.audit_path()).unwrap();
-}
-
-/// An upload key of one use that is killed under way is either given back or spent, and never used twice.
-#[test]
-fn kills_during_uploads_never_add_one_and_leave_no_temporary_file() {
-    let mut gateway = Gateway::new();
-    let clean = gateway.stored();
-    for round in 0..6u64 {
-        let object = format!("/files/{round}");
-        let key = counted(&object, "write", 1).set("id", &format!("upload-{round}"));
-        let (address, url) = (gateway.address(), key.url());
-        let upload = thread::spawn(move || {
-            let body = vec![u8::try_from(round).unwrap(); 400_000];
-            http::send(address, &Request::put(url, body)).is_ok_and(|answer| answer.status == 200)
-        });
-        thread::sleep(Duration::from_millis(round * 3));
-        gateway.kill9().unwrap();
-        let before = upload.join().unwrap();
-        gateway.start().unwrap();
-        let stored = std::fs::read(gateway.file_of(&object)).ok();
-        if before {
-            assert_eq!(stored.as_ref().map(Vec::len), Some(400_000), "an acknowledged upload is whole");
-        }
-        assert!(stored.is_none_or(|bytes| bytes.len() == 400_000), "an upload appears whole or not at all");
-        let again = gateway.send(&Request::put(key.url(), "again"));
-        assert!([200, 403].contains(&again.status), "{}", again.status);
-        assert!(!(before && again.status == 200), "the one use was used twice");
-        if again.status == 200 {
-            refused(&gateway.send(&Request::put(key.url(), "thrice")), 403, "uses_exhausted");
-        }
-    }
-    let mine = |name: &String| !clean.contains(name) && name.contains(".valetkey");
-    assert_eq!(gateway.stored().into_iter().filter(mine).collect::<Vec<_>>(), Vec::<String>::new());
-}
-
-/// Whether a download came whole; a kill may cut it or the connection at any point.
-fn completed(address: SocketAddr, url: &str, agent: &str) -> bool {
-    let request = Request::get(url).header("User-Agent", agent).header("Connection", "close");
-    Connection::open(address)
-        .and_then(|mut connection| connection.exchange(&request))
-        .is_ok_and(|answer| answer.status == 200)
 }

@@ -7,6 +7,9 @@
 
 mod amounts;
 mod model;
+mod renewed;
+mod revoked;
+mod uploading;
 
 use proptest::prelude::*;
 
