@@ -1,4 +1,4 @@
-"""minio's client for Python: objects, parts, streams, presigned URLs, forms, many deletes."""
+"""minio's client for Python: objects, parts, streams, presigned URLs, many deletes."""
 
 import io
 from datetime import datetime, timedelta, timezone
@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 from minio import Minio, S3Error
 from minio.commonconfig import REPLACE, ComposeSource, CopySource
-from minio.datatypes import PostPolicy
 from minio.deleteobjects import DeleteObject
 
 from kit import *
@@ -59,28 +58,6 @@ url = made.presigned_get_object(BUCKET, "minio/presigned a+b.txt", response_head
 answer = accepted(send("GET", url), 200, "a presigned GET")
 equal((answer.body, answer.headers["content-type"]), (b"presigned", "text/x-own"), "what it gives")
 say("presigned URLs")
-
-policy = PostPolicy(BUCKET, datetime.now(timezone.utc) + timedelta(minutes=5))
-policy.add_starts_with_condition("key", "minio/forms/")
-policy.add_content_length_range_condition(1, 100)
-fields = made.presigned_post_policy(policy)
-boundary = "----valetkey-clients"
-
-
-def form(key, data):
-    body = b""
-    for name, value in {**fields, "key": key}.items():
-        body += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-    body += f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'.encode() + data
-    body += f"\r\n--{boundary}--\r\n".encode()
-    return send("POST", f"{URL}/{BUCKET}", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
-
-
-accepted(form("minio/forms/one", b"form"), 204, "a form")
-equal(get("minio/forms/one"), b"form", "its bytes")
-equal(form("minio/elsewhere", b"form").status, 403, "a key that the policy does not allow")
-refused(form("minio/forms/two", noise(101)), 400, "EntityTooLarge", "too_large", "too much")
-say("a form")
 
 holds(made.bucket_exists(BUCKET), "bucket_exists")
 holds(BUCKET in [bucket.name for bucket in made.list_buckets()], "list_buckets")

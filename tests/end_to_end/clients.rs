@@ -51,11 +51,6 @@ fn boto3_transfers_in_parts() {
 }
 
 #[test]
-fn boto3_posts_forms() {
-    run(&builder().start(), "boto3_form.py", "files");
-}
-
-#[test]
 fn boto3_over_tls() {
     run(&builder().tls().start(), "boto3_tls.py", "files");
 }
