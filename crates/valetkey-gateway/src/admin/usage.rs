@@ -227,8 +227,7 @@ async fn of_id(desk: &Desk, signers: &[String], id: &str) -> Result<Usage, Probl
 async fn of_signer(desk: &Desk, signer: &str) -> Result<Usage, Problem> {
     let mut whole = Usage::default();
     meters(desk, &format!("[\"{signer}\","), &mut |meter| {
-        // A narrowed key is charged to its base too.
-        if name_of(&meter).len() == 3 {
+        if is_base(&name_of(&meter)) {
             let key = Usage::of(&meter.usage, &Limits::default());
             whole = std::mem::take(&mut whole).with(key, Count::plus);
         }
@@ -280,6 +279,15 @@ pub(super) fn name_of(meter: &MeterUsage) -> Vec<String> {
     serde_json::from_str(meter.meter.as_str()).unwrap_or_default()
 }
 
+/// Whether a level is no narrowed one, whose base is charged with it. What a signer signs in headers is a base too.
+fn is_base(level: &[String]) -> bool {
+    match level {
+        [_, kind] => kind == "header",
+        [_, _, _] => true,
+        _ => false,
+    }
+}
+
 /// Shows all meters whose names begin so.
 async fn meters(desk: &Desk, prefix: &str, see: &mut dyn FnMut(MeterUsage)) -> Result<(), Problem> {
     let began = Instant::now();
@@ -301,6 +309,25 @@ async fn meters(desk: &Desk, prefix: &str, see: &mut dyn FnMut(MeterUsage)) -> R
                 ));
             }
             next => after = next,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_signer_used_is_the_sum_of_its_base_levels() {
+        for (level, expected) in [
+            (&["web", "id", "a"][..], true),
+            (&["web", "fp", "00"], true),
+            (&["web", "header"], true),
+            (&["web", "id", "a", "id", "b"], false),
+            (&[], false),
+        ] {
+            let level: Vec<_> = level.iter().map(|part| (*part).to_owned()).collect();
+            assert_eq!(is_base(&level), expected, "{level:?}");
         }
     }
 }
