@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::state::{Decided, Machine};
 use crate::store::{Fault, Store};
+use crate::sync::between_steps;
 use crate::{
     Answer, AuditHead, FinishedPart, HoldId, HoldRequest, LedgerError, Meter, MeterPage, MeterQuery, NewPart,
     NewRevocation, NewSession, Part, PartId, Revocation, Session, SessionId, SessionQuery, Settlement,
@@ -222,6 +223,7 @@ impl<T: Send + 'static> Reply<T> {
 
     /// Returns the result if nobody waits for it any more.
     fn answer(self) -> Option<Result<T, LedgerError>> {
+        between_steps();
         self.to.send(self.kept.unwrap_or(Err(LedgerError::Closed))).err()
     }
 
@@ -258,8 +260,10 @@ impl Future for HoldAnswer {
 impl Drop for HoldAnswer {
     fn drop(&mut self) {
         if let Some(release) = self.release.take() {
+            between_steps();
             // From here on the engine's send fails, and it releases the hold itself.
             self.receiver.close();
+            between_steps();
             if let Ok(Ok(hold)) = self.receiver.try_recv() {
                 release(hold);
             }

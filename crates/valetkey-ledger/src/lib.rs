@@ -24,6 +24,7 @@ mod revocation;
 mod session;
 mod state;
 mod store;
+mod sync;
 mod time;
 mod undo;
 

@@ -26,13 +26,14 @@ mod store;
 mod writer;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::command::{Command, Reply, Settle};
 use crate::state::Machine;
 use crate::store::{Standing, Store};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::mpsc;
 use crate::{
     Acceptance, Answer, AuditHead, FinishedPart, HoldId, HoldRequest, Ledger, LedgerError, Meter, MeterPage,
     MeterQuery, NewPart, NewRevocation, NewSession, OpenError, Part, PartId, Revocation, RevocationView,
@@ -87,12 +88,7 @@ impl SqliteLedger {
 
 impl Ledger for SqliteLedger {
     fn hold(&self, request: HoldRequest) -> Answer<HoldId> {
-        let (queue, now) = (self.queue.clone(), request.now);
-        let (reply, answer) = Reply::of_hold(move |hold| {
-            queue.push(Command::Settle(Settle { hold, settlement: Settlement::Released, now }, None));
-        });
-        self.queue.push(Command::Hold(Some(request), reply));
-        answer
+        self.queue.hold(request)
     }
 
     fn grow(&self, hold: HoldId, bytes: u64) -> Answer<u64> {
@@ -277,6 +273,15 @@ impl Queue {
     fn ask<T: Send + 'static>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Answer<T> {
         let (reply, answer) = Reply::new();
         self.push(command(reply));
+        answer
+    }
+
+    fn hold(&self, request: HoldRequest) -> Answer<HoldId> {
+        let (queue, now) = (self.clone(), request.now);
+        let (reply, answer) = Reply::of_hold(move |hold| {
+            queue.push(Command::Settle(Settle { hold, settlement: Settlement::Released, now }, None));
+        });
+        self.push(Command::Hold(Some(request), reply));
         answer
     }
 

@@ -6,13 +6,14 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, Hash, Hasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::PoisonError;
 
 use tokio::sync::watch;
 
 use super::{Revocation, Target};
 use crate::UnixSeconds;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{RwLock, RwLockReadGuard};
 
 /// One name by which a request may be revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl RevocationView {
     pub(crate) fn new() -> Self {
         Self {
             is_empty: AtomicBool::new(true),
-            tables: RwLock::default(),
+            tables: RwLock::new(Tables::default()),
             cleared_before: AtomicU64::new(0),
             changes: watch::Sender::new(0),
         }

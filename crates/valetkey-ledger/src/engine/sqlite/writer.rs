@@ -1,8 +1,6 @@
 //! The thread that owns the database: batches in, one commit each, answers out.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use super::BATCH_MAX;
@@ -11,6 +9,8 @@ use crate::LedgerError;
 use crate::command::{Command, Settle};
 use crate::state::Machine;
 use crate::store::{Fault, Store};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 
 /// How long an owed settlement, and what nothing needs to be durable, waits for other commands before it is written alone.
 const OWED_WAIT: Duration = Duration::from_secs(1);
@@ -128,5 +128,7 @@ impl<S: Store> Writer<S> {
     }
 }
 
+#[cfg(all(test, feature = "shuttle"))]
+mod orders;
 #[cfg(test)]
 mod tests;

@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::*;
 use crate::command::Reply;
 use crate::conformance::wait;
 use crate::engine::failing::{FailingStore, Mode};
+use crate::sync::mpsc;
 use crate::{
     Answer, Charge, HoldId, HoldRequest, LeaseRequest, Limits, Meter, Purpose, Settlement, UnixSeconds,
 };
