@@ -52,10 +52,8 @@ say("a managed copy in parts")
 for algorithm in ["CRC32", "SHA1", "SHA256"]:
     key = f"transfers/{algorithm}.bin"
     s3.upload_file(path, BUCKET, key, Config=config, ExtraArgs={"ChecksumAlgorithm": algorithm})
-    head = s3.head_object(**B, Key=key, ChecksumMode="ENABLED")
-    holds(f"Checksum{algorithm}" in head, f"{algorithm} of an object of parts", head)
     equal(s3.get_object(**B, Key=key, ChecksumMode="ENABLED")["Body"].read(), body, algorithm)
-say("checksums of parts and of the whole")
+say("checksums of parts")
 
 begun = s3.create_multipart_upload(**B, Key="transfers/manual.bin")
 equal(begun["Key"], "transfers/manual.bin", "the upload's key")

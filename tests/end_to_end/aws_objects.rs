@@ -328,7 +328,7 @@ fn refusals_are_in_the_language_of_the_request() {
     refused(&gateway.send(&plain.sign(Request::get("/files/a"))), 403, "InvalidAccessKeyId", "bad_signature");
     refused(&signed(&gateway, Request::get("/files/?lifecycle")), 501, "NotImplemented", "not_supported");
     refused(
-        &signed(&gateway, Request::new("POST", "/files/a?uploads")),
+        &signed(&gateway, Request::put("/files/a?tagging", "<Tagging/>")),
         501,
         "NotImplemented",
         "not_supported",

@@ -44,14 +44,22 @@ fn presigned_urls_open_what_they_say() {
     let url = sign(&gateway, &["/files/a.txt", "--allow", "read", "--dialect", "aws", "--uses", "1"]);
     let target = target_of(&gateway, &url).to_owned();
     let host = gateway.address().to_string();
-    let get = |target: String| gateway.send(&Request::get(target).header("Host", host.clone()));
-    refused(&get(target.clone()), 501, "not_supported");
-    refused(&gateway.get(&target), 403, "bad_signature");
-    refused(&get(target.replace("x-vk-uses=1", "x-vk-uses=2")), 403, "bad_signature");
-    refused(&get(target.replace("web%2F", "nobody%2F")), 403, "bad_signature");
-    refused(&get(target.replace("x-vk-uses=1", "x-vk-uses=01")), 400, "malformed_key");
-    refused(&gateway.send(&Request::put(&target, "x").header("Host", host.clone())), 403, "bad_signature");
-    refused(&get(format!("{target}&vk-sig=x")), 400, "bad_request");
+    let send = |request: Request| gateway.send(&request.header("Host", host.clone()));
+    let refused = |request: Request, status: u16, reason: &str| {
+        let answer = send(request);
+        assert_eq!((answer.status, answer.reason()), (status, reason), "{}", answer.text());
+    };
+    let get = |edited: String| Request::get(edited);
+    refused(get(target.replace("x-vk-uses=1", "x-vk-uses=2")), 403, "bad_signature");
+    refused(get(target.replace("web%2F", "nobody%2F")), 403, "bad_signature");
+    refused(get(target.replace("x-vk-uses=1", "x-vk-uses=01")), 400, "malformed_key");
+    refused(get(format!("{target}&vk-sig=x")), 400, "bad_request");
+    refused(Request::put(&target, "x"), 403, "bad_signature");
+    // The signature covers the host.
+    assert_eq!(gateway.get(&target).reason(), "bad_signature");
+    let served = send(get(target.clone()).header("User-Agent", "one"));
+    assert_eq!((served.status, served.body.as_slice()), (200, b"hello".as_slice()));
+    refused(get(target).header("User-Agent", "two"), 403, "uses_exhausted");
 }
 
 #[test]

@@ -261,7 +261,9 @@ fn body_that_breaks_off_is_kept_only_where_it_goes_on() {
             let (mut body, connection) = body_of("hello", 10).await;
             connection.shutdown(std::net::Shutdown::Write).unwrap();
             let permit = bench.permit(key.clone());
-            let broke = receive(&bench.gateway, &open, &permit, plan, Source::Plain(&mut body), &bench.recorder).await;
+            let broke =
+                receive(&bench.gateway, &open, &permit, plan, Source::Plain(&mut body), &bench.recorder)
+                    .await;
             assert!(matches!(broke, Err(Denial::BadRequest(_))), "{broke:?}");
             assert_eq!(parts(&bench.gateway, &open, 0, 9).await.unwrap().len(), kept);
         }
