@@ -21,7 +21,6 @@ const GENERATION: usize = 2048;
 
 /// A key that was used, whose signature held and that was within its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "it is for the admin listener")]
 pub(crate) struct RecentKey {
     /// The fingerprint of its last level, the newest where it was renewed.
     pub(crate) fingerprint: Fingerprint,
@@ -74,7 +73,6 @@ impl RecentKeys {
     }
 
     /// All of them, in no order.
-    #[allow(dead_code, reason = "it is for the admin listener")]
     pub(crate) fn all(&self) -> Vec<RecentKey> {
         let mut all = Vec::new();
         for shard in &self.shards {
@@ -85,7 +83,6 @@ impl RecentKeys {
     }
 
     /// When a key whose last level has this name was last used.
-    #[allow(dead_code, reason = "it is for the admin listener")]
     pub(crate) fn last_seen(&self, name: &MeterName) -> Option<Timestamp> {
         self.fold(
             None,

@@ -60,6 +60,8 @@ impl Desk {
             ("/v1/keys", "GET") => json(StatusCode::OK, &keys::list(self, call).await?),
             ("/v1/keys", "POST") => json(StatusCode::CREATED, &keys::sign(self, call, request_id).await?),
             ("/v1/keys", _) => Err(Problem::Method("GET, POST")),
+            ("/v1/keys/recent", "GET") => json(StatusCode::OK, &keys::recent(self, call)?),
+            ("/v1/keys/recent", _) => Err(Problem::Method("GET")),
             ("/v1/keys/inspect", "POST") => json(StatusCode::OK, &keys::inspect(self, call).await?),
             ("/v1/revocations", "GET") => json(StatusCode::OK, &revocations::list(self, call).await?),
             ("/v1/revocations", "POST") => {

@@ -296,3 +296,53 @@ pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Page, Problem> {
     let next = page.next.map(|next| next.as_str().to_owned());
     Ok(Page { keys: keys.collect(), next })
 }
+
+/// A key that was used lately, counted or not.
+#[derive(Serialize)]
+struct Recent {
+    level: serde_json::Value,
+    dialect: &'static str,
+    signer: String,
+    subject: Option<String>,
+    id: Option<String>,
+    policy: Option<String>,
+    fingerprint: String,
+    end: String,
+    first_seen: String,
+    last_seen: String,
+    last_client: Option<String>,
+    requests: u64,
+}
+
+/// The keys that were used lately, the latest first.
+#[derive(Serialize)]
+pub(super) struct Recents {
+    keys: Vec<Recent>,
+}
+
+/// How many recent keys are told at most.
+const RECENT_MAX: u64 = 10_000;
+
+/// Lists the keys that were used since the gateway started, as far as it remembers them.
+pub(super) fn recent(desk: &Desk, call: &Call) -> Result<Recents, Problem> {
+    let [max] = call.query(["max"])?;
+    let max = query_number("max", max, 1, RECENT_MAX)?.unwrap_or(PAGE.into());
+    let mut keys = desk.gateway.recent.all();
+    keys.sort_by_key(|key| std::cmp::Reverse(key.last_seen));
+    keys.truncate(usize::try_from(max).unwrap_or(usize::MAX));
+    let keys = keys.into_iter().map(|key| Recent {
+        level: serde_json::from_str(key.name.as_str()).unwrap_or_default(),
+        dialect: key.dialect.name(),
+        signer: key.signer,
+        subject: key.subject,
+        id: key.id,
+        policy: key.policy,
+        fingerprint: key.fingerprint.to_string(),
+        end: key.end.to_string(),
+        first_seen: key.first_seen.to_string(),
+        last_seen: key.last_seen.to_string(),
+        last_client: key.last_client.map(|client| client.to_string()),
+        requests: key.requests,
+    });
+    Ok(Recents { keys: keys.collect() })
+}

@@ -147,7 +147,13 @@ pub(super) async fn of_key(desk: &Desk, key: &Verified) -> Result<Usage, Problem
             None => here,
         });
     }
-    Ok(whole.unwrap_or_default())
+    let mut whole = whole.unwrap_or_default();
+    if let Some(last) = key.levels.last() {
+        // A key without counted limits leaves nothing in the ledger.
+        let seen = desk.gateway.recent.last_seen(&last.name).map(|seen| seen.to_string());
+        whole.last_seen = whole.last_seen.max(seen);
+    }
+    Ok(whole)
 }
 
 /// Whose usage is asked for: one of them, `signer` also beside an id or a subject.
