@@ -108,7 +108,7 @@ def limits(**named):
     return made
 
 
-capped = limits(max=str(12 * MIB), id="capped-parts")
+capped = limits(max=str(12 * MIB), id=f"capped-parts-{BUCKET}")
 from boto3.exceptions import S3UploadFailedError
 
 try:
@@ -117,7 +117,7 @@ try:
 except S3UploadFailedError as error:
     holds("EntityTooLarge" in str(error), "the refusal of parts over the limit", str(error))
 fails(lambda: s3.head_object(**B, Key="transfers/capped.bin"), 404, "404", "what was over its limit")
-counted = limits(uses="1", id="counted-parts")
+counted = limits(uses="1", id=f"counted-parts-{BUCKET}")
 counted.upload_file(path, BUCKET, "transfers/counted.bin", Config=config)
 equal(s3.head_object(**B, Key="transfers/counted.bin")["ContentLength"], len(body), "the one use")
 fails(lambda: counted.put_object(**B, Key="transfers/counted.bin", Body=b"x"), 403, "AccessDenied", "a second use")
