@@ -170,6 +170,14 @@ fn bound_by(
         let base = grant.levels.first_mut().expect("a grant has a level");
         base.end = base.end.max(now.clock.plus(max));
     }
+    // So may another narrowing of the same id, but not later than what it narrows.
+    let mut above = None;
+    for level in &mut grant.levels {
+        if level.name.is_by_id() {
+            level.end = level.end.max(above.unwrap_or(level.end));
+        }
+        above = Some(level.end);
+    }
     // A ceiling may have a window of its own.
     check_window(&grant, house.clock_skew, now)?;
     let policies = house.policies.iter().flatten().map(|(name, _)| (*name).to_owned()).collect();

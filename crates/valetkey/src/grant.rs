@@ -166,6 +166,12 @@ impl MeterName {
         Self(name)
     }
 
+    /// Whether it is a level that is named by its id.
+    pub(crate) fn is_by_id(&self) -> bool {
+        // An id has no comma.
+        self.0.rsplit(',').nth(1) == Some("\"id\"")
+    }
+
     /// The name of a base level, or of a level below `parent`.
     fn of(signer: &str, parent: Option<&Self>, level: &Level<'_>) -> Self {
         // Names, ids and fingerprints have no character that JSON would escape.

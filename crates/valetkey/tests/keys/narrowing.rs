@@ -300,6 +300,24 @@ fn tls_is_required_by_the_house() {
 }
 
 #[test]
+fn the_count_of_a_narrowing_with_an_id_is_kept_as_long_as_its_parent() {
+    let at = path("/files/a");
+    let kept_until = |id: Option<&str>| {
+        let base = Claims::new(Verbs::only(Verb::Read), Timestamp::from_unix(100));
+        let query = mint("web", &at, &base, &Secret::new(SECRET)).unwrap();
+        let limits = Limits { uses: Some(1), ..Limits::default() };
+        let end = Some(Timestamp::from_unix(60));
+        let block = Claims { end, limits, id: id.map(Into::into), ..Claims::default() };
+        let query = narrow(&query, Some(&at), &block).unwrap();
+        let client = Client { address: "10.1.2.3".parse().ok(), is_secure: true };
+        let intent = Intent { action: Action::Read, path: &at, prefix: "", declared_type: None, client };
+        judge(&query, &intent, &Ceiling::default(), 50).unwrap().charges[1].end.unwrap().unix()
+    };
+    assert_eq!(kept_until(Some("c1")), 100);
+    assert_eq!(kept_until(None), 60);
+}
+
+#[test]
 fn the_count_of_an_id_is_kept_as_long_as_another_key_of_it_can_live() {
     let at = path("/files/a");
     let kept_until = |id: Option<&str>, max_lifetime: Option<Duration>| {
