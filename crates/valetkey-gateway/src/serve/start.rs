@@ -15,7 +15,8 @@ use valetkey_ledger::{
 
 use crate::admin::ListenError;
 use crate::admit::seconds;
-use crate::backend::disk::{Disk, Folder, OpenError};
+use crate::backend::Space;
+use crate::backend::disk::{Disk, OpenError};
 use crate::clock::{self, Clock};
 use crate::gateway::{Gateway, Snapshot};
 use crate::notify::{self, Audit, AuditError, ChainKey, Head, LineHash, Receipt};
@@ -177,17 +178,17 @@ impl Disks {
     }
 }
 
-/// Opens the folder of each bucket.
+/// Opens the space of each bucket.
 ///
 /// # Errors
 /// [`StartError::Backend`].
-pub(super) fn buckets(settings: &Settings, disks: &mut Disks) -> Result<HashMap<String, Folder>, StartError> {
+pub(super) fn buckets(settings: &Settings, disks: &mut Disks) -> Result<HashMap<String, Space>, StartError> {
     let mut buckets = HashMap::new();
     for (name, bucket) in &settings.buckets {
         let failed = |error| StartError::Backend(bucket.backend.clone(), error);
         let Some(settings::Backend::Disk { root }) = settings.backends.get(&bucket.backend) else { continue };
         let disk = disks.at(root).map_err(failed)?;
-        buckets.insert(name.clone(), disk.folder(&bucket.prefix).map_err(failed)?);
+        buckets.insert(name.clone(), Space::Disk(disk.folder(&bucket.prefix).map_err(failed)?));
     }
     Ok(buckets)
 }
@@ -199,7 +200,7 @@ const LOOK_BACK_LINES_MAX: usize = 1_000_000;
 /// counts as spent, whether it is found or not.
 async fn resolve(
     ledger: &dyn Ledger,
-    buckets: &HashMap<String, Folder>,
+    buckets: &HashMap<String, Space>,
     audit: &Audit,
     log: &settings::Audit,
 ) -> Result<(), StartError> {
@@ -225,11 +226,7 @@ async fn resolve(
     };
     for (Unresolved { hold, action, .. }, Witness { path, receipt }) in unresolved {
         let upload = matches!(action, Action::Upload);
-        let found = upload
-            && ResourcePath::from_text(&path).is_ok_and(|path| {
-                let folder = buckets.get(path.bucket());
-                folder.is_some_and(|folder| folder.find_hold(path.name(), &hold.to_string()).unwrap_or(false))
-            });
+        let found = upload && stands(buckets, &path, &hold.to_string()).await;
         tracing::warn!(%hold, %path, upload, found, "a transfer was under way when the gateway stopped");
         if let Some(receipt) = receipt
             && !receipt.request_id.as_ref().is_some_and(|id| recorded.contains(id))
@@ -244,4 +241,11 @@ async fn resolve(
         ledger.settle(hold, Settlement::Done { bytes: 0 }, seconds(clock::now())).await?;
     }
     Ok(())
+}
+
+/// Whether the object at `path` is the one that was uploaded under `hold`.
+async fn stands(buckets: &HashMap<String, Space>, path: &str, hold: &str) -> bool {
+    let Ok(path) = ResourcePath::from_text(path) else { return false };
+    let Some(space) = buckets.get(path.bucket()) else { return false };
+    space.find_hold(path.name(), hold).await.unwrap_or(false)
 }
