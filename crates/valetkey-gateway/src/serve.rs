@@ -4,6 +4,7 @@
 //! shared between threads, and nothing on it may wait for the disk.
 
 mod arrival;
+mod connect;
 mod connection;
 pub(crate) mod forwarded;
 pub(crate) mod framing;
@@ -38,6 +39,7 @@ use crate::transfer::session;
 use self::reload::Asked;
 use self::start::Disks;
 
+pub use connect::connect;
 pub use start::StartError;
 pub(crate) use start::{runtime, timestamp};
 

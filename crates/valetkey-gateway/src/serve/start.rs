@@ -63,6 +63,9 @@ pub enum StartError {
     /// A backend cannot be opened.
     #[error("open backend {0}: {1}")]
     Backend(String, #[source] OpenError),
+    /// A backend is of a kind that cannot be served.
+    #[error("open backend {0}: kind {1} is not served yet")]
+    Unserved(String, &'static str),
     /// There is no randomness.
     #[error("name requests: {0}")]
     Random(getrandom::Error),
@@ -180,12 +183,15 @@ impl Disks {
 /// Opens the folder of each bucket.
 ///
 /// # Errors
-/// [`StartError::Backend`].
+/// [`StartError::Backend`], and [`StartError::Unserved`] for a bucket of a remote backend.
 pub(super) fn buckets(settings: &Settings, disks: &mut Disks) -> Result<HashMap<String, Folder>, StartError> {
     let mut buckets = HashMap::new();
     for (name, bucket) in &settings.buckets {
         let failed = |error| StartError::Backend(bucket.backend.clone(), error);
-        let Some(settings::Backend::Disk { root }) = settings.backends.get(&bucket.backend) else { continue };
+        let Some(backend) = settings.backends.get(&bucket.backend) else { continue };
+        let settings::Backend::Disk { root } = backend else {
+            return Err(StartError::Unserved(bucket.backend.clone(), backend.kind()));
+        };
         let disk = disks.at(root).map_err(failed)?;
         buckets.insert(name.clone(), disk.folder(&bucket.prefix).map_err(failed)?);
     }
