@@ -6,6 +6,7 @@ mod answers;
 mod audit;
 mod audit_files;
 mod aws_objects;
+mod backends;
 mod botocore;
 mod browser;
 mod clients;
