@@ -41,6 +41,7 @@ mod scope_and_path;
 mod signer_command;
 mod signers;
 mod size;
+mod stores;
 mod time;
 mod tls;
 mod uses;
