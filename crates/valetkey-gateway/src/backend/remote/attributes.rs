@@ -22,7 +22,7 @@ const UPLOAD: &str = "valetkey-upload";
 const DIGEST: &str = "valetkey-digest";
 /// Before the name of a header that the store has no place for.
 const HEADER: &str = "valetkey-header-";
-/// The same, its value percent-encoded.
+/// The same, its value percent-encoded after a sign: there are stores that drop empty values.
 const ENCODED: &str = "valetkey-encoded-";
 
 /// What goes with an object besides what its uploader said.
@@ -63,9 +63,10 @@ pub(super) fn to_store(
         }
         let plain = value.is_ascii() && value.trim() == value && !value.is_empty();
         match (attribute(name), name.strip_prefix(USER)) {
-            _ if !plain => {
-                keep(&format!("{ENCODED}{name}"), &utf8_percent_encode(value, NON_ALPHANUMERIC).to_string())
-            }
+            _ if !plain => keep(
+                &format!("{ENCODED}{name}"),
+                &format!("={}", utf8_percent_encode(value, NON_ALPHANUMERIC)),
+            ),
             (Some(attribute), _) => known.push((attribute, value.clone())),
             (None, Some(user)) if !user.starts_with(OURS) => keep(user, value),
             (None, _) => keep(&format!("{HEADER}{name}"), value),
@@ -99,7 +100,8 @@ fn from_store(
                 } else if let Some(name) = name.strip_prefix(HEADER) {
                     attributes.headers.push((name.to_owned(), value));
                 } else if let Some(name) = name.strip_prefix(ENCODED) {
-                    let Ok(value) = percent_decode_str(&value).decode_utf8() else { continue };
+                    let Some(value) = value.strip_prefix('=') else { continue };
+                    let Ok(value) = percent_decode_str(value).decode_utf8() else { continue };
                     match name {
                         "content-type" => attributes.content_type = Some(value.into_owned()),
                         name => attributes.headers.push((name.to_owned(), value.into_owned())),
@@ -178,7 +180,8 @@ impl Remote {
             Some(parts) if is_md5 && is_number(parts) => bare.to_ascii_lowercase(),
             None if is_md5 && self.tells_md5 => bare.to_ascii_lowercase(),
             _ => {
-                let text = format!("{size_bytes}\n{stored}");
+                // In listings some stores tell it without its quotes.
+                let text = format!("{size_bytes}\n{bare}");
                 format!("{}-3", &blake3::hash(text.as_bytes()).to_hex().as_str()[..32])
             }
         }

@@ -75,7 +75,12 @@ pub(super) fn told(error: &Error) -> io::Error {
 /// Whether the store answered that it did nothing.
 pub(super) fn is_refusal(error: &Error) -> bool {
     matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. } | Error::NotFound { .. })
-        || status_of(error).is_some_and(|status| (400..500).contains(&status))
+        || status_of(error).is_some_and(refuses)
+}
+
+/// Whether an answer of this status says that nothing was done. Other faults of the store may come after it did.
+pub(super) fn refuses(status: u16) -> bool {
+    matches!(status, 300..500 | 503)
 }
 
 /// The status of an answer that `object_store` has no word for.

@@ -78,9 +78,11 @@ impl Remote {
 }
 
 /// What an entry is told as, where the names that share its beginning are taken together.
+///
+/// The store's own are looked at too: after a name in a folder, some tell the folders in that one.
 fn together(entry: ListedEntry, query: &Query) -> ListedEntry {
-    if let ListedEntry::Object { name, .. } = &entry
-        && !query.delimiter.is_empty()
+    let name = text(&entry);
+    if !query.delimiter.is_empty()
         && let Some(rest) = name.strip_prefix(&query.prefix)
         && let Some(at) = rest.find(&query.delimiter)
     {

@@ -19,6 +19,7 @@ mod name;
 mod parts;
 mod publish;
 mod read;
+mod sas;
 mod service;
 mod turns;
 mod write;

@@ -32,13 +32,14 @@ impl Remote {
 impl Kind {
     /// Whether such a store keeps a name apart from all others, and as it is.
     ///
-    /// Azure reads `\` as `/` and drops dots at the ends of segments, of which it takes at most 254
+    /// Some stores that speak S3 read `\` as `/`, so that it would lead out of a folder; which ones, nobody tells us.
+    /// Azure does too, and drops dots at the ends of segments, of which it takes at most 254
     /// ([naming](https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata));
     /// Google keeps `.well-known/acme-challenge/` to itself
     /// ([naming](https://cloud.google.com/storage/docs/objects#naming)).
     fn holds(self, name: &str) -> bool {
         match self {
-            Self::S3 => true,
+            Self::S3 => !name.contains('\\'),
             Self::Azure => {
                 let segments = name.split('/');
                 !name.contains('\\')
@@ -57,7 +58,9 @@ mod tests {
     #[test]
     fn names_that_a_store_changes_are_not_its_names() {
         for (kind, name, holds) in [
-            (Kind::S3, "a\\b.", true),
+            (Kind::S3, "a.", true),
+            (Kind::S3, "a\\b", false),
+            (Kind::Gcs, "a\\b", true),
             (Kind::Azure, "a/b.c", true),
             (Kind::Azure, "a\\b", false),
             (Kind::Azure, "a./b", false),

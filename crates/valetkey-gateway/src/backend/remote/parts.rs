@@ -234,8 +234,8 @@ async fn commit_blocks(to: &Target, tags: &[String], is_create: bool) -> Result<
     match answer.status().as_u16() {
         200..=299 => Ok(tag_of(answer.headers())),
         409 | 412 => Err(StoreError::AlreadyExists),
-        status @ 500.. => Err(unsettled(std::io::Error::other(format!("the store answered {status}")))),
-        status => Err(error::status("complete an upload in parts", status)),
+        status if error::refuses(status) => Err(error::status("complete an upload in parts", status)),
+        status => Err(unsettled(std::io::Error::other(format!("the store answered {status}")))),
     }
 }
 

@@ -18,8 +18,11 @@ impl Remote {
     pub(crate) async fn publish(&self, finished: Finished, rule: Rule) -> Result<Metadata, StoreError> {
         let Finished { to, size_bytes, digest, rest } = finished;
         let _turn = self.service.turns.take(to.path.as_ref()).await;
+        // Not every store that speaks S3 knows the condition of a create; the others judge it by themselves.
+        let is_judged_there = self.service.kind != Kind::S3;
         let there = match &rule {
             Rule::Replace(None) => None,
+            Rule::Create if is_judged_there && !matches!(rest, Rest::Completion(_)) => None,
             Rule::Create | Rule::Replace(Some(_)) => self.look(&to.path).await?,
         };
         let mode = match rule {
@@ -80,7 +83,8 @@ impl Remote {
     /// says nothing of the object.
     async fn settled(&self, to: &Target, error: StoreError, is_create: bool) -> Result<Metadata, StoreError> {
         let is_refusal = matches!(error, StoreError::AlreadyExists | StoreError::PreconditionFailed);
-        if !is_refusal && !matches!(error, StoreError::Unsettled { .. }) {
+        let is_fault = matches!(error, StoreError::Io { .. } | StoreError::Unsettled { .. });
+        if !is_refusal && !is_fault {
             return Err(error);
         }
         let found = self.look(&to.path).await;

@@ -24,6 +24,7 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error;
+use super::sas::Sas;
 use super::turns::Turns;
 use crate::backend::StoreError;
 use crate::settings::{self, AzureSettings, Endpoint, GcsSettings, S3Settings};
@@ -62,6 +63,7 @@ pub(crate) struct Service {
 /// How a URL is made that the store takes.
 enum Signs {
     With(Arc<dyn Signer>),
+    Azure(Sas),
     /// For a store that asks nobody who they are: the URL of the bucket.
     Not(Url),
 }
@@ -139,7 +141,7 @@ impl Service {
             builder = builder.with_endpoint(endpoint.to_string()).with_allow_http(endpoint.is_plain());
         }
         let store = Arc::new(builder.build().map_err(|_| OpenError::Settings)?);
-        let signs = Signs::With(store.clone());
+        let signs = Signs::Azure(Sas::new(settings)?);
         Ok(Self::of(Kind::Azure, &store, signs, http, remote))
     }
 
@@ -212,6 +214,8 @@ impl Service {
     ) -> Result<Url, StoreError> {
         let signer = match &self.signs {
             Signs::With(signer) => signer,
+            // It signs no headers.
+            Signs::Azure(sas) => return Ok(sas.url(&method, path, crate::clock::now(), lifetime)),
             Signs::Not(bucket) => {
                 let mut url = bucket.clone();
                 if let Ok(mut segments) = url.path_segments_mut() {
@@ -222,11 +226,7 @@ impl Service {
                 return Ok(url);
             }
         };
-        let signed = match self.kind {
-            // A SAS signs no headers.
-            Kind::Azure => signer.signed_url(method, path, lifetime).await,
-            Kind::S3 | Kind::Gcs => signer.signed_url_opts(method, path, lifetime, &options).await,
-        };
+        let signed = signer.signed_url_opts(method, path, lifetime, &options).await;
         signed.map_err(|error| error::sorted("sign a request", &error))
     }
 

@@ -206,7 +206,17 @@ impl Target {
 pub(super) struct Streamed {
     pieces: mpsc::Sender<Bytes>,
     held_back: Bytes,
-    request: JoinHandle<Result<reqwest::Response, StoreError>>,
+    request: UnderWay,
+}
+
+/// A request under way. Dropped, it is given up: nothing else would end one that the store keeps waiting.
+#[derive(Debug)]
+struct UnderWay(JoinHandle<Result<reqwest::Response, StoreError>>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Streamed {
@@ -266,7 +276,7 @@ impl Streamed {
         let body = reqwest::Body::wrap(Pieces { receiver, bytes_left: bytes });
         let (service, path) = (Arc::clone(&remote.service), path.clone());
         let request = tokio::spawn(async move { service.send(&path, &query, headers, body).await });
-        Self { pieces, held_back: Bytes::new(), request }
+        Self { pieces, held_back: Bytes::new(), request: UnderWay(request) }
     }
 
     pub(super) async fn push(&mut self, piece: Bytes, service: &Service) -> Result<(), StoreError> {
@@ -298,7 +308,7 @@ impl Streamed {
 
     /// Why the request took no more.
     async fn ended_early(&mut self, service: &Service) -> StoreError {
-        match timeout(service.stall, &mut self.request).await {
+        match timeout(service.stall, &mut self.request.0).await {
             Ok(Ok(Ok(answer))) => refused(answer.status().as_u16()),
             Ok(Ok(Err(error))) => error,
             Ok(Err(_)) | Err(_) => error::stalled("send an object"),
@@ -317,7 +327,7 @@ impl Streamed {
         }
         drop(self.pieces);
         let unsettled = |source| StoreError::Unsettled { attempt: "send an object", source };
-        let answer = match timeout(service.stall, self.request).await {
+        let answer = match timeout(service.stall, &mut self.request.0).await {
             Ok(Ok(Ok(answer))) => answer,
             Ok(Ok(Err(StoreError::Io { source, .. }))) => return Err(unsettled(source)),
             Ok(Ok(Err(error))) => return Err(error),
@@ -326,11 +336,11 @@ impl Streamed {
         };
         match answer.status() {
             status if status.is_success() => Ok(parts::tag_of(answer.headers())),
+            status if error::refuses(status.as_u16()) => Err(refused(status.as_u16())),
             // A fault of the store may come after it took the object.
-            status if status.is_server_error() => {
+            status => {
                 Err(unsettled(std::io::Error::other(format!("the store answered {}", status.as_u16()))))
             }
-            status => Err(refused(status.as_u16())),
         }
     }
 }
