@@ -4,6 +4,7 @@
 
 use valetkey_tests::clients::{SECRET, SIGNER, node, python, told};
 use valetkey_tests::gateway::{Builder, Gateway};
+use valetkey_tests::stores::{SeaweedFs, Store};
 
 /// A bucket with opaque ETags, one whose ETags are MD5 sums, and one that the clients' signer cannot see.
 fn builder() -> Builder {
@@ -13,6 +14,12 @@ fn builder() -> Builder {
         .bucket("sums", "prefix = \"sums/\"\netag = \"md5\"")
         .bucket("closed", "prefix = \"closed/\"")
         .signer(SIGNER, SECRET, limits)
+}
+
+/// The same over a store.
+fn over_seaweedfs() -> Builder {
+    let store = SeaweedFs::shared();
+    builder().remote(store, store.address(), &store.bucket())
 }
 
 /// Runs a script in Python against a gateway.
@@ -28,26 +35,73 @@ fn run_node(gateway: &Gateway, script: &str, bucket: &str) {
     }
 }
 
-#[test]
-fn boto3_presigns() {
-    run(&builder().start(), "boto3_presigned.py", "files");
+/// The clients, each against a gateway of its own.
+macro_rules! clients {
+    ($builder:path) => {
+        use super::{run, run_node};
+
+        #[test]
+        fn boto3_presigns() {
+            run(&$builder().start(), "boto3_presigned.py", "files");
+        }
+
+        #[test]
+        fn boto3_mints_limits() {
+            run(&$builder().start(), "boto3_limits.py", "files");
+        }
+
+        #[test]
+        fn boto3_does_what_applications_do() {
+            run(&$builder().start(), "boto3_operations.py", "files");
+        }
+
+        #[test]
+        fn boto3_transfers_in_parts() {
+            let gateway = $builder().start();
+            run(&gateway, "boto3_transfers.py", "files");
+            run(&gateway, "boto3_transfers.py", "sums");
+        }
+
+        #[test]
+        fn aws_command_line() {
+            run(&$builder().start(), "aws_cli.py", "files");
+        }
+
+        #[test]
+        fn javascript_sdk() {
+            run_node(&$builder().start(), "sdk.mjs", "files");
+        }
+
+        #[test]
+        fn rclone() {
+            let gateway = $builder().start();
+            run(&gateway, "rclone.py", "files");
+            run(&gateway, "rclone.py", "sums");
+        }
+
+        #[test]
+        fn s3cmd() {
+            run(&$builder().start(), "s3cmd.py", "sums");
+        }
+
+        #[test]
+        fn minio_py() {
+            run(&$builder().start(), "minio_py.py", "files");
+        }
+
+        #[test]
+        fn curl_signs_by_itself() {
+            run(&$builder().start(), "curl.py", "files");
+        }
+    };
 }
 
-#[test]
-fn boto3_mints_limits() {
-    run(&builder().start(), "boto3_limits.py", "files");
+mod on_disk {
+    clients!(super::builder);
 }
 
-#[test]
-fn boto3_does_what_applications_do() {
-    run(&builder().start(), "boto3_operations.py", "files");
-}
-
-#[test]
-fn boto3_transfers_in_parts() {
-    let gateway = builder().start();
-    run(&gateway, "boto3_transfers.py", "files");
-    run(&gateway, "boto3_transfers.py", "sums");
+mod on_seaweedfs {
+    clients!(super::over_seaweedfs);
 }
 
 #[test]
@@ -56,38 +110,6 @@ fn boto3_over_tls() {
 }
 
 #[test]
-fn aws_command_line() {
-    run(&builder().start(), "aws_cli.py", "files");
-}
-
-#[test]
-fn javascript_sdk() {
-    run_node(&builder().start(), "sdk.mjs", "files");
-}
-
-#[test]
 fn javascript_sdk_over_tls() {
     run_node(&builder().tls().start(), "sdk.mjs", "files");
-}
-
-#[test]
-fn rclone() {
-    let gateway = builder().start();
-    run(&gateway, "rclone.py", "files");
-    run(&gateway, "rclone.py", "sums");
-}
-
-#[test]
-fn s3cmd() {
-    run(&builder().start(), "s3cmd.py", "sums");
-}
-
-#[test]
-fn minio_py() {
-    run(&builder().start(), "minio_py.py", "files");
-}
-
-#[test]
-fn curl_signs_by_itself() {
-    run(&builder().start(), "curl.py", "files");
 }

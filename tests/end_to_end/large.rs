@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use valetkey_tests::expect::accepted;
 use valetkey_tests::gateway::Gateway;
-use valetkey_tests::http::{Connection, Request};
+use valetkey_tests::http::{Connection, Request, chunked};
 use valetkey_tests::key::Key;
 use valetkey_tests::process::{memory_bytes, raise_file_limit};
+use valetkey_tests::stores::{SeaweedFs, Store};
 
 const MIB: u64 = 1 << 20;
 
@@ -26,8 +27,18 @@ fn piece(number: u64) -> Vec<u8> {
 
 #[test]
 fn large_object_goes_up_and_comes_back_in_little_memory() {
-    let gateway = Gateway::new();
-    let size = large_size();
+    goes_up_and_comes_back(&Gateway::new(), large_size());
+}
+
+/// The same over a store, to which an object goes in one request, or in parts where it is very large.
+#[test]
+fn large_object_goes_to_a_store_and_comes_back_in_little_memory() {
+    let store = SeaweedFs::start();
+    let gateway = Gateway::builder().remote(&store, store.address(), &store.bucket()).start();
+    goes_up_and_comes_back(&gateway, large_size().max(512 * MIB));
+}
+
+fn goes_up_and_comes_back(gateway: &Gateway, size: u64) {
     let key = Key::new("/files/large", "read,write").set("max", &size.to_string());
     let mut sent = blake3::Hasher::new();
     let mut connection = gateway.connect();
@@ -81,7 +92,38 @@ fn large_object_goes_up_and_comes_back_in_little_memory() {
     assert_eq!(sent.finalize(), received.finalize());
 
     let most = memory_bytes(gateway.pid(), "VmHWM").unwrap();
+    eprintln!("an object of {} MiB up and down: {} MiB", size / MIB, most / MIB);
     assert!(most < 64 * MIB, "the gateway had {} MiB", most / MIB);
+}
+
+/// A hundred clients of a store at once, each up and down, half of them without saying how much comes.
+#[test]
+fn hundred_clients_of_a_store_take_little_memory() {
+    let store = SeaweedFs::start();
+    let gateway = Gateway::builder().remote(&store, store.address(), &store.bucket()).start();
+    let bytes: Vec<u8> = (0..4).flat_map(piece).collect();
+    thread::scope(|scope| {
+        for number in 0..100 {
+            let (gateway, bytes) = (&gateway, &bytes);
+            scope.spawn(move || {
+                let key = Key::new(&format!("/files/{number}"), "read,write");
+                let request = match number % 2 {
+                    0 => Request::put(key.url(), &**bytes),
+                    _ => Request::put(key.url(), chunked(bytes, 100_000))
+                        .header("Transfer-Encoding", "chunked"),
+                };
+                let mut connection = gateway.connect();
+                connection.set_patience(Duration::from_secs(120)).unwrap();
+                accepted(&connection.exchange(&request).unwrap(), 200);
+                let answer = connection.exchange(&Request::get(key.url())).unwrap();
+                accepted(&answer, 200);
+                assert!(answer.body == *bytes);
+            });
+        }
+    });
+    let most = memory_bytes(gateway.pid(), "VmHWM").unwrap();
+    eprintln!("a hundred clients of a store: {} MiB", most / MIB);
+    assert!(most < 256 * MIB, "the gateway had {} MiB", most / MIB);
 }
 
 /// A172, A173 in small: a thousand clients that hardly move hold little memory and delay nobody.

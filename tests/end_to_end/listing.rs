@@ -16,8 +16,8 @@ use valetkey_tests::process::memory_bytes;
 
 /// A page as a client reads it.
 #[derive(Debug, Default)]
-struct Page {
-    names: Vec<String>,
+pub(super) struct Page {
+    pub(super) names: Vec<String>,
     prefixes: Vec<String>,
     next: Option<String>,
 }
@@ -36,7 +36,7 @@ impl Page {
         Self { names, prefixes, next }
     }
 
-    fn entries(&self) -> Vec<String> {
+    pub(super) fn entries(&self) -> Vec<String> {
         let mut entries = [self.names.clone(), self.prefixes.clone()].concat();
         entries.sort();
         entries
@@ -44,7 +44,7 @@ impl Page {
 }
 
 /// The content of each element of this name, unescaped once it holds no element.
-fn elements(text: &str, name: &str) -> Vec<String> {
+pub(super) fn elements(text: &str, name: &str) -> Vec<String> {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let contents = text.split(&open).skip(1).map(|rest| rest.split(&close).next().unwrap().to_owned());
     contents.map(|inner| if inner.contains('<') { inner } else { unescape(&inner) }).collect()
@@ -72,12 +72,12 @@ fn ask(gateway: &Gateway, key: &Key, parameters: &[(&str, &str)]) -> Answer {
     gateway.get(format!("{}{query}", key.url()))
 }
 
-fn list(gateway: &Gateway, parameters: &[(&str, &str)]) -> Page {
+pub(super) fn list(gateway: &Gateway, parameters: &[(&str, &str)]) -> Page {
     Page::of(&ask(gateway, &lister(), parameters))
 }
 
 /// All entries, page after page, as each page had them.
-fn list_all(gateway: &Gateway, parameters: &[(&str, &str)]) -> Vec<Vec<String>> {
+pub(super) fn list_all(gateway: &Gateway, parameters: &[(&str, &str)]) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut token: Option<String> = None;
     loop {

@@ -127,6 +127,14 @@ impl Builder {
         store.credentials().into_iter().fold(self, |builder, (name, value)| builder.env(name, value))
     }
 
+    /// Adds lines to the section of the store.
+    pub fn remote_lines(mut self, lines: &str) -> Self {
+        let section = self.remote.get_or_insert_default();
+        section.push_str(lines);
+        section.push('\n');
+        self
+    }
+
     /// Keeps the audit log here instead of beside the ledger.
     pub fn audit(mut self, path: &Path) -> Self {
         self.audit = path.to_owned();
