@@ -8,6 +8,7 @@ pub mod audit;
 pub mod aws;
 pub mod clients;
 pub mod expect;
+pub mod form;
 pub mod gateway;
 pub mod http;
 pub mod http2;

@@ -1,9 +1,11 @@
 //! Who vouches for this request, and did they?
 
 use valetkey::{Denial, Dialect, Grant, ResourcePath};
-use valetkey_dialects::aws::SignedRequest;
 use valetkey_dialects::aws::operation::Operation;
 use valetkey_dialects::aws::reply::{Code, Refusal};
+use valetkey_dialects::aws::{PostForm, PostSuccess, SignedRequest};
+use valetkey_dialects::form::{Form, FormCredential, FormHeaders};
+use valetkey_dialects::native::NativeForm;
 use valetkey_dialects::{OwnKey, Presented, RequestHead, Survey, native, present, present_own_key};
 
 use crate::gateway::Snapshot;
@@ -78,6 +80,55 @@ fn in_closer_words(denial: Denial, head: &RequestHead<'_>) -> Refusal {
             Refusal { code: Code::AuthorizationHeaderMalformed, ..Refusal::from(denial) }
         }
         denial => denial.into(),
+    }
+}
+
+/// A form whose key's signature holds.
+pub(crate) struct IdentifiedForm {
+    pub(crate) grant: Grant,
+    pub(crate) asked: AskedForm,
+}
+
+/// What a form asks for.
+pub(crate) struct AskedForm {
+    /// The object that its file becomes.
+    pub(crate) path: ResourcePath,
+    pub(crate) headers: FormHeaders,
+    /// How S3 would answer it; `None` of a form that was not signed for S3.
+    pub(crate) success: Option<PostSuccess>,
+}
+
+/// Finds the key in the fields of a form on a bucket's URL and checks its signature.
+///
+/// # Errors
+/// As [`Form::credential`], [`NativeForm::of`] and [`PostForm::of`]; [`Denial::BadSignature`]; after that, that the
+/// policy of a form that was signed for S3 does not allow it.
+pub(crate) fn identify_form(
+    snapshot: &Snapshot,
+    head: &RequestHead<'_>,
+    form: &Form,
+) -> Result<IdentifiedForm, Refusal> {
+    let bucket = ResourcePath::from_url(head.path)?;
+    match form.credential()? {
+        FormCredential::Native => {
+            let read = NativeForm::of(form, &bucket)?;
+            let presented = read.present()?;
+            let secrets = snapshot.settings.secrets(presented.signer(), Dialect::Native);
+            let grant = Grant::from(presented.verify(secrets)?);
+            let asked = AskedForm { path: read.path, headers: read.headers, success: None };
+            Ok(IdentifiedForm { grant, asked })
+        }
+        FormCredential::Aws => {
+            let read = PostForm::of(form, &bucket)?;
+            let secrets = snapshot.settings.secrets(read.signer(), Dialect::Aws);
+            let (grant, form) = read.verify(secrets).map_err(|refusal| match refusal.denial {
+                Denial::BadSignature if secrets.is_none() => Refusal::invalid_access_key_id(),
+                _ => refusal,
+            })?;
+            let (path, headers) = (form.path().clone(), form.headers());
+            Ok(IdentifiedForm { grant, asked: AskedForm { path, headers, success: Some(form.success()) } })
+        }
+        FormCredential::Gcs => Err(Denial::CallNotSupported("the gcs dialect").into()),
     }
 }
 

@@ -389,6 +389,8 @@ struct Record {
     metrics: Arc<Metrics>,
     /// As which action the request is counted while it runs.
     running: Cell<Option<&'static str>>,
+    /// How an upload is answered that is stored.
+    stored: Cell<StatusCode>,
     started: Instant,
     receipt: RefCell<Option<Receipt>>,
 }
@@ -404,6 +406,7 @@ impl Recorder {
             audit: gateway.audit.clone(),
             metrics: Arc::clone(&gateway.metrics),
             running: Cell::new(None),
+            stored: Cell::new(StatusCode::OK),
             started: Instant::now(),
             receipt: RefCell::new(Some(receipt)),
         }))
@@ -440,9 +443,15 @@ impl Recorder {
             audit: self.0.audit.clone(),
             metrics: Arc::clone(&self.0.metrics),
             running: Cell::new(None),
+            stored: Cell::new(StatusCode::OK),
             started: Instant::now(),
             receipt: RefCell::new(self.0.receipt.borrow().clone()),
         }))
+    }
+
+    /// Notes how the upload will be answered once it is stored, if that is not 200.
+    pub(crate) fn answers_with(&self, status: StatusCode) {
+        self.0.stored.set(status);
     }
 
     /// The name of the request.
@@ -550,7 +559,7 @@ impl Recorder {
 
     async fn uploaded(&self, digest: &[u8; 32]) -> Result<(), Denial> {
         self.note(|receipt| receipt.digest = Some(blake3::Hash::from_bytes(*digest)));
-        self.record_durably(StatusCode::OK).await
+        self.record_durably(self.0.stored.get()).await
     }
 
     async fn deleted(&self) -> Result<(), Denial> {
