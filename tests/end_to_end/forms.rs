@@ -158,7 +158,7 @@ fn every_limit_holds_on_both_of_its_sides() {
     let (hour_ago, later) = (from_now(-3600), from_now(600));
     let digest = digest(b"12345");
     let five = b"12345".as_slice();
-    for (limits, sound, unsound, reason) in [
+    let cases = [
         (&[("max", "5")][..], Some(five), Some(&b"123456"[..]), "too_large"),
         (&[("min", "5")], Some(five), Some(b"1234"), "too_small"),
         (&[("in", "5")], Some(five), Some(b"123456"), "bytes_exhausted"),
@@ -171,8 +171,11 @@ fn every_limit_holds_on_both_of_its_sides() {
         (&[("ip", "10.0.0.0/8")], None, Some(five), "client_not_allowed"),
         (&[("type", "text/*")], Some(five), Some(b"<html>"), "type_not_allowed"),
         (&[("type", "image/png")], None, Some(five), "type_not_allowed"),
-    ] {
+    ];
+    for (number, (limits, sound, unsound, reason)) in cases.into_iter().enumerate() {
         for written in ALL {
+            let id = format!("{written:?}-{number}");
+            let limits = &[limits, &[("id", id.as_str())]].concat();
             let form = written.form("limits/a", limits).file_type("text/plain");
             let before = gateway.stored();
             if let Some(unsound) = unsound {
@@ -264,17 +267,15 @@ fn transfers_at_once_and_their_speed_are_bounded() {
     for (number, written) in ALL.into_iter().enumerate() {
         let id = format!("p{number}");
         let form = written.form("a", &[("id", &id), ("parallel", "1")]).file(vec![7; 200_000]);
-        let body = form.body();
+        let (body, before) = (form.body(), gateway.stored());
         let mut half = gateway.connect();
         let head = Form::post("/files").header("Content-Length", body.len().to_string()).head_bytes();
         half.send(&[head, body[..150_000].to_vec()].concat()).unwrap();
-        wait_until(Duration::from_secs(5), "the second is one too many", || {
-            gateway.send(&form.request()).reason() == "rate_limited"
-        })
-        .unwrap();
+        wait_until(Duration::from_secs(5), "the upload begins", || gateway.stored() != before).unwrap();
         written.refused(&gateway.send(&form.request()), "rate_limited");
         half.send(&body[150_000..]).unwrap();
         written.stored(&half.read_answer("POST").unwrap());
+        std::fs::remove_file(gateway.file_of("/files/a")).unwrap();
     }
     let slow = Written::Native.form("slow", &[("rate", "100000")]).file(vec![7; 200_000]);
     let begun = Instant::now();
