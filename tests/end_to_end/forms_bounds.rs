@@ -121,7 +121,7 @@ fn a_native_form_has_no_other_fields() {
 fn a_native_key_names_an_object_in_its_scope() {
     let gateway = Gateway::new();
     let long = |bytes: usize| {
-        format!("in/{}", "a/".repeat((bytes - 3) / 2 - 1)) + if bytes % 2 == 1 { "aa" } else { "aaa" }
+        format!("in/{}", "l/".repeat((bytes - 3) / 2 - 1)) + if bytes % 2 == 1 { "ll" } else { "lll" }
     };
     let (longest, too_long) = (long(1024), long(1025));
     assert_eq!((longest.len(), too_long.len()), (1024, 1025));
