@@ -15,7 +15,7 @@ use valetkey::{Denial, Digest, DigestAlgorithm};
 use valetkey_dialects::{Checksum, ChecksumAlgorithm};
 
 use super::body::Body;
-use crate::backend::disk::Attributes;
+use crate::backend::Attributes;
 use crate::respond;
 
 /// What an upload must hash to, and the hashes of what came so far.
