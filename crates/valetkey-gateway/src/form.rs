@@ -39,15 +39,16 @@ pub(crate) async fn answer(at: &At<'_>, body: &mut Incoming) -> Result<Response<
 }
 
 async fn store(at: &At<'_>, body: &mut Incoming) -> Result<Response<Body>, Refusal> {
-    let &At { gateway, snapshot, connection, head, recorder, .. } = at;
-    let mut reader = FormReader::of(head)?;
+    let mut reader = FormReader::of(at.head)?;
     let opened = Opened::read(&mut reader, body).await;
     if let Some(language) = reader.language() {
         at.language.set(language);
     }
     let opened = opened?;
     // Reading the fields may have waited.
-    let now = gateway.clock.now();
+    let snapshot = &at.gateway.snapshot();
+    let at = &At { snapshot, now: at.gateway.clock.now(), ..*at };
+    let &At { gateway, connection, head, recorder, now, .. } = at;
 
     let identified = identify::identify_form(snapshot, head, &opened.form)?;
     recorder.speaks_for(identified.grant.bearer());
@@ -122,4 +123,35 @@ fn in_closer_words(refusal: Refusal) -> Refusal {
         (_, code) => code,
     };
     Refusal { code, ..refusal }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_posted_to_a_bucket() {
+        let is_form = |method: &str, path: &str, content_type: &str| {
+            let headers = [("content-type", content_type.as_bytes())];
+            is_one(&RequestHead { method, path, query: "", headers: &headers })
+        };
+        for (path, content_type) in [
+            ("/files", "multipart/form-data; boundary=a"),
+            ("/files/", "Multipart/Form-Data"),
+            ("/never-made", "multipart/form-data;boundary=a"),
+        ] {
+            assert!(is_form("POST", path, content_type), "{path} {content_type}");
+        }
+        for (method, path, content_type) in [
+            ("PUT", "/files", "multipart/form-data; boundary=a"),
+            ("POST", "/files/a", "multipart/form-data; boundary=a"),
+            ("POST", "/", "multipart/form-data; boundary=a"),
+            ("POST", "/-/renew", "multipart/form-data; boundary=a"),
+            ("POST", "/files", "application/xml"),
+            ("POST", "/files", "multipart/mixed; boundary=a"),
+            ("POST", "/files", ""),
+        ] {
+            assert!(!is_form(method, path, content_type), "{method} {path} {content_type}");
+        }
+    }
 }

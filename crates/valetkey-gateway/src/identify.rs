@@ -62,14 +62,20 @@ pub(crate) fn identify(snapshot: &Snapshot, head: &RequestHead<'_>) -> Result<Id
         }
         presented @ Presented::Aws(_) => {
             let secrets = snapshot.settings.secrets(presented.signer(), Dialect::Aws);
-            let verified = presented.verify(secrets).map_err(|denial| match denial {
-                Denial::BadSignature if secrets.is_none() => Refusal::invalid_access_key_id(),
-                denial => denial.into(),
-            })?;
+            let verified = presented.verify(secrets);
+            let verified = verified.map_err(|denial| of_signer(secrets.is_some(), denial.into()))?;
             let operation = Operation::of(head, path.as_ref())?;
             let call = Call { operation, path, signed: verified.aws.map(|signed| *signed) };
             Ok(Identified { grant: verified.grant, asked: Asked::S3(Box::new(call)) })
         }
+    }
+}
+
+/// S3 tells an unknown signer from a wrong signature.
+fn of_signer(is_known: bool, refusal: Refusal) -> Refusal {
+    match refusal.denial {
+        Denial::BadSignature if !is_known => Refusal::invalid_access_key_id(),
+        _ => refusal,
     }
 }
 
@@ -121,10 +127,8 @@ pub(crate) fn identify_form(
         FormCredential::Aws => {
             let read = PostForm::of(form, &bucket)?;
             let secrets = snapshot.settings.secrets(read.signer(), Dialect::Aws);
-            let (grant, form) = read.verify(secrets).map_err(|refusal| match refusal.denial {
-                Denial::BadSignature if secrets.is_none() => Refusal::invalid_access_key_id(),
-                _ => refusal,
-            })?;
+            let verified = read.verify(secrets);
+            let (grant, form) = verified.map_err(|refusal| of_signer(secrets.is_some(), refusal))?;
             let (path, headers) = (form.path().clone(), form.headers());
             Ok(IdentifiedForm { grant, asked: AskedForm { path, headers, success: Some(form.success()) } })
         }
