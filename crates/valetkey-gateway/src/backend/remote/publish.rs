@@ -41,8 +41,7 @@ impl Remote {
         let is_create = mode == PutMode::Create;
         let committed = match rest {
             Rest::All(payload) => {
-                let options =
-                    PutOptions { mode, attributes: to.stored(Some(digest))?, ..PutOptions::default() };
+                let options = PutOptions { mode, attributes: to.stored(digest)?, ..PutOptions::default() };
                 let put = self.service.objects.put_opts(&to.path, payload, options).await;
                 put.map(|put| put.e_tag).map_err(|error| match error::sorted("send an object", &error) {
                     StoreError::Io { attempt, source } => StoreError::Unsettled { attempt, source },
@@ -50,7 +49,7 @@ impl Remote {
                 })
             }
             Rest::LastPiece(streamed) => streamed.commit(&self.service).await,
-            Rest::Completion(parts) => parts.commit().await,
+            Rest::Completion(completion) => completion.commit(&to, is_create).await,
         };
         let tag = match committed {
             Ok(tag) => tag,
@@ -65,7 +64,7 @@ impl Remote {
             size_bytes,
             modified: UNIX_EPOCH + Duration::from_secs(secs),
             etag: self.etag(Some(&tag), size_bytes),
-            digest: Some(digest),
+            digest,
             attributes: to.attributes,
         })
     }
