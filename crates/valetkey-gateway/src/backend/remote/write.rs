@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http_body::{Body, Frame, SizeHint};
-use object_store::PutPayload;
 use object_store::path::Path;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
@@ -75,7 +74,7 @@ pub(crate) struct Finished {
 /// What is still to be sent.
 #[derive(Debug)]
 pub(super) enum Rest {
-    All(PutPayload),
+    All { pieces: Vec<Bytes>, _memory: Option<OwnedSemaphorePermit> },
     LastPiece(Streamed),
     Completion(Completion),
 }
@@ -155,12 +154,16 @@ impl Writing {
         self.to.attributes.headers.extend(late);
         let digest = Some(self.digest());
         let rest = match self.way {
-            Way::Gathered(pieces) => Rest::All(PutPayload::from_iter(pieces)),
+            Way::Gathered(pieces) => Rest::All { pieces, _memory: None },
             Way::Streamed(streamed) => Rest::LastPiece(streamed),
-            Way::InParts(mut parts) => {
+            Way::InParts(mut parts) if parts.upload.is_some() => {
                 parts.send(&self.to).await?;
-                Rest::Completion(Completion::of(parts.upload, parts.done))
+                match parts.upload {
+                    Some(upload) => Rest::Completion(Completion::of(upload, parts.done)),
+                    None => return Err(error::stalled("begin an upload in parts")),
+                }
             }
+            Way::InParts(parts) => Rest::All { pieces: parts.gathered, _memory: parts.memory },
         };
         Ok(Finished { to: self.to, size_bytes: self.size_bytes, digest, rest })
     }
@@ -168,14 +171,14 @@ impl Writing {
     async fn leave_memory(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
         match self.declared_bytes {
             Some(bytes) if bytes <= SINGLE_BYTES_MAX => {
-                let mut streamed = Streamed::begin(&self.to, bytes, self.only_create)?;
+                let mut streamed = Streamed::begin(&self.to, bytes, self.only_create, None)?;
                 for piece in pieces {
                     streamed.push(piece, self.to.service()).await?;
                 }
                 self.way = Way::Streamed(streamed);
             }
             _ => {
-                let mut parts = InParts::begin(&self.to).await?;
+                let mut parts = InParts::default();
                 for piece in pieces {
                     parts.push(piece, &self.to).await?;
                 }
@@ -207,9 +210,14 @@ pub(super) struct Streamed {
 }
 
 impl Streamed {
-    fn begin(to: &Target, bytes: u64, only_create: bool) -> Result<Self, StoreError> {
+    fn begin(
+        to: &Target,
+        bytes: u64,
+        only_create: bool,
+        digest: Option<[u8; 32]>,
+    ) -> Result<Self, StoreError> {
         let kind = to.remote.service.kind;
-        let mut headers = attributes::headers(kind, &to.stored(None)?)?;
+        let mut headers = attributes::headers(kind, &to.stored(digest)?)?;
         if kind == Kind::Azure {
             headers.insert(HeaderName::from_static("x-ms-blob-type"), HeaderValue::from_static("BlockBlob"));
         }
@@ -221,6 +229,24 @@ impl Streamed {
             headers.insert(name, HeaderValue::from_static(value));
         }
         Ok(Self::request(&to.remote, &to.path, Vec::new(), headers, bytes))
+    }
+
+    /// An object whose bytes are all there.
+    ///
+    /// # Errors
+    /// As [`Streamed::commit`].
+    pub(super) async fn whole(
+        to: &Target,
+        pieces: Vec<Bytes>,
+        bytes: u64,
+        only_create: bool,
+        digest: Option<[u8; 32]>,
+    ) -> Result<Option<String>, StoreError> {
+        let mut streamed = Self::begin(to, bytes, only_create, digest)?;
+        for piece in pieces {
+            streamed.push(piece, to.service()).await?;
+        }
+        streamed.commit(to.service()).await
     }
 
     /// A part of an upload in parts.
@@ -353,9 +379,10 @@ impl Body for Pieces {
 }
 
 /// An upload in parts, under way. Dropped, it is aborted.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct InParts {
-    upload: OwnUpload,
+    /// `None` until a part is full: what has only one is no upload in parts.
+    upload: Option<OwnUpload>,
     done: Vec<String>,
     gathered: Vec<Bytes>,
     gathered_bytes: usize,
@@ -364,11 +391,6 @@ struct InParts {
 }
 
 impl InParts {
-    async fn begin(to: &Target) -> Result<Self, StoreError> {
-        let upload = OwnUpload::begin(to).await?;
-        Ok(Self { upload, done: Vec::new(), gathered: Vec::new(), gathered_bytes: 0, memory: None })
-    }
-
     fn part_bytes(&self) -> usize {
         let doublings = u32::try_from(self.done.len() / PARTS_OF_ONE_SIZE).unwrap_or(u32::MAX);
         PART_BYTES_MIN.saturating_mul(1_usize.checked_shl(doublings).unwrap_or(usize::MAX))
@@ -403,14 +425,18 @@ impl InParts {
         if self.gathered_bytes == 0 {
             return Ok(());
         }
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            none => none.insert(OwnUpload::begin(to).await?),
+        };
         let (pieces, bytes) = (std::mem::take(&mut self.gathered), self.gathered_bytes);
         self.gathered_bytes = 0;
         let number = u32::try_from(self.done.len() + 1).unwrap_or(u32::MAX);
-        let mut part = Streamed::part(&to.remote, &to.path, self.upload.id(), number, as_u64(bytes));
+        let mut part = Streamed::part(&to.remote, &to.path, upload.id(), number, as_u64(bytes));
         for piece in pieces {
             part.push(piece, to.service()).await?;
         }
-        self.done.push(part.commit_part(to.service(), self.upload.id(), number).await?);
+        self.done.push(part.commit_part(to.service(), upload.id(), number).await?);
         self.memory = None;
         Ok(())
     }
