@@ -1,5 +1,8 @@
 //! What a request pays for revocations: nothing where there are none, and one look-up among a million.
+//!
+//! To compare with, in the same run: one look-up in the standard library's map of as many random keys.
 
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -45,6 +48,41 @@ fn revoke_a_million(ledger: &SqliteLedger) {
     }
 }
 
+/// Some of every other kind, so that a request is compared with all of them.
+fn revoke_of_all_kinds(ledger: &SqliteLedger) {
+    for number in 0..100_u32 {
+        let (signer, text) = (None, format!("other-{number}"));
+        let fingerprint = u128::from(number).to_le_bytes();
+        for target in [
+            Target::Fingerprint(fingerprint),
+            Target::Id { signer: signer.clone(), id: text.clone() },
+            Target::Subject { signer, subject: text.clone() },
+            Target::Signer(text.clone()),
+            Target::Policy(text.clone()),
+            Target::Path(format!("/files/{text}/")),
+        ] {
+            let new = NewRevocation { target, before: None, now: NOW, keep_until: UnixSeconds::MAX };
+            wait(ledger.revoke(new)).expect("it is revoked");
+        }
+    }
+}
+
+/// The peer: a map of a million random keys, asked for others.
+fn look_up(criterion: &mut Criterion) {
+    let key = |number: u32| {
+        let hash = blake3::hash(&number.to_le_bytes());
+        <[u8; 16]>::try_from(&hash.as_bytes()[..16]).expect("16 bytes")
+    };
+    let map: HashMap<[u8; 16], u64> = (0..MILLION).map(|number| (key(number), 0)).collect();
+    for (name, first) in [("a key that is not in a map of a million", MILLION), ("a key that is", 0)] {
+        let keys: Vec<_> = (first..first + 100_000).map(key).collect();
+        let mut keys = keys.iter().cycle();
+        criterion.bench_function(name, |bencher| {
+            bencher.iter(|| map.get(black_box(keys.next().expect("it goes on for ever"))));
+        });
+    }
+}
+
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -70,14 +108,18 @@ fn revocations(criterion: &mut Criterion) {
     eprintln!("opened with a million revocations: {secs:.1} s, {} MiB more in memory", grown >> 10);
     let view = ledger.revocations_view();
     assert_eq!(view.len(), usize::try_from(MILLION).expect("it fits"));
-    criterion.bench_function("a million keys are revoked, and this one is not", |bencher| {
+    for (what, first) in [("this one is not", MILLION), ("this is one", 0)] {
         // Names that differ each time, so that no cache knows the answer.
-        let names: Vec<String> = (MILLION..MILLION + 100_000).map(name).collect();
+        let names: Vec<String> = (first..first + 100_000).map(name).collect();
         let mut names = names.iter().cycle();
-        bencher.iter(|| asks(&view, black_box(names.next().expect("it goes on for ever"))));
-    });
-    criterion.bench_function("a million keys are revoked, and this is one", |bencher| {
-        let names: Vec<String> = (0..MILLION).step_by(10).map(name).collect();
+        criterion.bench_function(&format!("a million keys are revoked, and {what}"), |bencher| {
+            bencher.iter(|| asks(&view, black_box(names.next().expect("it goes on for ever"))));
+        });
+    }
+    look_up(criterion);
+    revoke_of_all_kinds(&ledger);
+    criterion.bench_function("a million keys and some of every other kind, and this is none", |bencher| {
+        let names: Vec<String> = (MILLION..MILLION + 100_000).map(name).collect();
         let mut names = names.iter().cycle();
         bencher.iter(|| asks(&view, black_box(names.next().expect("it goes on for ever"))));
     });

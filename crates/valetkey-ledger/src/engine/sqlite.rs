@@ -17,6 +17,8 @@
 
 mod backup;
 mod file;
+#[cfg(feature = "conformance")]
+mod fill;
 mod meters;
 mod revocations;
 mod schema;
@@ -40,6 +42,8 @@ use crate::{
     Session, SessionId, SessionQuery, Settlement, Status, UnixSeconds, Unresolved,
 };
 pub use backup::backup;
+#[cfg(feature = "conformance")]
+pub use fill::fill_sqlite;
 use file::{LockFile, failed};
 use store::SqliteStore;
 use writer::Writer;
