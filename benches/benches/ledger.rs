@@ -58,7 +58,11 @@ impl Many {
         let begun = Instant::now();
         fill_sqlite(&path, meters, meter, NOW.plus(900)).expect("meters are made");
         let bytes = fs::metadata(&path).expect("a ledger").len();
-        print(&format!("{meters} meters made in {:.1} s, {} MB", begun.elapsed().as_secs_f64(), bytes / 1_000_000));
+        print(&format!(
+            "{meters} meters made in {:.1} s, {} MB",
+            begun.elapsed().as_secs_f64(),
+            bytes / 1_000_000
+        ));
         let begun = Instant::now();
         let ledger = SqliteLedger::open(&path).expect("a ledger");
         print(&format!("opened, every row read, in {:.1} s", begun.elapsed().as_secs_f64()));
@@ -88,7 +92,8 @@ impl Many {
             // A prime: it comes to each of them, and to neighbours at distant times.
             meter: meter(self.next.wrapping_mul(7_368_787) % self.meters),
             limits: Limits { uses: Some(1_000_000_000), ..Limits::default() },
-            keep_until: NOW.plus(900),
+            ends: NOW.plus(900),
+            keep_until: UnixSeconds::MAX,
         };
         let purpose = Purpose::Download(lease);
         let answer = self.ledger.hold(HoldRequest { charges: vec![charge], purpose, now: NOW });
@@ -178,7 +183,8 @@ fn main() {
         tell(&format!("one hold among {meters} meters"), alone);
         tell(&format!("{CLIENTS} holds at once among {meters} meters"), together);
         let each = mean(together) / f64::from(u32::try_from(CLIENTS).expect("few"));
-        let holds = f64::from(u32::try_from(together.len()).expect("few")) * f64::from(u32::try_from(CLIENTS).expect("few"));
+        let holds = f64::from(u32::try_from(together.len()).expect("few"))
+            * f64::from(u32::try_from(CLIENTS).expect("few"));
         let cpu = f64::from(u32::try_from(*cpu_ticks).expect("few")) * 0.01 / holds;
         print(&format!(
             "  {:.0} holds a second, {:.0} for each sync; {:.1} us of a processor each",

@@ -5,6 +5,7 @@
 
 mod arrival;
 mod connection;
+mod emptied;
 pub(crate) mod forwarded;
 pub(crate) mod framing;
 mod listener;

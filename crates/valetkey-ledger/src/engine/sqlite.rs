@@ -42,9 +42,9 @@ use crate::{
     Session, SessionId, SessionQuery, Settlement, Status, UnixSeconds, Unresolved,
 };
 pub use backup::backup;
+use file::{LockFile, failed};
 #[cfg(feature = "conformance")]
 pub use fill::fill_sqlite;
-use file::{LockFile, failed};
 use store::SqliteStore;
 use writer::Writer;
 

@@ -18,15 +18,16 @@ pub fn fill_sqlite(
     path: impl AsRef<Path>,
     count: u64,
     name: impl Fn(u64) -> Meter,
-    keep_until: UnixSeconds,
+    ends: UnixSeconds,
 ) -> Result<(), OpenError> {
     let path = file::make(path.as_ref())?;
     let mut store = SqliteStore::open(&path)?;
     let mut fill = || -> Result<(), Fault> {
         store.begin()?;
         for number in 0..count {
-            let usage = Usage { uses: 1, last_seen: Some(keep_until), ..Usage::default() };
-            let row = MeterRow { usage, limits: Limits::default(), keep_until, made: number + 1 };
+            let usage = Usage { uses: 1, last_seen: Some(ends), ..Usage::default() };
+            let (limits, keep_until) = (Limits::default(), UnixSeconds::MAX);
+            let row = MeterRow { usage, limits, ends, keep_until, made: number + 1 };
             store.put_meter(&name(number), row)?;
             if number % AT_ONCE == AT_ONCE - 1 {
                 store.commit()?;
