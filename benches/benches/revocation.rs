@@ -1,19 +1,21 @@
 //! What a request pays for revocations: nothing where there are none, and one look-up among a million.
 //!
-//! To compare with, in the same run: one look-up in the standard library's map of as many random keys.
+//! To compare with, one look-up in the standard library's map of as many random keys. All are measured in turns, in the
+//! time that this thread had a processor, so that a machine which is busy with other work disturbs them little and alike.
 
 use std::collections::HashMap;
+use std::fs;
 use std::hint::black_box;
 use std::time::Instant;
 
-use criterion::{Criterion, criterion_group, criterion_main};
 use valetkey_ledger::conformance::wait;
 use valetkey_ledger::{
     Ledger, Meter, NewRevocation, Revocable, RevocationView, SqliteLedger, Target, UnixSeconds,
 };
 
-const MILLION: u32 = 1_000_000;
 const NOW: UnixSeconds = UnixSeconds(1_795_262_400);
+/// How many names are asked for in one turn: so many that their own memory is not near.
+const ASKED: u32 = 20_000;
 
 fn name(number: u32) -> String {
     format!("[\"web\",\"id\",\"key-{number:08}\"]")
@@ -32,98 +34,144 @@ fn asks(view: &RevocationView, name: &str) -> bool {
     })
 }
 
-fn revoke_a_million(ledger: &SqliteLedger) {
-    let numbers: Vec<u32> = (0..MILLION).collect();
+fn revoke(ledger: &SqliteLedger, targets: impl Iterator<Item = Target>) {
+    let answers: Vec<_> = targets
+        .map(|target| {
+            ledger.revoke(NewRevocation { target, before: None, now: NOW, keep_until: UnixSeconds::MAX })
+        })
+        .collect();
+    for answer in answers {
+        wait(answer).expect("it is revoked");
+    }
+}
+
+fn revoke_levels(ledger: &SqliteLedger, count: u32) {
+    let numbers: Vec<u32> = (0..count).collect();
     for batch in numbers.chunks(4096) {
-        let answers: Vec<_> = batch
-            .iter()
-            .map(|number| {
-                let target = Target::Level(Meter::new(name(*number)));
-                ledger.revoke(NewRevocation { target, before: None, now: NOW, keep_until: UnixSeconds::MAX })
-            })
-            .collect();
-        for answer in answers {
-            wait(answer).expect("it is revoked");
-        }
+        revoke(ledger, batch.iter().map(|number| Target::Level(Meter::new(name(*number)))));
     }
 }
 
 /// Some of every other kind, so that a request is compared with all of them.
 fn revoke_of_all_kinds(ledger: &SqliteLedger) {
-    for number in 0..100_u32 {
-        let (signer, text) = (None, format!("other-{number}"));
-        let fingerprint = u128::from(number).to_le_bytes();
-        for target in [
-            Target::Fingerprint(fingerprint),
-            Target::Id { signer: signer.clone(), id: text.clone() },
-            Target::Subject { signer, subject: text.clone() },
+    let targets = (0..100_u32).flat_map(|number| {
+        let text = format!("other-{number}");
+        [
+            Target::Fingerprint(u128::from(number).to_le_bytes()),
+            Target::Id { signer: None, id: text.clone() },
+            Target::Subject { signer: None, subject: text.clone() },
             Target::Signer(text.clone()),
             Target::Policy(text.clone()),
             Target::Path(format!("/files/{text}/")),
-        ] {
-            let new = NewRevocation { target, before: None, now: NOW, keep_until: UnixSeconds::MAX };
-            wait(ledger.revoke(new)).expect("it is revoked");
-        }
+        ]
+    });
+    revoke(ledger, targets);
+}
+
+fn hashed(number: u32) -> [u8; 16] {
+    let hash = blake3::hash(&number.to_le_bytes());
+    <[u8; 16]>::try_from(&hash.as_bytes()[..16]).expect("16 bytes")
+}
+
+/// What is measured: asks for a number, and says whether it was found.
+struct Row<'a> {
+    what: &'static str,
+    found: bool,
+    turn: Box<dyn Fn() -> u32 + 'a>,
+    nanos: Vec<f64>,
+}
+
+impl<'a> Row<'a> {
+    fn of_view(what: &'static str, view: &'a RevocationView, first: u32, found: bool) -> Self {
+        let names: Vec<String> = (first..first + ASKED).map(name).collect();
+        let count = move || names.iter().map(|name| u32::from(asks(view, black_box(name)))).sum();
+        Self { what, found, turn: Box::new(count), nanos: Vec::new() }
+    }
+
+    fn of_map(what: &'static str, map: &'a HashMap<[u8; 16], u64>, first: u32, found: bool) -> Self {
+        let keys: Vec<_> = (first..first + ASKED).map(hashed).collect();
+        let count = move || keys.iter().map(|key| u32::from(map.contains_key(black_box(key)))).sum();
+        Self { what, found, turn: Box::new(count), nanos: Vec::new() }
+    }
+
+    fn take_turn(&mut self) {
+        let begun = cpu_nanos();
+        let found = (self.turn)();
+        let nanos = cpu_nanos() - begun;
+        assert_eq!(found, if self.found { ASKED } else { 0 });
+        self.nanos.push(f64::from(u32::try_from(nanos).expect("a short turn")) / f64::from(ASKED));
+    }
+
+    fn tell(&mut self) {
+        self.nanos.sort_by(f64::total_cmp);
+        let of = |part: usize| self.nanos[self.nanos.len() * part / 100];
+        print(&format!(
+            "{}: median {:.1} ns (tenth {:.1}, ninetieth {:.1})",
+            self.what,
+            of(50),
+            of(10),
+            of(90)
+        ));
     }
 }
 
-/// The peer: a map of a million random keys, asked for others.
-fn look_up(criterion: &mut Criterion) {
-    let key = |number: u32| {
-        let hash = blake3::hash(&number.to_le_bytes());
-        <[u8; 16]>::try_from(&hash.as_bytes()[..16]).expect("16 bytes")
-    };
-    let map: HashMap<[u8; 16], u64> = (0..MILLION).map(|number| (key(number), 0)).collect();
-    for (name, first) in [("a key that is not in a map of a million", MILLION), ("a key that is", 0)] {
-        let keys: Vec<_> = (first..first + 100_000).map(key).collect();
-        let mut keys = keys.iter().cycle();
-        criterion.bench_function(name, |bencher| {
-            bencher.iter(|| map.get(black_box(keys.next().expect("it goes on for ever"))));
-        });
-    }
+/// The time that this thread had a processor.
+fn cpu_nanos() -> u64 {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").expect("this is Linux");
+    stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).expect("a number")
 }
 
 fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
-fn revocations(criterion: &mut Criterion) {
+fn print(line: &str) {
+    eprintln!("{line}");
+}
+
+fn main() {
+    // `cargo test --benches` only wants to know that it runs.
+    let is_test = !std::env::args().any(|argument| argument == "--bench");
+    let (many, turns) = if is_test { (ASKED, 1) } else { (1_000_000, 300) };
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");
     let ledger = SqliteLedger::open(&path).expect("a ledger");
-    let view = ledger.revocations_view();
-    criterion.bench_function("nothing is revoked", |bencher| {
-        let name = name(MILLION + 1);
-        bencher.iter(|| asks(&view, black_box(&name)));
-    });
-    let begun = Instant::now();
-    revoke_a_million(&ledger);
-    eprintln!("a million revocations: {:.1} s", begun.elapsed().as_secs_f64());
-    drop((ledger, view));
-    let (begun, before) = (Instant::now(), resident_kib());
-    let ledger = SqliteLedger::open(&path).expect("the ledger");
-    let (secs, grown) = (begun.elapsed().as_secs_f64(), resident_kib().saturating_sub(before));
-    eprintln!("opened with a million revocations: {secs:.1} s, {} MiB more in memory", grown >> 10);
-    let view = ledger.revocations_view();
-    assert_eq!(view.len(), usize::try_from(MILLION).expect("it fits"));
-    for (what, first) in [("this one is not", MILLION), ("this is one", 0)] {
-        // Names that differ each time, so that no cache knows the answer.
-        let names: Vec<String> = (first..first + 100_000).map(name).collect();
-        let mut names = names.iter().cycle();
-        criterion.bench_function(&format!("a million keys are revoked, and {what}"), |bencher| {
-            bencher.iter(|| asks(&view, black_box(names.next().expect("it goes on for ever"))));
-        });
-    }
-    look_up(criterion);
-    revoke_of_all_kinds(&ledger);
-    criterion.bench_function("a million keys and some of every other kind, and this is none", |bencher| {
-        let names: Vec<String> = (MILLION..MILLION + 100_000).map(name).collect();
-        let mut names = names.iter().cycle();
-        bencher.iter(|| asks(&view, black_box(names.next().expect("it goes on for ever"))));
-    });
-}
+    let nothing = ledger.revocations_view();
+    let mut empty = Row::of_view("nothing is revoked", &nothing, 0, false);
+    (0..turns).for_each(|_| empty.take_turn());
+    empty.tell();
+    drop(empty);
 
-criterion_group!(benches, revocations);
-criterion_main!(benches);
+    let begun = Instant::now();
+    revoke_levels(&ledger, many);
+    print(&format!("{many} revocations, each durable: {:.1} s", begun.elapsed().as_secs_f64()));
+    drop((ledger, nothing));
+    let begun = Instant::now();
+    let before = resident_kib();
+    let ledger = SqliteLedger::open(&path).expect("the ledger");
+    let grown = resident_kib().saturating_sub(before) >> 10;
+    let secs = begun.elapsed().as_secs_f64();
+    print(&format!(
+        "opened with them: {secs:.1} s, {grown} MiB more in memory, SQLite's cache of 64 included"
+    ));
+
+    let view = ledger.revocations_view();
+    assert_eq!(view.len(), usize::try_from(many).expect("it fits"));
+    let map: HashMap<[u8; 16], u64> = (0..many).map(|number| (hashed(number), 0)).collect();
+    let mut rows = [
+        Row::of_map("a key that is not in a map of as many", &map, many, false),
+        Row::of_view("a request whose key is not revoked", &view, many, false),
+        Row::of_map("a key that is in a map of as many", &map, 0, true),
+        Row::of_view("a request whose key is revoked", &view, 0, true),
+    ];
+    (0..turns).for_each(|_| rows.iter_mut().for_each(Row::take_turn));
+    rows.iter_mut().for_each(Row::tell);
+    drop(rows);
+    revoke_of_all_kinds(&ledger);
+    let mut all =
+        Row::of_view("a request that is not revoked, where some of every other kind is", &view, many, false);
+    (0..turns).for_each(|_| all.take_turn());
+    all.tell();
+}
