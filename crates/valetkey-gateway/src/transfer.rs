@@ -9,6 +9,7 @@ pub(crate) mod integrity;
 pub(crate) mod list;
 pub(crate) mod range;
 pub(crate) mod rate;
+pub(crate) mod receiving;
 pub(crate) mod session;
 pub(crate) mod source;
 pub(crate) mod upload;
@@ -17,7 +18,7 @@ use std::cell::Cell;
 
 use valetkey::Denial;
 
-use crate::backend::disk::StoreError;
+use crate::backend::StoreError;
 use crate::settle::Settling;
 
 /// A download under way: it counts what the transport took, and settles once, when nothing more can be sent.
@@ -70,6 +71,7 @@ pub(crate) fn bad_name() -> Denial {
 
 /// The answer to a fault of the store, which is logged here and told to no client.
 pub(crate) fn fault(error: &StoreError) -> Denial {
-    tracing::error!(%error, "the store failed");
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    tracing::error!(%error, source, "the store failed");
     Denial::BackendUnavailable
 }

@@ -75,6 +75,11 @@ impl Conditions {
         if modified { Verdict::Holds } else { Verdict::NotModified }
     }
 
+    /// Whether any of them speaks of a change.
+    pub(crate) fn restrict_changes(&self) -> bool {
+        self.if_match.is_some() || self.if_none_match.is_some() || self.if_unmodified_since.is_some()
+    }
+
     /// Judges an upload over, or a delete of, what is there.
     pub(crate) fn judge_change(&self, state: Option<State<'_>>) -> Verdict {
         let absent_enough = match (&self.if_none_match, state) {

@@ -10,12 +10,12 @@ use valetkey_dialects::RequestHead;
 use valetkey_ledger::{LeaseRequest, Purpose};
 
 use super::Transfer;
-use super::body::{Body, ObjectBody};
+use super::body::Body;
 use super::condition::{Conditions, State, Verdict};
 use super::integrity::{self, Confirmed};
 use super::range::Asked;
 use crate::admit::Held;
-use crate::backend::disk::{Folder, Metadata, Opened, StoreError};
+use crate::backend::{Metadata, Opened, Space, StoreError};
 use crate::flow::Connection;
 use crate::gateway::Snapshot;
 use crate::respond;
@@ -80,8 +80,8 @@ pub(crate) async fn find(
     wanted: &Wanted<'_>,
     now: Now,
 ) -> Result<Found, Denial> {
-    let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?;
-    let opened = open(folder, permit.path.name()).await?;
+    let space = snapshot.space(&permit.path).ok_or(Denial::NotFound)?;
+    let opened = open(space, permit.path.name()).await?;
     let chosen = match choose(&opened.metadata, permit, head, wanted, now)? {
         Chosen::Body { offset, bytes, answer } => (offset, bytes, answer),
         Chosen::Nothing(answer) => return Ok(Found::Nothing(answer)),
@@ -92,21 +92,25 @@ pub(crate) async fn find(
 }
 
 /// Sends what was found. The transfer settles when the transport took the last of it, or gave up.
-pub(crate) fn send(
+///
+/// # Errors
+/// [`Denial::NotFound`] where it was deleted meanwhile, [`Denial::BackendUnavailable`].
+pub(crate) async fn send(
     held: Held,
     found: FoundObject,
     connection: &Connection,
     recorder: &Recorder,
-) -> Response<Body> {
+) -> Result<Response<Body>, Denial> {
+    let reading = found.opened.content.read(found.offset, found.bytes).await.map_err(unreadable)?;
     let status = found.answer.status();
     // From here on it ends with its connection.
     connection.end.take_over(&held.end);
     let settling =
         Settling::new(held.hold, recorder.clone(), status, found.bytes, Rc::clone(&connection.end));
     let transfer = Transfer::new(settling);
-    let (file, outbox) = (found.opened.file, connection.outbox.clone());
-    let body = ObjectBody::new(file, found.offset, found.bytes, transfer, outbox, held.throttle);
-    found.answer.map(|_| Body::Object(Box::new(body)))
+    let outbox = connection.outbox.clone();
+    let body = Body::of_object(reading, found.bytes, transfer, outbox, held.throttle);
+    Ok(found.answer.map(|_| body))
 }
 
 /// Answers a question about an object. It takes no use.
@@ -121,8 +125,8 @@ pub(crate) async fn stat(
     recorder: &Recorder,
     now: Now,
 ) -> Result<Response<Body>, Denial> {
-    let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?;
-    let metadata = open(folder, permit.path.name()).await?.metadata;
+    let space = snapshot.space(&permit.path).ok_or(Denial::NotFound)?;
+    let metadata = open(space, permit.path.name()).await?.metadata;
     let answer = match choose(&metadata, &permit, head, wanted, now)? {
         Chosen::Body { bytes, mut answer, .. } => {
             answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
@@ -198,8 +202,8 @@ pub(crate) async fn open_under(
     permit: &Permit,
     conditions: &[(&'static str, String)],
 ) -> Result<Opened, Denial> {
-    let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?;
-    let opened = open(folder, permit.path.name()).await?;
+    let space = snapshot.space(&permit.path).ok_or(Denial::NotFound)?;
+    let opened = open(space, permit.path.name()).await?;
     let headers: Vec<_> = conditions.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
     let head = RequestHead { method: "GET", path: permit.path.as_str(), query: "", headers: &headers };
     let state = State { etag: &opened.metadata.etag, modified: opened.metadata.modified };
@@ -209,13 +213,8 @@ pub(crate) async fn open_under(
     }
 }
 
-/// Opens an object, on the event loop where that waits for nothing.
-async fn open(folder: &Folder, name: &str) -> Result<Opened, Denial> {
-    if let Some(opened) = folder.open_cached(name).map_err(unreadable)? {
-        return Ok(opened);
-    }
-    let (folder, name) = (folder.clone(), name.to_owned());
-    super::blocking(move || folder.open(&name)).await?.map_err(unreadable)
+async fn open(space: &Space, name: &str) -> Result<Opened, Denial> {
+    space.open(name).await.map_err(unreadable)
 }
 
 fn unreadable(error: StoreError) -> Denial {

@@ -6,6 +6,7 @@
 
 mod marks;
 mod part;
+mod remote;
 mod sweep;
 mod terms;
 
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::Response;
-use valetkey::{Denial, Permit, ResourcePath};
+use valetkey::{Denial, MediaTypes, Permit, ResourcePath};
 use valetkey_dialects::{Checksum, ChecksumAlgorithm};
 use valetkey_ledger::{
     LedgerError, NewSession, Part, Purpose, Session, SessionId, SessionQuery, UnixSeconds,
@@ -27,7 +28,8 @@ use super::first_bytes::FirstBytes;
 use super::integrity::{Confirmed, Integrity, hex};
 use super::upload;
 use crate::admit::{self, Held, seconds};
-use crate::backend::disk::{Attributes, Finished, Folder, StoreError, StoredPart};
+use crate::backend::disk::Folder;
+use crate::backend::{Attributes, Finished, Space, StoreError, StoredPart};
 use crate::gateway::{Gateway, Snapshot};
 use crate::running::End;
 use crate::settle::{self, Hold, Recorder, SessionHold};
@@ -42,7 +44,19 @@ pub(crate) struct Open {
     pub(crate) session: Session,
     pub(crate) terms: Terms,
     pub(crate) path: ResourcePath,
-    pub(crate) folder: Folder,
+    pub(crate) space: Space,
+}
+
+impl Open {
+    /// The types that the object must be of: those of the key that began it, and those of the request's own.
+    fn bounds(&self, permit: &Permit) -> [MediaTypes; 2] {
+        [self.terms.types(), permit.types.clone()]
+    }
+
+    /// What looks whether an object may begin so.
+    fn first_bytes<'a>(&self, bounds: &'a [MediaTypes; 2]) -> [FirstBytes<'a>; 2] {
+        bounds.each_ref().map(|types| FirstBytes::of(types, self.terms.content_type.as_deref()))
+    }
 }
 
 /// What the session is to become.
@@ -88,15 +102,25 @@ pub(crate) async fn begin(
         copied_bytes: 0,
     };
     let request = admit::request(gateway, permit, recorder.witness(purpose));
+    let mut terms = Terms::of(permit, plan);
+    if let Space::Remote(remote) = &plan.space {
+        remote::check_digests(&permit.digests)?;
+        let begun = remote.begin_session(&plan.name, terms.attributes()).await;
+        terms.store = Some(begun.map_err(|error| upload::refused(error, permit))?);
+    }
     let new = NewSession {
         owner: terms::owner(permit)?,
         owner_sessions_max: server.open_uploads_max,
         path: plan.path.clone(),
         bytes_max: permit.size.max_bytes,
         expires: seconds(gateway.clock.now().highest).plus(server.upload_expiry.as_secs()),
-        details: Terms::of(permit, plan).to_words()?,
+        details: terms.to_words()?,
     };
-    gateway.ledger.begin_session(request, new).await.map_err(|error| denied(error, permit))
+    let begun = gateway.ledger.begin_session(request, new).await;
+    if let (Err(_), Space::Remote(remote), Some(upload)) = (&begun, &plan.space, &terms.store) {
+        remote.abort_session(&plan.name, upload).await;
+    }
+    begun.map_err(|error| denied(error, permit))
 }
 
 /// Finds a session by the name that a request says, if it belongs to whom the request is from.
@@ -117,8 +141,8 @@ pub(crate) async fn find(
         session.filter(|session| session.owner == owner && session.expires > now).ok_or(Denial::NotFound)?;
     let terms = Terms::from_words(&session.details)?;
     let path = ResourcePath::from_text(&session.path).map_err(|_| Denial::NotFound)?;
-    let folder = snapshot.folder(&path).ok_or(Denial::NotFound)?.clone();
-    Ok(Open { session, terms, path, folder })
+    let space = snapshot.space(&path).ok_or(Denial::NotFound)?.clone();
+    Ok(Open { session, terms, path, space })
 }
 
 /// The finished parts with a number above `after`, at most `max`.
@@ -229,7 +253,7 @@ async fn put_together(
     completion: Completion,
     recorder: &Recorder,
 ) -> Result<(Held, upload::Received), Denial> {
-    let Open { session, mut terms, path, folder } = open;
+    let Open { session, mut terms, path, space } = open;
     let Completion { parts, conditions, checksums, etag, tells, headers } = completion;
     let end = End::begin(gateway, &permit)?;
     permit.types.check_declared(terms.content_type.as_deref())?;
@@ -246,6 +270,7 @@ async fn put_together(
     let mut confirmed = Confirmed::of(&checksums);
     let mut digests = terms.digests();
     digests.extend(permit.digests.iter().cloned());
+    let expected = checksums.clone();
     let integrity = Integrity::of(&digests, checksums).awaiting(tells.as_slice());
     terms.headers.extend(headers);
     let only_create = terms.only_create || conditions.only_create() || !permit.may_replace;
@@ -258,18 +283,24 @@ async fn put_together(
     let Purpose::Upload { object: words, .. } = recorder.witness(purpose) else {
         return Err(Denial::LedgerUnavailable);
     };
-    let (finished, whole) = {
-        let (folder, session, types) = (folder.clone(), session.clone(), permit.types.clone());
-        super::blocking(move || {
-            let bounds = [terms.types(), types];
-            assemble(&folder, &session, &parts, terms, &bounds, integrity, Told { etag, sum: tells })
-        })
-        .await??
+    let (finished, whole) = match &space {
+        Space::Disk(folder) => {
+            let (folder, session, types) = (folder.clone(), session.clone(), permit.types.clone());
+            super::blocking(move || {
+                let bounds = [terms.types(), types];
+                assemble(&folder, &session, &parts, terms, &bounds, integrity, Told { etag, sum: tells })
+            })
+            .await??
+        }
+        Space::Remote(store) => {
+            remote::check_digests(&digests)?;
+            remote::assemble(store, path.name(), &parts, terms, &expected, tells)?
+        }
     };
     confirmed.add(&whole);
     let name = path.name().to_owned();
-    let hold = Hold::of_session(gateway, SessionHold { session, words, folder: folder.clone() });
-    let received = upload::Received { folder, name, finished, conditions, only_create, confirmed };
+    let hold = Hold::of_session(gateway, SessionHold { session, words, space: space.clone() });
+    let received = upload::Received { space, name, finished, conditions, only_create, confirmed };
     Ok((Held { permit, hold, throttle: None, end }, received))
 }
 
@@ -316,7 +347,7 @@ fn assemble(
     };
     let attributes =
         Attributes { content_type: terms.content_type, headers, hold: Some(session.hold.to_string()), etag };
-    Ok((upload.finish(attributes).map_err(upload::unwritable)?, whole))
+    Ok((Finished::Disk(upload.finish(attributes).map_err(upload::unwritable)?), whole))
 }
 
 /// What ends an assembly: a judgement, or the store.
@@ -344,13 +375,14 @@ impl From<StoreError> for Refusal {
 /// [`Denial::NotFound`] where it has ended, [`Denial::TooManyAtOnce`] while it is completed, and
 /// [`Denial::LedgerUnavailable`].
 pub(crate) async fn abort(gateway: &Gateway, open: Open) -> Result<(), Denial> {
-    let Open { session, folder, .. } = open;
+    let Open { session, space, .. } = open;
     gateway.ledger.abort_session(session.id).await.map_err(|error| match error {
         LedgerError::UnknownSession(_) => Denial::NotFound,
         LedgerError::SessionBusy(_) => Denial::TooManyAtOnce,
         error => unanswered(&error),
     })?;
-    super::blocking(move || folder.remove_session(&session.store_name())).await
+    space.remove_session(terms::parked(&session)).await;
+    Ok(())
 }
 
 /// What a client is told where the ledger does not do for its session what it asks for.

@@ -9,15 +9,16 @@ use valetkey_ledger::{FinishedPart, Ledger, LedgerError, NewPart, Part, PartId, 
 
 use super::{Claim, Marks, Open, denied, now};
 use crate::admit::charges;
-use crate::backend::disk::Kept;
+use crate::backend::Kept;
 use crate::gateway::Gateway;
 use crate::running::End;
 use crate::settle::Recorder;
 use crate::transfer::body::as_u64;
 use crate::transfer::integrity::Integrity;
 use crate::transfer::rate::Throttle;
+use crate::transfer::receiving::Receiving;
 use crate::transfer::source::Source;
-use crate::transfer::upload::{Pace, Receiving, next_piece};
+use crate::transfer::upload::{Pace, next_piece};
 
 /// How much more is reserved at once for a part of unknown length.
 const STEP_BYTES: u64 = 8 << 20;
@@ -94,14 +95,10 @@ async fn receive_all(
         integrity = integrity.telling_md5();
     }
     let held = hold(gateway, new, claim).await.map_err(|error| denied(error, permit))?;
-    let mut file = {
-        let (folder, session, part) = (open.folder.clone(), open.session.store_name(), held.id.store_name());
-        let begin = move || match start {
-            PartStart::Anew => folder.begin_part(&session, &part, declared_bytes),
-            PartStart::At(at) => folder.append_part(&session, &part, at, declared_bytes),
-        };
-        Receiving::new(begin, integrity)
-    };
+    let mut file = Receiving::part(open, held.id, start, declared_bytes, integrity)?;
+    let bounds = open.bounds(permit);
+    let mut first_bytes = open.first_bytes(&bounds);
+    let mut belies_type = false;
     let mut throttle = gateway.rates.throttle(&permit.rates);
     let mut pace = Pace::new(throttle.as_ref().map(Throttle::slowest));
     let mut reserved_bytes = declared_bytes.unwrap_or(0);
@@ -124,15 +121,17 @@ async fn receive_all(
             reserved_bytes += granted.map_err(|error| denied(error, permit))?;
         }
         let piece_bytes = as_u64(piece.len());
+        belies_type |= first_bytes.iter_mut().any(|first_bytes| first_bytes.take(&piece).is_err());
         file.push(piece).await?;
         if let Some(throttle) = &mut throttle {
             throttle.pay(piece_bytes).await;
         }
     };
     let trailer = if broke_off.is_none() { source.finish()? } else { Vec::new() };
-    let (kept, hashed) = file.keep(trailer).await?;
-    let details = Marks::of(kept.digest, &hashed, &named).to_words()?;
-    let part = held.finish(gateway, open, kept, details).await.map_err(|error| denied(error, permit))?;
+    belies_type |= first_bytes.iter_mut().any(|first_bytes| first_bytes.judge().is_err());
+    let kept = file.keep(trailer).await?;
+    let details = Marks::of(&kept, &named, belies_type).to_words()?;
+    let part = held.finish(gateway, open, kept.kept, details).await.map_err(|error| denied(error, permit))?;
     broke_off.map_or(Ok(part), Err)
 }
 
@@ -166,7 +165,7 @@ impl PartHold {
         kept: Kept,
         details: String,
     ) -> Result<Part, LedgerError> {
-        let (folder, session, now) = (open.folder.clone(), open.session.store_name(), now(gateway));
+        let (space, session, now) = (open.space.clone(), open.session.store_name(), now(gateway));
         let finished = tokio::task::spawn_local(async move {
             let part = FinishedPart { bytes: kept.size_bytes, details: details.clone(), now };
             let replaced = self.ledger.finish_part(self.id, part).await;
@@ -177,7 +176,7 @@ impl PartHold {
                 Err(_) => self.is_new.then_some(self.id),
             };
             if let Some(part) = unneeded {
-                tokio::task::spawn_blocking(move || folder.remove_part(&session, &part.store_name()));
+                space.forget_part(session, part.store_name());
             }
             replaced.map(|_| Part { id: self.id, bytes: kept.size_bytes, details, finished: now })
         });
