@@ -171,7 +171,8 @@ pub(crate) fn charges(permit: &Permit) -> Vec<Charge> {
     let charges = permit.charges.iter().map(|charge| Charge {
         meter: Meter::new(charge.meter.as_str()),
         limits: limits(charge.limits),
-        keep_until: charge.end.map_or(UnixSeconds::MAX, seconds),
+        ends: charge.end.map_or(UnixSeconds::MAX, seconds),
+        keep_until: charge.kept.map_or(UnixSeconds::MAX, seconds),
     });
     charges.collect()
 }

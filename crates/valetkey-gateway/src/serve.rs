@@ -7,6 +7,7 @@ mod arrival;
 mod backends;
 mod connect;
 mod connection;
+mod emptied;
 pub(crate) mod forwarded;
 pub(crate) mod framing;
 mod listener;

@@ -619,6 +619,7 @@ mod tests {
             let charge = Charge {
                 meter: meter.clone(),
                 limits: Limits { uses: Some(1), ..Limits::default() },
+                ends: UnixSeconds::MAX,
                 keep_until: UnixSeconds::MAX,
             };
             let request = HoldRequest {

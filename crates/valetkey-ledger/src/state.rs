@@ -37,6 +37,8 @@ pub(crate) const MARK_LAG_SECS: u64 = 10;
 pub(crate) const KEEP_SECS: u64 = 86_400;
 /// How many meters one commit clears. Enough to keep up with any load that makes them, too few to be felt.
 const CLEARED_MAX: u32 = 128;
+/// How many names of cleared meters one commit removes: a single one may have millions.
+const NAMES_CLEARED_MAX: u32 = 1024;
 /// How long to wait with clearing after nothing was left to clear.
 const CLEAR_PAUSE_SECS: u64 = 60;
 /// How many leases one commit sweeps.
@@ -190,11 +192,11 @@ impl<S: Store> Machine<S> {
         let rows = self.store.meters(&MeterQuery { max, ..query.clone() })?;
         let is_full = u32::try_from(rows.len()).is_ok_and(|found| found >= max);
         let next = rows.last().filter(|_| is_full).map(|(meter, _)| meter.clone());
-        let live = rows.into_iter().filter(|(_, row)| row.keep_until > query.live_at);
+        let live = rows.into_iter().filter(|(_, row)| row.ends > query.live_at);
         let meters = live
             .map(|(meter, row)| {
                 let usage = Usage { parallel: self.accounts.running(&meter), ..row.usage };
-                MeterUsage { meter, usage, limits: row.limits, keep_until: row.keep_until }
+                MeterUsage { meter, usage, limits: row.limits, ends: row.ends }
             })
             .collect();
         Ok(Ok(MeterPage { meters, next }))
@@ -448,18 +450,20 @@ impl<S: Store> Machine<S> {
         // A meter goes when a whole day lies between its last second and now.
         let before = UnixSeconds(now.0.saturating_sub(KEEP_SECS));
         let cleared = self.store.clear_meters(before, CLEARED_MAX)?;
+        let more_names = self.store.clear_names(NAMES_CLEARED_MAX)?;
         match cleared.max(self.clear_revocations(before, CLEARED_MAX)?) {
             Some(latest) => self.header.cleared_before = self.header.cleared_before.max(latest.plus(1)),
+            None if more_names => {}
             None => self.clear_at = now.plus(CLEAR_PAUSE_SECS),
         }
         Ok(())
     }
 }
 
-/// The last level of the key itself. What follows it is counted for ever: quotas, which other keys share and which no
-/// lease may belong to.
+/// The last level of the key itself. What follows it has no end: quotas, which other keys share and which no lease may
+/// belong to.
 fn key_level(charges: &[Charge]) -> Option<&Charge> {
-    charges.iter().rfind(|charge| charge.keep_until < UnixSeconds::MAX).or(charges.last())
+    charges.iter().rfind(|charge| charge.ends < UnixSeconds::MAX).or(charges.last())
 }
 
 fn in_range(charges: &[Charge], now: UnixSeconds) -> Result<(), LedgerError> {
@@ -467,11 +471,12 @@ fn in_range(charges: &[Charge], now: UnixSeconds) -> Result<(), LedgerError> {
         return Err(LedgerError::NoCharge);
     }
     check_range("time", now.0)?;
-    for Charge { limits, keep_until, .. } in charges {
+    for Charge { limits, ends, keep_until, .. } in charges {
         let Limits { uses, in_bytes, out_bytes, files, parallel } = *limits;
         for limit in [uses, in_bytes, out_bytes, files, parallel].into_iter().flatten() {
             check_range("limit", limit)?;
         }
+        check_range("end", ends.0)?;
         check_range("end", keep_until.0)?;
     }
     Ok(())

@@ -68,11 +68,13 @@ fn charges(grant: &Grant) -> Vec<Charge> {
         meter: level.name.clone(),
         limits: level.limits,
         end: Some(level.end),
+        kept: level.kept,
     });
     let quotas = grant.quotas.iter().map(|quota| Charge {
         meter: quota.name.clone(),
         limits: quota.limits,
         end: None,
+        kept: None,
     });
     levels.chain(quotas).collect()
 }

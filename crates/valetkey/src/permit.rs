@@ -86,8 +86,10 @@ pub struct Charge {
     pub meter: MeterName,
     /// How much there is in all.
     pub limits: Limits,
-    /// Until when the count matters: the level's own end; `None` for a quota, which is counted for ever.
+    /// The level's own end, as far as its holder can ever have it moved; `None` for a quota, which has none.
     pub end: Option<Timestamp>,
+    /// Until when the count matters; `None` is for ever.
+    pub kept: Option<Timestamp>,
 }
 
 /// How fast all transfers under one name may move together.

@@ -131,7 +131,7 @@ pub(super) fn verified(url: &str, settings: &Settings, now: Now) -> Result<Verif
         subject: whole.subject().map(str::to_owned),
         id: whole.id().map(str::to_owned),
         policy: whole.policy().map(str::to_owned),
-        keep_until: revocation::keep_until(settings, &whole, now.clock),
+        keep_until: revocation::keep_until(settings, &whole),
         levels: levels.unwrap_or_else(|| whole.levels().to_vec()),
     })
 }

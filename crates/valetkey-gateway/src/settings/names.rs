@@ -134,6 +134,7 @@ pub(super) const SIGNER: Table = Table {
         "previous_secret_env",
         "policy",
         "dialects",
+        "keep_ids",
         "scope",
         "allow",
         "start",
