@@ -345,8 +345,7 @@ impl Drop for SettlingNow {
 }
 
 fn still_holds(conditions: &Conditions, there: Option<&Metadata>) -> bool {
-    let state = there.map(|metadata| State { etag: &metadata.etag, modified: metadata.modified });
-    conditions.judge_change(state) == Verdict::Holds
+    conditions.judge_change(there.map(State::of)) == Verdict::Holds
 }
 
 /// What is left to do when a download ends.
