@@ -101,7 +101,7 @@ pub(crate) async fn answer(
             }
         }
     };
-    let answer = cors::shared(&snapshot.settings, &parts, answer);
+    let answer = cors::shared(&snapshot.settings, &parts, &head, answer);
     respond::named(answer, &request_id, language)
 }
 
