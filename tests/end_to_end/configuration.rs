@@ -144,6 +144,13 @@ fn clashes_and_overlaps_are_errors() {
     edit_is_refused("[signers.web]", "[signers.We_b]", &["We_b"]);
 }
 
+/// What one kind of backend says is no setting of another, and only a remote one can be redirected to.
+#[test]
+fn a_backend_says_what_its_kind_needs() {
+    edit_is_refused("kind = \"disk\"", "kind = \"s3\"", &["has no bucket", "\"root\""]);
+    edit_is_refused("[buckets.files]", "[buckets.files]\ndelivery = \"redirect\"", &["redirect"]);
+}
+
 #[test]
 fn broken_toml_is_an_error_with_its_line() {
     edit_is_refused("uses = 1", "uses = = 1", &[]);
@@ -153,8 +160,6 @@ fn broken_toml_is_an_error_with_its_line() {
 /// What this build does not enforce is said at the start, not ignored.
 #[test]
 fn unsupported_settings_are_errors() {
-    edit_is_refused("[buckets.files]", "[buckets.files]\ndelivery = \"redirect\"", &["redirect"]);
-    edit_is_refused("kind = \"disk\"", "kind = \"s3\"", &["s3"]);
     edit_is_refused("engine = \"sqlite\"", "engine = \"postgres\"", &["postgres"]);
 }
 

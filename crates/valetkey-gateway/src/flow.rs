@@ -153,7 +153,7 @@ async fn resource(
             };
             let held = admit::hold(gateway, permit, found.purpose(head, connection.client.address)).await?;
             let left = left::of(gateway, &held.permit);
-            Ok(left.tell(download::send(held, *found, connection, recorder)).await)
+            Ok(left.tell(download::send(held, *found, connection, recorder).await?).await)
         }
         Action::Upload { .. } => {
             let described = upload::Description::of(head)?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use valetkey::ResourcePath;
 use valetkey_ledger::{Ledger, RevocationView};
 
-use crate::backend::disk::Folder;
+use crate::backend::Space;
 use crate::clock::Clock;
 use crate::notify::Audit;
 use crate::observe::Metrics;
@@ -43,7 +43,7 @@ pub(crate) struct Gateway {
 /// What the operator wrote, and what it opened. It never changes; a new configuration replaces it whole.
 pub(crate) struct Snapshot {
     pub(crate) settings: Settings,
-    pub(crate) buckets: HashMap<String, Folder>,
+    pub(crate) buckets: HashMap<String, Space>,
 }
 
 impl Gateway {
@@ -84,8 +84,8 @@ impl Gateway {
 }
 
 impl Snapshot {
-    /// The folder of a bucket, if there is such a bucket.
-    pub(crate) fn folder(&self, path: &ResourcePath) -> Option<&Folder> {
+    /// The space of a bucket, if there is such a bucket.
+    pub(crate) fn space(&self, path: &ResourcePath) -> Option<&Space> {
         self.buckets.get(path.bucket())
     }
 }

@@ -18,7 +18,12 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut streams =
         Streams { input: &mut std::io::stdin(), out: &mut std::io::stdout(), notes: &mut std::io::stderr() };
-    match command::run(cli, clock::now(), &mut streams, Gateway { serve: run_gateway, accept, ask }) {
+    match command::run(
+        cli,
+        clock::now(),
+        &mut streams,
+        Gateway { serve: run_gateway, connect: serve::connect, accept, ask },
+    ) {
         Verdict::Done => ExitCode::SUCCESS,
         Verdict::Refused => ExitCode::FAILURE,
     }

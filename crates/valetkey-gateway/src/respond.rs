@@ -12,7 +12,7 @@ use valetkey::{Denial, MediaType, Now, Permit};
 use valetkey_dialects::Language;
 use valetkey_dialects::aws::reply::Refusal;
 
-use crate::backend::disk::{Attributes, Metadata};
+use crate::backend::{Attributes, Metadata};
 use crate::gateway::Gateway;
 use crate::request;
 use crate::transfer::body::{Body, RefusalBody};

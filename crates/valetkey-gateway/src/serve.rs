@@ -4,6 +4,8 @@
 //! shared between threads, and nothing on it may wait for the disk.
 
 mod arrival;
+mod backends;
+mod connect;
 mod connection;
 pub(crate) mod forwarded;
 pub(crate) mod framing;
@@ -36,8 +38,9 @@ use crate::settings::{self, Settings, Watch};
 use crate::transfer::session;
 
 use self::reload::Asked;
-use self::start::Disks;
+use self::backends::Backends;
 
+pub use connect::connect;
 pub use start::StartError;
 pub(crate) use start::{runtime, timestamp};
 
@@ -63,9 +66,9 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
     let signals = runtime.block_on(async { Signals::listen() })?;
     let listeners = listener::bind(settings.server.listen, start::workers(&settings))?;
     let address = listener::address(&listeners)?;
-    let mut disks = Disks::default();
-    let gateway = Arc::new(runtime.block_on(start::gateway(settings, &mut disks))?);
-    let reload = reload::start(Arc::clone(&gateway), disks, watch)?;
+    let mut backends = Backends::default();
+    let gateway = Arc::new(runtime.block_on(start::gateway(settings, &mut backends))?);
+    let reload = reload::start(Arc::clone(&gateway), backends, watch)?;
     let admin = listen_to_operators(&gateway, &reload)?;
     let (drain, draining) = watch::channel(false);
     let mut workers = Vec::new();

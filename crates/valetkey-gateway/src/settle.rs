@@ -16,7 +16,7 @@ use valetkey::{Action, Bearer, Denial, ResourcePath};
 use valetkey_ledger::{HoldId, Ledger, LedgerError, Purpose, Session, Settlement};
 
 use crate::admit::{Held, seconds};
-use crate::backend::disk::{Folder, Metadata, Publish, Removed, StoreError};
+use crate::backend::{Guard, Metadata, Removed, Rule, Space, StoreError};
 use crate::clock::Clock;
 use crate::gateway::Gateway;
 use crate::left::Left;
@@ -26,7 +26,7 @@ use crate::running::End;
 use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
 use crate::transfer::integrity::Confirmed;
-use crate::transfer::{blocking, delete, upload};
+use crate::transfer::{delete, upload};
 use crate::{left, respond};
 
 pub(crate) use witness::Witness;
@@ -49,7 +49,7 @@ pub(crate) struct SessionHold {
     /// What the ledger is to keep of the request that completes it.
     pub(crate) words: String,
     /// Where its parts are.
-    pub(crate) folder: Folder,
+    pub(crate) space: Space,
 }
 
 impl Hold {
@@ -153,7 +153,7 @@ impl Hold {
                 return;
             }
             (Some(held), Settlement::Done { .. }) => {
-                tokio::task::spawn_blocking(move || held.folder.remove_session(&held.session.store_name()));
+                held.space.forget_session(held.session.store_name());
             }
             (None, _) => {}
         }
@@ -232,16 +232,12 @@ pub(crate) async fn publish(
                 return Err(denial);
             }
         };
-        let upload::Received { folder, name, finished, conditions, only_create, confirmed } = received;
-        let (size_bytes, digest) = (finished.size_bytes, finished.digest);
-        let published = blocking(move || {
-            let guard = |there: Option<&_>| still_holds(&conditions, there);
-            let rule = if only_create { Publish::Create } else { Publish::Replace { guard: &guard } };
-            let published = folder.publish(finished, &name, rule);
-            drop(pass);
-            published
-        });
-        let metadata = match published.await? {
+        let upload::Received { space, name, finished, conditions, only_create, confirmed } = received;
+        let (size_bytes, digest) = (finished.size_bytes(), finished.digest());
+        let rule = if only_create { Rule::Create } else { Rule::Replace(guard(conditions)) };
+        let published = space.publish(finished, &name, rule).await;
+        drop(pass);
+        let metadata = match published {
             Ok(metadata) => metadata,
             Err(StoreError::Unsettled { attempt, source }) => {
                 hold.settle(size_bytes);
@@ -281,12 +277,9 @@ pub(crate) async fn delete(
                 return Err(denial);
             }
         };
-        let removed = blocking(move || {
-            let removed = plan.folder.delete(&plan.name, &|there| still_holds(&plan.conditions, there));
-            drop(pass);
-            removed
-        });
-        match removed.await? {
+        let removed = plan.space.delete(&plan.name, guard(plan.conditions)).await;
+        drop(pass);
+        match removed {
             Ok(Removed::Yes) => hold.settle_recorded(0, recorder.deleted().await)?,
             Ok(Removed::NothingThere) => {
                 hold.release();
@@ -344,8 +337,14 @@ impl Drop for SettlingNow {
     }
 }
 
-fn still_holds(conditions: &Conditions, there: Option<&Metadata>) -> bool {
-    conditions.judge_change(there.map(State::of)) == Verdict::Holds
+/// What is still to be asked of what stands there when it is changed; nothing where there are no conditions.
+fn guard(conditions: Conditions) -> Option<Guard> {
+    if !conditions.restrict_changes() {
+        return None;
+    }
+    Some(Box::new(move |there: Option<&Metadata>| {
+        conditions.judge_change(there.map(State::of)) == Verdict::Holds
+    }))
 }
 
 /// What is left to do when a download ends.

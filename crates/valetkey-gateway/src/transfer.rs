@@ -10,6 +10,7 @@ pub(crate) mod list;
 pub(crate) mod made_of;
 pub(crate) mod range;
 pub(crate) mod rate;
+pub(crate) mod receiving;
 pub(crate) mod session;
 pub(crate) mod source;
 pub(crate) mod upload;
@@ -18,7 +19,7 @@ use std::cell::Cell;
 
 use valetkey::Denial;
 
-use crate::backend::disk::StoreError;
+use crate::backend::StoreError;
 use crate::settle::Settling;
 
 /// A download under way: it counts what the transport took, and settles once, when nothing more can be sent.

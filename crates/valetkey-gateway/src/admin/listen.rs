@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::settings::{AdminListen, AdminToken};
+use crate::settings::{AdminListen, SecretText};
 
 /// How many connections wait to be taken.
 const BACKLOG: i32 = 64;
@@ -57,7 +57,7 @@ pub(super) enum Listener {
     /// A socket for its owner and root. Its file goes when the listener does.
     Unix(std::os::unix::net::UnixListener, SocketFile),
     /// An address, for whoever has the token.
-    Tcp(std::net::TcpListener, AdminToken),
+    Tcp(std::net::TcpListener, SecretText),
 }
 
 /// The file of a socket. Dropped, it is removed, if it is still this one.

@@ -23,7 +23,7 @@ use super::listen::{Listener, SocketFile};
 use super::problem::Problem;
 use super::request::Call;
 use crate::serve::runtime;
-use crate::settings::AdminToken;
+use crate::settings::SecretText;
 use crate::transfer::body::Body;
 
 /// How many connections are open at once; further ones wait.
@@ -59,7 +59,7 @@ pub(super) fn run(listener: Listener, desk: Desk, stopped: watch::Receiver<bool>
 /// A listener on this thread's runtime.
 enum Door {
     Unix(UnixListener),
-    Tcp(TcpListener, Rc<AdminToken>),
+    Tcp(TcpListener, Rc<SecretText>),
 }
 
 impl Door {
@@ -140,7 +140,7 @@ async fn take_calls(door: Door, desk: Rc<Desk>, mut stopped: watch::Receiver<boo
 
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    token: Option<Rc<AdminToken>>,
+    token: Option<Rc<SecretText>>,
     desk: Rc<Desk>,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -168,7 +168,7 @@ async fn serve(
     }
 }
 
-async fn answer(desk: &Desk, token: Option<&AdminToken>, request: Request<Incoming>) -> Response<Body> {
+async fn answer(desk: &Desk, token: Option<&SecretText>, request: Request<Incoming>) -> Response<Body> {
     let request_id = desk.gateway.request_ids.next();
     let (parts, body) = request.into_parts();
     let answered = async {
@@ -189,7 +189,7 @@ async fn answer(desk: &Desk, token: Option<&AdminToken>, request: Request<Incomi
 }
 
 /// Whether a call carries the token, once.
-fn carries(token: &AdminToken, parts: &http::request::Parts) -> bool {
+fn carries(token: &SecretText, parts: &http::request::Parts) -> bool {
     let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
     let bytes = value.as_bytes();

@@ -4,3 +4,7 @@
 //! What it is asked to do was admitted before.
 
 pub mod disk;
+mod space;
+
+pub use disk::{Attributes, Kept, Listed, ListedEntry, Metadata, Query, Removed, StoreError, StoredPart};
+pub(crate) use space::{Content, Finished, Guard, Opened, Reading, Rule, Space};

@@ -9,11 +9,14 @@ use serde::Serialize;
 use super::explain::CeilingView;
 use super::{Options, Streams, Verdict, write_json};
 use crate::settings::measure::{Size, Span};
-use crate::settings::{Ledger, Settings, SettingsErrors};
+use crate::settings::{Backend, Delivery, Ledger, Settings, SettingsErrors};
 
 /// What `valetkey check` takes.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct CheckArgs {
+    /// Ask each backend whether it is there and takes the credentials
+    #[arg(long)]
+    pub connect: bool,
     /// Take a ledger that is new or restored while the audit log is not: what it does not know of is forgotten
     #[arg(long)]
     pub accept_new_ledger: bool,
@@ -36,14 +39,18 @@ pub struct Acceptance {
     pub audit_log: bool,
 }
 
-/// Explains the configuration, then accepts what the flags say.
+/// What came of asking each backend, by its name.
+pub type Connected = Vec<(String, Result<(), String>)>;
+
+/// Explains the configuration, asks its backends where a flag says so, then accepts what the flags say.
 ///
 /// # Errors
-/// Where no configuration could be read, or `accept` fails.
+/// Where no configuration could be read, a backend that was asked is not to be used, or `accept` fails.
 pub fn run(
     options: &Options,
     args: &CheckArgs,
     streams: &mut Streams<'_>,
+    connect: impl FnOnce(&Settings) -> Connected,
     accept: impl FnOnce(&Settings, Acceptance) -> anyhow::Result<()>,
 ) -> anyhow::Result<Verdict> {
     let settings = match options.load() {
@@ -55,7 +62,14 @@ pub fn run(
             return Err(error);
         }
     };
-    let view = SettingsView::of(options, &settings);
+    let mut view = SettingsView::of(options, &settings);
+    if args.connect {
+        for (name, answer) in connect(&settings) {
+            if let Some(backend) = view.backends.get_mut(&name) {
+                (backend.answers, backend.error) = (Some(answer.is_ok()), answer.err());
+            }
+        }
+    }
     if options.json {
         write_json(streams.out, &view)?;
     } else {
@@ -64,7 +78,17 @@ pub fn run(
     for warning in &settings.warnings {
         writeln!(streams.notes, "warning: {warning}")?;
     }
-    let CheckArgs { accept_new_ledger: new_ledger, accept_clock: clock, accept_audit_log: audit_log } = *args;
+    let silent: Vec<_> = view.backends.iter().filter(|(_, backend)| backend.answers == Some(false)).collect();
+    if !silent.is_empty() {
+        let silent: Vec<_> = silent.iter().map(|(name, _)| name.as_str()).collect();
+        anyhow::bail!("backends that cannot be used: {}", silent.join(", "));
+    }
+    let CheckArgs {
+        connect: _,
+        accept_new_ledger: new_ledger,
+        accept_clock: clock,
+        accept_audit_log: audit_log,
+    } = *args;
     if new_ledger || clock || audit_log {
         accept(&settings, Acceptance { new_ledger, clock, audit_log })?;
         let said = [(new_ledger, "the new ledger"), (clock, "the clock"), (audit_log, "the audit log")];
@@ -119,6 +143,7 @@ struct SettingsView {
     virtual_hosts: Option<String>,
     ledger: LedgerView,
     audit: AuditView,
+    backends: BTreeMap<String, BackendView>,
     buckets: BTreeMap<String, BucketView>,
     signers: BTreeMap<String, SignerView>,
     policies: BTreeMap<String, CeilingView>,
@@ -140,9 +165,32 @@ struct AuditView {
 }
 
 #[derive(Serialize)]
+struct BackendView {
+    kind: &'static str,
+    place: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote: Option<RemoteView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answers: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct RemoteView {
+    connect_timeout: String,
+    stall_timeout: String,
+    retries: u32,
+    retry_timeout: String,
+    connections_max: usize,
+}
+
+#[derive(Serialize)]
 struct BucketView {
     backend: String,
+    prefix: String,
     folder: Option<String>,
+    redirects: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     cors: Option<CorsView>,
 }
@@ -164,13 +212,26 @@ struct SignerView {
 impl SettingsView {
     fn of(options: &Options, settings: &Settings) -> Self {
         let server = &settings.server;
+        let backend = |(name, backend): (&String, &Backend)| {
+            let remote = backend.remote().map(|remote| RemoteView {
+                connect_timeout: Span(remote.connect_timeout).to_string(),
+                stall_timeout: Span(remote.stall_timeout).to_string(),
+                retries: remote.retries,
+                retry_timeout: Span(remote.retry_timeout).to_string(),
+                connections_max: remote.connections_max.get(),
+            });
+            let (kind, place) = (backend.kind(), backend.described());
+            (name.clone(), BackendView { kind, place, remote, answers: None, error: None })
+        };
         let bucket = |(name, bucket): (&String, &crate::settings::Bucket)| {
             let folder = settings.folder(name).map(|folder| folder.display().to_string());
             let cors = bucket.cors.as_ref().map(|cors| CorsView {
                 origins: cors.origins().map(str::to_owned).collect(),
                 max_age: Span(cors.max_age).to_string(),
             });
-            (name.clone(), BucketView { backend: bucket.backend.clone(), folder, cors })
+            let redirects = bucket.delivery == Delivery::Redirect;
+            let (backend, prefix) = (bucket.backend.clone(), bucket.prefix.clone());
+            (name.clone(), BucketView { backend, prefix, folder, redirects, cors })
         };
         let signer = |(name, signer): (&String, &crate::settings::Signer)| {
             let view = SignerView {
@@ -205,6 +266,7 @@ impl SettingsView {
                 rotate: settings.audit.rotate_bytes.map(|bytes| Size(bytes).to_string()),
                 keep: settings.audit.keep,
             },
+            backends: settings.backends.iter().map(backend).collect(),
             buckets: settings.buckets.iter().map(bucket).collect(),
             signers: settings.signers.iter().map(signer).collect(),
             policies: settings
@@ -241,13 +303,31 @@ impl SettingsView {
             let kept = self.audit.keep.map_or("all are".to_owned(), |keep| format!("{keep} older ones are"));
             writeln!(out, "goes on in a new file before one is over {rotate}; {kept} kept")?;
         }
+        for (name, backend) in &self.backends {
+            backend.explain(name, out)?;
+        }
         for (name, bucket) in &self.buckets {
-            let folder = bucket.folder.as_deref().unwrap_or("nowhere");
-            writeln!(
-                out,
-                "\nbucket {name}\n  /{name}/ is the folder {folder}, of backend {}",
-                bucket.backend
-            )?;
+            let BucketView { backend, prefix, .. } = bucket;
+            match &bucket.folder {
+                Some(folder) => {
+                    writeln!(
+                        out,
+                        "\nbucket {name}\n  /{name}/ is the folder {folder}, of backend {backend}"
+                    )?;
+                }
+                None if prefix.is_empty() => {
+                    writeln!(out, "\nbucket {name}\n  /{name}/ is all of backend {backend}")?;
+                }
+                None => {
+                    writeln!(
+                        out,
+                        "\nbucket {name}\n  /{name}/ is what begins with {prefix} in backend {backend}"
+                    )?;
+                }
+            }
+            if bucket.redirects {
+                writeln!(out, "  downloads are sent to the backend itself, where the key permits that")?;
+            }
             if let Some(cors) = &bucket.cors {
                 writeln!(
                     out,
@@ -269,6 +349,33 @@ impl SettingsView {
         for (name, ceiling) in &self.policies {
             writeln!(out, "\npolicy {name}, whose keys can do no more than this")?;
             explain_ceiling(ceiling, out)?;
+        }
+        Ok(())
+    }
+}
+
+impl BackendView {
+    fn explain(&self, name: &str, out: &mut dyn Write) -> std::io::Result<()> {
+        // A folder is told of at its buckets.
+        if self.remote.is_some() || self.answers.is_some() {
+            writeln!(out, "\nbackend {name}\n  is {}", self.place)?;
+        }
+        if let Some(remote) = &self.remote {
+            writeln!(
+                out,
+                "  may take {} to connect and {} between any two bytes",
+                remote.connect_timeout, remote.stall_timeout
+            )?;
+            writeln!(
+                out,
+                "  is asked again up to {} times within {}, where that is safe, and {} times at once at most",
+                remote.retries, remote.retry_timeout, remote.connections_max
+            )?;
+        }
+        match (self.answers, &self.error) {
+            (Some(true), _) => writeln!(out, "  answers, and takes what it is asked with")?,
+            (_, Some(error)) => writeln!(out, "  cannot be used: {error}")?,
+            _ => {}
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ use clap::{Args, Parser, Subcommand};
 use valetkey::Timestamp;
 
 use self::audit::AuditArgs;
-use self::check::{Acceptance, CheckArgs};
+use self::check::{Acceptance, CheckArgs, Connected};
 use self::inspect::InspectArgs;
 use self::ledger::LedgerCommand;
 use self::narrow::NarrowArgs;
@@ -106,9 +106,11 @@ pub enum Verdict {
 }
 
 /// What only the gateway itself can do for a command.
-pub struct Gateway<S, A, Q> {
+pub struct Gateway<S, C, A, Q> {
     /// Serves until the process is told to stop.
     pub serve: S,
+    /// Asks each backend whether it can be used.
+    pub connect: C,
     /// Takes a ledger or a clock that the gateway distrusts.
     pub accept: A,
     /// Asks one that runs.
@@ -116,10 +118,16 @@ pub struct Gateway<S, A, Q> {
 }
 
 /// Runs one command, and says on standard error why it was refused.
-pub fn run<S, A, Q>(cli: Cli, now: Timestamp, streams: &mut Streams<'_>, gateway: Gateway<S, A, Q>) -> Verdict
+pub fn run<S, C, A, Q>(
+    cli: Cli,
+    now: Timestamp,
+    streams: &mut Streams<'_>,
+    gateway: Gateway<S, C, A, Q>,
+) -> Verdict
 where
     Q: Ask,
     S: FnOnce(Prepared) -> anyhow::Result<()>,
+    C: FnOnce(&Settings) -> Connected,
     A: FnOnce(&Settings, Acceptance) -> anyhow::Result<()>,
 {
     let Cli { options, command } = cli;
@@ -127,7 +135,7 @@ where
         Command::Serve => {
             serve::prepare(&options, now, streams.notes).and_then(gateway.serve).map(|()| Verdict::Done)
         }
-        Command::Check(args) => check::run(&options, &args, streams, gateway.accept),
+        Command::Check(args) => check::run(&options, &args, streams, gateway.connect, gateway.accept),
         Command::Sign(args) => sign::run(&options, &args, now, streams),
         Command::Narrow(args) => narrow::run(&options, &args, now, streams),
         Command::Inspect(args) => inspect::run(&options, &args, now, streams),

@@ -97,6 +97,13 @@ impl Bench {
         let mut streams = Streams { input: &mut input.as_bytes(), out: &mut out, notes: &mut notes };
         let gateway = Gateway {
             serve: |_| Ok(()),
+            connect: |settings: &Settings| {
+                let answer = |name: &String| match name.as_str() {
+                    "silent" => Err("it does not answer".to_owned()),
+                    _ => Ok(()),
+                };
+                settings.backends.keys().map(|name| (name.clone(), answer(name))).collect()
+            },
             accept: |_: &Settings, acceptance| {
                 accepted = Some(acceptance);
                 Ok(())
@@ -529,6 +536,41 @@ fn check_explains_the_configuration() {
     assert_eq!(json["signers"]["web"]["scope"][0], "/files/");
     assert_eq!(json["policies"]["avatar"]["max"], 5 << 20);
     assert!(json["buckets"]["files"]["folder"].as_str().unwrap().ends_with("/objects/"));
+}
+
+#[test]
+fn check_explains_remote_backends_and_asks_them_where_told_to() {
+    let remote = "[backends.far]\nkind = \"s3\"\nendpoint = \"http://127.0.0.1:8333\"\nbucket = \"backing\"\n\
+                  access_key_id_file = \"key\"\nsecret_access_key_file = \"key\"\n[buckets.remote]\n\
+                  backend = \"far\"\nprefix = \"a/\"\ndelivery = \"redirect\"\n";
+    let asked = |configuration: &str, words: &[&str]| {
+        let bench = Bench::new(configuration);
+        fs::hard_link(bench.path("web.secret"), bench.path("key")).unwrap();
+        fs::write(bench.path("key"), "key").unwrap();
+        bench.typed(words)
+    };
+    let answer = asked(remote, &["check"]);
+    for part in [
+        "backend far\n  is the bucket backing at http://127.0.0.1:8333\n",
+        "may take 5s to connect and 30s between any two bytes",
+        "/remote/ is what begins with a/ in backend far\n  downloads are sent to the backend itself",
+    ] {
+        assert!(answer.out.contains(part), "{part}\n{}", answer.out);
+    }
+    assert!(!answer.out.contains("answers"), "{}", answer.out);
+    let answer = asked(remote, &["check", "--connect"]);
+    assert_eq!(answer.verdict, Verdict::Done);
+    assert!(answer.out.contains("answers, and takes what it is asked with"), "{}", answer.out);
+
+    let silent = remote.replace("far", "silent");
+    let answer = asked(&silent, &["check", "--connect"]);
+    assert_eq!(answer.verdict, Verdict::Refused);
+    assert!(answer.out.contains("  cannot be used: it does not answer\n"), "{}", answer.out);
+    assert!(answer.notes.contains("backends that cannot be used: silent"), "{}", answer.notes);
+    let json: Value = serde_json::from_str(&asked(&silent, &["check", "--connect", "--json"]).out).unwrap();
+    assert_eq!(json["backends"]["silent"]["answers"], false);
+    assert_eq!(json["backends"]["silent"]["remote"]["stall_timeout"], "30s");
+    assert_eq!(json["buckets"]["remote"]["redirects"], true);
 }
 
 #[test]

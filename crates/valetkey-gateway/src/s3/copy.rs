@@ -1,7 +1,5 @@
 //! `CopyObject`.
 
-use std::sync::Arc;
-
 use http::Response;
 use valetkey::{Action, Denial};
 use valetkey_dialects::UploadHeaders;
@@ -9,7 +7,7 @@ use valetkey_dialects::aws::operation::{CopySource, MetadataDirective};
 use valetkey_dialects::aws::reply::{CopyReply, CopyResult, Refusal};
 
 use super::{Asker, check_bucket, put};
-use crate::backend::disk::Metadata;
+use crate::backend::Metadata;
 use crate::transfer::body::Body;
 use crate::transfer::source::{Copied, Source};
 use crate::transfer::upload::{self, Description};
@@ -43,7 +41,7 @@ pub(crate) async fn object(
     check_bucket(at, &permit)?;
     let plan = upload::plan(at.snapshot, &permit, at.head, described).await?.copying(size_bytes);
     let mut held = admit::hold(at.gateway, permit, at.recorder.witness(plan.purpose())).await?;
-    let bytes = Copied { file: Arc::clone(&opened.file), offset: 0, bytes_left: size_bytes };
+    let bytes = Copied::of(&opened.content, 0, size_bytes).await?;
     let received = upload::receive(&mut held, plan, Source::Object(bytes), at.recorder).await?;
     let published = settle::publish(at.gateway, held, received, at.recorder).await?;
     let document = CopyReply {

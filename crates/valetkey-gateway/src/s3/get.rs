@@ -29,7 +29,7 @@ pub(crate) async fn body(
     };
     let held = admit::hold(gateway, permit, found.purpose(head, connection.client.address)).await?;
     let left = left::of(gateway, &held.permit);
-    Ok(left.tell(download::send(held, *found, connection, recorder)).await)
+    Ok(left.tell(download::send(held, *found, connection, recorder).await?).await)
 }
 
 /// Tells what an object is.

@@ -142,7 +142,7 @@ impl Asker<'_> {
 
 /// Refuses what asks for a bucket that does not exist, in S3's words to whoever may know.
 fn check_bucket(at: &At<'_>, permit: &Permit) -> Result<(), Refusal> {
-    match at.snapshot.folder(&permit.path) {
+    match at.snapshot.space(&permit.path) {
         Some(_) => Ok(()),
         None if permit.may_know_absence => Err(Refusal::no_such_bucket()),
         None => Err(Denial::OutOfScope.into()),

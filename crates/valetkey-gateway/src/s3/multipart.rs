@@ -83,7 +83,7 @@ pub(crate) async fn complete(
     let md5s: Option<Vec<&str>> = marks.iter().map(Marks::md5).collect();
     let etag = md5s.and_then(|md5s| etag_of_md5s(&md5s)).map_or(WholeEtag::OfParts, WholeEtag::Given);
     let conditions = Conditions::of(at.head);
-    upload::check_there(&open.folder, &permit, &conditions, open.terms.only_create).await?;
+    upload::check_there(&open.space, &permit, &conditions, open.terms.only_create).await?;
     let mut headers = vec![(UPLOAD.to_owned(), mark)];
     let kept =
         made_of::Parts { sizes: parts.iter().map(|part| part.bytes).collect(), sums: sums_of(&open, &marks) };

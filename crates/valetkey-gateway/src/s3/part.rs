@@ -1,7 +1,6 @@
 //! `UploadPart` and `UploadPartCopy`.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use http::header::{self, HeaderName};
 use http::{Response, StatusCode};
@@ -92,7 +91,7 @@ pub(crate) async fn copy(
         keeps_what_came: false,
     };
     let _read = admit::hold(at.gateway, readable, Purpose::Answer { bytes }).await?;
-    let copied = Source::Object(Copied { file: Arc::clone(&opened.file), offset, bytes_left: bytes });
+    let copied = Source::Object(Copied::of(&opened.content, offset, bytes).await?);
     let received = session::receive(at.gateway, &open, &permit, plan, copied, at.recorder).await;
     let part = received.map_err(multipart::refused)?;
     let marks = Marks::of_part(&part)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::StartError;
-use super::start::{self, Disks};
+use super::backends::Backends;
 use crate::gateway::{Gateway, Snapshot};
 use crate::settings::{Settings, SettingsErrors, Watch};
 
@@ -29,7 +29,7 @@ const TRY_EVERY: Duration = Duration::from_millis(50);
 /// Reads the configuration again, on a thread of its own: it waits for the disk.
 struct Reloader {
     gateway: Arc<Gateway>,
-    disks: Disks,
+    backends: Backends,
     watch: Watch,
 }
 
@@ -37,9 +37,9 @@ struct Reloader {
 ///
 /// # Errors
 /// [`StartError::Worker`].
-pub(super) fn start(gateway: Arc<Gateway>, disks: Disks, watch: Watch) -> Result<Sender<Asked>, StartError> {
+pub(super) fn start(gateway: Arc<Gateway>, backends: Backends, watch: Watch) -> Result<Sender<Asked>, StartError> {
     let (sender, asked) = channel();
-    let mut reloader = Reloader { gateway, disks, watch };
+    let mut reloader = Reloader { gateway, backends, watch };
     let thread = std::thread::Builder::new().name("reload".into());
     thread.spawn(move || reloader.run(&asked)).map_err(StartError::Worker)?;
     Ok(sender)
@@ -103,7 +103,7 @@ impl Reloader {
             return Err("there is neither a bucket nor a signer in it".to_owned());
         }
         let kept = settings.keep_fixed(&self.gateway.snapshot().settings)?;
-        let buckets = start::buckets(&settings, &mut self.disks).map_err(|error| error.to_string())?;
+        let buckets = self.backends.buckets(&settings).map_err(|error| error.to_string())?;
         let warnings = [settings.warnings.as_slice(), &kept].concat();
         for warning in &warnings {
             tracing::warn!("{warning}");

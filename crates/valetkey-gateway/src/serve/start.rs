@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit};
 use tokio::runtime::{Builder, Runtime};
@@ -13,9 +13,12 @@ use valetkey_ledger::{
     Action, AuditHead, Ledger, LedgerError, MemoryLedger, Settlement, SqliteLedger, UnixSeconds, Unresolved,
 };
 
+use super::backends::Backends;
 use crate::admin::ListenError;
 use crate::admit::seconds;
-use crate::backend::disk::{Disk, Folder, OpenError};
+use crate::backend::Space;
+use crate::backend::disk::OpenError;
+use crate::backend::remote;
 use crate::clock::{self, Clock};
 use crate::gateway::{Gateway, Snapshot};
 use crate::notify::{self, Audit, AuditError, ChainKey, Head, LineHash, Receipt};
@@ -63,6 +66,9 @@ pub enum StartError {
     /// A backend cannot be opened.
     #[error("open backend {0}: {1}")]
     Backend(String, #[source] OpenError),
+    /// A remote backend cannot be prepared.
+    #[error("open backend {0}: {1}")]
+    Store(String, #[source] remote::OpenError),
     /// There is no randomness.
     #[error("name requests: {0}")]
     Random(getrandom::Error),
@@ -92,7 +98,7 @@ pub(super) fn raise_descriptor_limit() {
 }
 
 /// Opens everything that the settings name.
-pub(super) async fn gateway(settings: Settings, disks: &mut Disks) -> Result<Gateway, StartError> {
+pub(super) async fn gateway(settings: Settings, backends: &mut Backends) -> Result<Gateway, StartError> {
     let ledger: Arc<dyn Ledger> = match &settings.ledger {
         settings::Ledger::Sqlite { path } => Arc::new(SqliteLedger::open(path)?),
         settings::Ledger::Memory => Arc::new(MemoryLedger::open()?),
@@ -131,7 +137,7 @@ pub(super) async fn gateway(settings: Settings, disks: &mut Disks) -> Result<Gat
         );
     }
     let mark = ledger.observe(seconds(clock::now())).await?;
-    let buckets = buckets(&settings, disks)?;
+    let buckets = backends.buckets(&settings)?;
     resolve(ledger.as_ref(), &buckets, &opened.audit, &settings.audit).await?;
     session::clear(ledger.as_ref(), &buckets).await?;
     let start = getrandom::u64().map_err(StartError::Random)?;
@@ -160,38 +166,6 @@ pub(crate) fn timestamp(seconds: UnixSeconds) -> Timestamp {
     i64::try_from(seconds.0).map_or(Timestamp::MAX, Timestamp::from_unix)
 }
 
-/// The disks that are open. Conditions are atomic among the callers of one disk, so a root has no second one
-/// while the first is in use, even by a request that began under an earlier configuration.
-#[derive(Default)]
-pub(super) struct Disks(Vec<Weak<Disk>>);
-
-impl Disks {
-    fn at(&mut self, root: &Path) -> Result<Arc<Disk>, OpenError> {
-        self.0.retain(|disk| disk.strong_count() > 0);
-        if let Some(open) = self.0.iter().filter_map(Weak::upgrade).find(|disk| disk.is_at(root)) {
-            return Ok(open);
-        }
-        let disk = Disk::open(root)?;
-        self.0.push(Arc::downgrade(&disk));
-        Ok(disk)
-    }
-}
-
-/// Opens the folder of each bucket.
-///
-/// # Errors
-/// [`StartError::Backend`].
-pub(super) fn buckets(settings: &Settings, disks: &mut Disks) -> Result<HashMap<String, Folder>, StartError> {
-    let mut buckets = HashMap::new();
-    for (name, bucket) in &settings.buckets {
-        let failed = |error| StartError::Backend(bucket.backend.clone(), error);
-        let Some(settings::Backend::Disk { root }) = settings.backends.get(&bucket.backend) else { continue };
-        let disk = disks.at(root).map_err(failed)?;
-        buckets.insert(name.clone(), disk.folder(&bucket.prefix).map_err(failed)?);
-    }
-    Ok(buckets)
-}
-
 /// How far back in the log a request's record is looked for: further than any crash can have left a hold open.
 const LOOK_BACK_LINES_MAX: usize = 1_000_000;
 
@@ -199,7 +173,7 @@ const LOOK_BACK_LINES_MAX: usize = 1_000_000;
 /// counts as spent, whether it is found or not.
 async fn resolve(
     ledger: &dyn Ledger,
-    buckets: &HashMap<String, Folder>,
+    buckets: &HashMap<String, Space>,
     audit: &Audit,
     log: &settings::Audit,
 ) -> Result<(), StartError> {
@@ -225,11 +199,7 @@ async fn resolve(
     };
     for (Unresolved { hold, action, .. }, Witness { path, receipt }) in unresolved {
         let upload = matches!(action, Action::Upload);
-        let found = upload
-            && ResourcePath::from_text(&path).is_ok_and(|path| {
-                let folder = buckets.get(path.bucket());
-                folder.is_some_and(|folder| folder.find_hold(path.name(), &hold.to_string()).unwrap_or(false))
-            });
+        let found = upload && stands(buckets, &path, &hold.to_string()).await;
         tracing::warn!(%hold, %path, upload, found, "a transfer was under way when the gateway stopped");
         if let Some(receipt) = receipt
             && !receipt.request_id.as_ref().is_some_and(|id| recorded.contains(id))
@@ -244,4 +214,11 @@ async fn resolve(
         ledger.settle(hold, Settlement::Done { bytes: 0 }, seconds(clock::now())).await?;
     }
     Ok(())
+}
+
+/// Whether the object at `path` is the one that was uploaded under `hold`.
+async fn stands(buckets: &HashMap<String, Space>, path: &str, hold: &str) -> bool {
+    let Ok(path) = ResourcePath::from_text(path) else { return false };
+    let Some(space) = buckets.get(path.bucket()) else { return false };
+    space.find_hold(path.name(), hold).await.unwrap_or(false)
 }

@@ -1,16 +1,14 @@
 //! `[admin]`: where operators reach a running gateway.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use zeroize::Zeroizing;
-
+use super::Ledger;
 use super::errors::Findings;
 use super::read::Reader;
-use super::section::Section;
-use super::{Ledger, secret};
+use super::secret::{OWN_BYTES, SecretText};
+use super::section::{Placed, Section};
 
 /// Where operators reach a running gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,39 +30,8 @@ pub enum AdminListen {
         /// The address and port.
         address: SocketAddr,
         /// The token.
-        token: AdminToken,
+        token: SecretText,
     },
-}
-
-/// The token of an admin listener. It is wiped when dropped, and prints as a placeholder.
-#[derive(Clone)]
-pub struct AdminToken(Zeroizing<String>);
-
-impl AdminToken {
-    /// Whether `text` is the token; how long that takes tells nothing of it.
-    pub fn is(&self, text: &[u8]) -> bool {
-        // The comparison of two hashes takes the same time whatever they are.
-        blake3::hash(self.0.as_bytes()) == blake3::hash(text)
-    }
-
-    /// The token's text, for whoever must send it.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl PartialEq for AdminToken {
-    fn eq(&self, other: &Self) -> bool {
-        self.is(other.0.as_bytes())
-    }
-}
-
-impl Eq for AdminToken {}
-
-impl fmt::Debug for AdminToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AdminToken(…)")
-    }
 }
 
 impl fmt::Display for AdminListen {
@@ -81,7 +48,6 @@ pub(super) fn read(
     mut section: Section<'_>,
     ledger: &Ledger,
     reader: &mut Reader<'_>,
-    environment: &dyn Fn(&str) -> Option<OsString>,
     findings: &mut Findings,
 ) -> Option<Admin> {
     const RULE: &str = "unix: and a path, or an address and a port as 127.0.0.1:9090";
@@ -89,34 +55,15 @@ pub(super) fn read(
         Some(path) => (!path.is_empty() && !path.contains('\0')).then(|| Place::Unix(reader.below(path))),
         None => text.parse().ok().map(Place::Tcp),
     });
-    let file = reader.path(&mut section, "token_file", findings);
-    let variable = section.text("token_env", findings);
+    let token = reader.secret(&mut section, ["token_file", "token_env"], &OWN_BYTES, findings);
     let at = section.at;
     section.finish(findings);
 
-    let said_at =
-        [file.as_ref().map(|file| file.at), variable.map(|name| name.at)].into_iter().flatten().next();
-    let token = match (&file, variable) {
-        (Some(_), Some(name)) => {
-            findings.fault(name.at, "token_file and token_env are both set; remove one");
-            return None;
-        }
-        (Some(path), None) => {
-            reader.keep_private(path.value.clone(), "the token of [admin]", path.at);
-            findings.read_from(&path.value);
-            Some(secret::text_from_file(&path.value).map_err(|message| (path.at, message)))
-        }
-        (None, Some(name)) => {
-            Some(secret::text_from_environment(name.value, environment).map_err(|message| (name.at, message)))
-        }
-        (None, None) => None,
-    };
-    let token = match token.transpose() {
-        Ok(token) => token.map(AdminToken),
-        Err((at, message)) => {
-            findings.fault(at, message);
-            return None;
-        }
+    let said_at = token.as_ref().map(|token| token.at);
+    let token = match token {
+        // What is wrong with it has been told.
+        Some(Placed { value: None, .. }) => return None,
+        token => token.and_then(|token| token.value),
     };
     let is_said = listen.is_some();
     match (listen.map(|listen| listen.value), token) {

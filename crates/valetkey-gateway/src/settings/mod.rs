@@ -6,6 +6,8 @@
 //! nowhere else, and are in no message.
 
 mod admin;
+mod backend;
+mod bucket;
 mod ceiling;
 mod cors;
 pub mod embedded;
@@ -37,11 +39,14 @@ use valetkey::{Ceiling, ClientRanges, Dialect, Grant, House, Parameters, SignerS
 use self::errors::{Findings, Position};
 use self::section::Section;
 
-pub use self::admin::{Admin, AdminListen, AdminToken};
+pub use self::admin::{Admin, AdminListen};
+pub use self::backend::{AzureSettings, Backend, Endpoint, GcsSettings, Remote, S3Settings};
+pub use self::bucket::{Bucket, Delivery, Etag};
 pub(crate) use self::ceiling::{NUMBER_MAX, TIME_RULE, missing, parse_range};
 pub use self::cors::Cors;
 pub use self::errors::{SettingsError, SettingsErrors};
 pub(crate) use self::read::is_name;
+pub use self::secret::SecretText;
 pub use self::virtual_hosts::VirtualHosts;
 pub(crate) use self::watch::Seen;
 pub use self::watch::Watch;
@@ -127,39 +132,6 @@ pub struct Audit {
     pub rotate_bytes: Option<u64>,
     /// How many of the files that were left for a new one are kept; all, where it is not said.
     pub keep: Option<u16>,
-}
-
-/// Where bytes live.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Backend {
-    /// In a folder on local disk.
-    Disk {
-        /// The folder. It need not exist yet.
-        root: PathBuf,
-    },
-}
-
-/// A named space of objects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bucket {
-    /// The name of its backend.
-    pub backend: String,
-    /// Where it begins within the backend: `""`, or folders as `a/b/`.
-    pub prefix: String,
-    /// What its objects' entity tags are made from.
-    pub etag: Etag,
-    /// Whose pages may read its answers; `None` where only those of the gateway's own origin may.
-    pub cors: Option<Cors>,
-}
-
-/// What an object's entity tag is made from when it is uploaded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Etag {
-    /// The BLAKE3 of its content, which is computed anyway.
-    #[default]
-    Blake3,
-    /// The MD5 of its content, as some clients expect: at a sixth of the speed.
-    Md5,
 }
 
 /// Who may sign keys.
@@ -288,11 +260,13 @@ impl Settings {
         }
     }
 
-    /// The folder in which a bucket's objects live; `None` where there is no such bucket.
+    /// The folder in which a bucket's objects live; `None` where there is no such bucket, or it is in no folder.
     pub fn folder(&self, bucket: &str) -> Option<PathBuf> {
         let bucket = self.buckets.get(bucket)?;
-        let Backend::Disk { root } = self.backends.get(&bucket.backend)?;
-        Some(root.join(&bucket.prefix))
+        match self.backends.get(&bucket.backend)? {
+            Backend::Disk { root } => Some(root.join(&bucket.prefix)),
+            Backend::S3(_) | Backend::Azure(_) | Backend::Gcs(_) => None,
+        }
     }
 }
 

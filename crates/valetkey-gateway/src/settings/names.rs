@@ -7,7 +7,8 @@
 /// One table of the configuration.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// The heading, without the operator's own name: `server`, `signers.NAME`.
+    /// The heading, without the operator's own name: `server`, `signers.NAME`; and the kind, where one heading has
+    /// several.
     pub(super) heading: &'static str,
     /// What this version takes.
     pub(super) enforced: &'static [&'static str],
@@ -53,7 +54,68 @@ pub(super) const LEDGER: Table =
 pub(super) const AUDIT: Table =
     Table { heading: "audit", enforced: &["path", "key_file", "rotate", "keep"], later: &[] };
 
-pub(super) const BACKEND: Table = Table { heading: "backends.NAME", enforced: &["kind", "root"], later: &[] };
+/// What a backend without a `kind` is, too.
+pub(super) const DISK: Table =
+    Table { heading: "backends.NAME of kind disk", enforced: &["kind", "root"], later: &[] };
+
+pub(super) const S3: Table = Table {
+    heading: "backends.NAME of kind s3",
+    enforced: &[
+        "kind",
+        "endpoint",
+        "region",
+        "bucket",
+        "access_key_id_file",
+        "access_key_id_env",
+        "secret_access_key_file",
+        "secret_access_key_env",
+        "session_token_file",
+        "session_token_env",
+        "virtual_hosted",
+        "connect_timeout",
+        "stall_timeout",
+        "retries",
+        "retry_timeout",
+        "connections_max",
+    ],
+    later: &[],
+};
+
+pub(super) const AZURE: Table = Table {
+    heading: "backends.NAME of kind azure",
+    enforced: &[
+        "kind",
+        "account",
+        "container",
+        "endpoint",
+        "access_key_file",
+        "access_key_env",
+        "connect_timeout",
+        "stall_timeout",
+        "retries",
+        "retry_timeout",
+        "connections_max",
+    ],
+    later: &[],
+};
+
+pub(super) const GCS: Table = Table {
+    heading: "backends.NAME of kind gcs",
+    enforced: &[
+        "kind",
+        "bucket",
+        "endpoint",
+        "service_account_key_file",
+        "service_account_key_env",
+        "anonymous",
+        "connect_timeout",
+        "stall_timeout",
+        "retries",
+        "retry_timeout",
+        "connections_max",
+    ],
+    later: &[],
+};
 
 pub(super) const BUCKET: Table = Table {
     heading: "buckets.NAME",
@@ -142,13 +204,16 @@ const QUOTAS: &[&str] = &["in", "out", "files", "rate", "parallel"];
 
 /// Every table, in the order of the reference page.
 #[cfg(test)]
-pub(super) const TABLES: [&Table; 12] = [
+pub(super) const TABLES: [&Table; 15] = [
     &SERVER,
     &TLS,
     &ADMIN,
     &LEDGER,
     &AUDIT,
-    &BACKEND,
+    &DISK,
+    &S3,
+    &AZURE,
+    &GCS,
     &BUCKET,
     &CORS,
     &SIGNER,

@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use valetkey::{Ceiling, Dialect, ResourcePath, Secret, SignerSecrets};
+use valetkey::{Ceiling, Dialect, Secret, SignerSecrets};
 
+use super::bucket::{self, Backends, Bucket};
 use super::ceiling::{self, missing};
 use super::errors::{Findings, Position};
 use super::measure::{SIZE_RULE, parse_size};
+use super::secret::{self, OWN_BYTES, SecretText};
 use super::section::{Placed, Section};
-use super::{
-    Audit, Backend, Bucket, Etag, Ledger, Settings, Signer, admin, cors, names, place, secret, server,
-};
+use super::{Audit, Ledger, Settings, Signer, admin, backend, names, place, server};
 
 /// Reads the whole document. Where something is at fault, what is returned is not to be used.
 pub(super) fn read(
@@ -22,28 +23,32 @@ pub(super) fn read(
     environment: &dyn Fn(&str) -> Option<OsString>,
     findings: &mut Findings,
 ) -> Settings {
-    let mut reader = Reader { folder: file.parent().unwrap_or(Path::new("/")), private: Vec::new() };
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    let mut reader = Reader { folder, environment, private: Vec::new() };
     reader.keep_private(file.to_owned(), "the configuration", Position(0));
 
     let server = server::read(document.table("server", &names::SERVER, findings), &mut reader, findings);
     let admin = document.table("admin", &names::ADMIN, findings);
     let ledger = reader.ledger(document.table("ledger", &names::LEDGER, findings), findings);
-    let admin = admin::read(admin, &ledger, &mut reader, environment, findings);
+    let admin = admin::read(admin, &ledger, &mut reader, findings);
     let audit = reader.audit(document.table("audit", &names::AUDIT, findings), findings);
-    let backends = reader.backends(document.tables("backends", &names::BACKEND, findings), findings);
+    let backends: Backends<'_> = document
+        .tables("backends", &names::DISK, findings)
+        .into_iter()
+        .map(|(name, section)| (name, backend::read(name, section, &mut reader, findings)))
+        .collect();
     let bucket_sections = document.tables("buckets", &names::BUCKET, findings);
     let bucket_names: BTreeSet<&str> = bucket_sections.iter().map(|(name, _)| *name).collect();
-    let buckets = buckets(bucket_sections, &backends, findings);
+    let buckets = bucket::read(bucket_sections, &backends, findings);
     let policies = policies(document.tables("policies", &names::POLICY, findings), &bucket_names, findings);
     let signer_sections = document.tables("signers", &names::SIGNER, findings);
     let mut signers = BTreeMap::new();
     for (name, section) in signer_sections {
-        let signer = reader.signer(name, section, &bucket_names, &policies, environment, findings);
+        let signer = reader.signer(name, section, &bucket_names, &policies, findings);
         signers.extend(signer.map(|signer| (name.to_owned(), signer)));
     }
     document.finish(findings);
-    check_overlaps(&backends, &buckets, findings);
-    reader.check_private(&backends, &buckets, findings);
+    reader.check_private(&bucket::served(&backends, &buckets), findings);
     if buckets.is_empty() && bucket_names.is_empty() {
         findings.warn("no bucket is configured, so there is nothing to serve");
     }
@@ -57,7 +62,7 @@ pub(super) fn read(
         audit,
         backends: backends
             .into_iter()
-            .map(|(name, root)| (name.to_owned(), Backend::Disk { root: root.value }))
+            .filter_map(|(name, backend)| Some((name.to_owned(), backend?)))
             .collect(),
         buckets: buckets.into_iter().map(|(name, bucket)| (name.to_owned(), bucket.value)).collect(),
         signers,
@@ -66,65 +71,6 @@ pub(super) fn read(
             .filter_map(|(name, policy)| Some((name.to_owned(), policy?)))
             .collect(),
         warnings: Vec::new(),
-    }
-}
-
-fn buckets<'a>(
-    sections: Vec<(&'a str, Section<'a>)>,
-    backends: &Backends<'_>,
-    findings: &mut Findings,
-) -> BTreeMap<&'a str, Placed<Bucket>> {
-    let mut buckets = BTreeMap::new();
-    for (name, mut section) in sections {
-        if let Err(error) = ResourcePath::from_text(&format!("/{name}/")) {
-            findings.fault(section.at, format!("bucket {name:?}: {error}"));
-        }
-        let backend = section.text("backend", findings);
-        match backend {
-            None => findings.fault(section.at, format!("[{}] names no backend", section.heading())),
-            Some(backend) if !backends.contains_key(backend.value) => {
-                let known = backends.keys().copied();
-                findings.fault(backend.at, missing("backend", backend.value, known));
-            }
-            Some(_) => {}
-        }
-        let prefix = section.text("prefix", findings);
-        if let Some(prefix) = prefix
-            && let Err(message) = place::check_prefix(prefix.value)
-        {
-            findings.fault(prefix.at, message);
-        }
-        only(&mut section, "delivery", "stream", findings);
-        let etag = etag(&mut section, findings);
-        let cors = cors::read(section.table("cors", &names::CORS, findings), findings);
-        let at = section.at;
-        section.finish(findings);
-        if let Some(backend) = backend {
-            let prefix = prefix.map_or("", |prefix| prefix.value).to_owned();
-            let bucket = Bucket { backend: backend.value.to_owned(), prefix, etag, cors };
-            buckets.insert(name, Placed { value: bucket, at });
-        }
-    }
-    buckets
-}
-
-fn etag(section: &mut Section<'_>, findings: &mut Findings) -> Etag {
-    section
-        .parsed("etag", "\"blake3\" or \"md5\"", findings, |text| match text {
-            "blake3" => Some(Etag::Blake3),
-            "md5" => Some(Etag::Md5),
-            _ => None,
-        })
-        .map_or_else(Etag::default, |etag| etag.value)
-}
-
-/// Faults every value of `name` but the one that this version enforces.
-fn only(section: &mut Section<'_>, name: &'static str, enforced: &str, findings: &mut Findings) {
-    if let Some(text) = section.text(name, findings)
-        && text.value != enforced
-    {
-        findings
-            .fault(text.at, format!("{name} = {:?} is not enforced by this version; remove it", text.value));
     }
 }
 
@@ -155,7 +101,7 @@ fn policies<'a>(
 }
 
 /// Faults a name that no key could say.
-fn check_name(kind: &str, name: &str, at: Position, findings: &mut Findings) {
+pub(super) fn check_name(kind: &str, name: &str, at: Position, findings: &mut Findings) {
     if !is_name(name) {
         findings.fault(at, format!("{kind} {name:?}: a name has 1 to 32 of a-z 0-9 -"));
     }
@@ -167,13 +113,12 @@ pub(crate) fn is_name(name: &str) -> bool {
     (1..=32).contains(&name.len()) && name.bytes().all(sound)
 }
 
-/// The roots of the disk backends.
-type Backends<'a> = BTreeMap<&'a str, Placed<PathBuf>>;
-
 /// What reading needs to know of the file's surroundings.
 pub(super) struct Reader<'a> {
     /// The folder that relative paths start from.
     folder: &'a Path,
+    /// The variables of the environment.
+    environment: &'a dyn Fn(&str) -> Option<OsString>,
     /// Files that no bucket may hold, what each is, and where it is named.
     private: Vec<(PathBuf, String, Position)>,
 }
@@ -262,56 +207,18 @@ impl Reader<'_> {
         }
     }
 
-    fn backends<'a>(&self, sections: Vec<(&'a str, Section<'a>)>, findings: &mut Findings) -> Backends<'a> {
-        let mut backends = Backends::new();
-        for (name, mut section) in sections {
-            check_name("backend", name, section.at, findings);
-            let kind = section.text("kind", findings);
-            // Until another kind is enforced, what it needs is not looked at: its table may have other names.
-            if let Some(kind) = kind
-                && kind.value != "disk"
-            {
-                findings.fault(
-                    kind.at,
-                    match kind.value {
-                        "s3" | "azure" | "gcs" => {
-                            format!("kind = {:?} is not enforced by this version; remove it", kind.value)
-                        }
-                        other => format!("kind {other:?} must be \"disk\""),
-                    },
-                );
-                backends.insert(name, Placed { value: PathBuf::new(), at: section.at });
-                continue;
-            }
-            let at = section.at;
-            let root = self.path(&mut section, "root", findings);
-            match &root {
-                None => findings
-                    .fault(at, format!("[{}] has no root, the folder of its bytes", section.heading())),
-                Some(root) if root.value.exists() && !root.value.is_dir() => {
-                    findings.fault(root.at, format!("root {} is not a folder", root.value.display()));
-                }
-                Some(_) => {}
-            }
-            section.finish(findings);
-            backends.insert(name, root.unwrap_or(Placed { value: PathBuf::new(), at }));
-        }
-        backends
-    }
-
     fn signer(
         &mut self,
         name: &str,
         mut section: Section<'_>,
         buckets: &BTreeSet<&str>,
         policies: &BTreeMap<&str, Option<Ceiling>>,
-        environment: &dyn Fn(&str) -> Option<OsString>,
         findings: &mut Findings,
     ) -> Option<Signer> {
         check_name("signer", name, section.at, findings);
-        let current = self.secret(&mut section, ["secret_file", "secret_env"], environment, findings);
+        let current = self.secret(&mut section, ["secret_file", "secret_env"], &OWN_BYTES, findings);
         let previous = ["previous_secret_file", "previous_secret_env"];
-        let previous = self.secret(&mut section, previous, environment, findings);
+        let previous = self.secret(&mut section, previous, &OWN_BYTES, findings);
         if current.is_none() {
             findings.fault(
                 section.at,
@@ -329,7 +236,10 @@ impl Reader<'_> {
         section.finish(findings);
         Some(Signer {
             // A secret that could not be read has been told of already.
-            secrets: SignerSecrets { current: current.flatten()?, previous: previous.flatten() },
+            secrets: SignerSecrets {
+                current: signing(&current?.value?),
+                previous: previous.and_then(|previous| previous.value).map(|previous| signing(&previous)),
+            },
             ceiling,
             policy: policy.map(|policy| policy.value.to_owned()),
             dialects,
@@ -341,47 +251,47 @@ impl Reader<'_> {
         self.folder.join(text)
     }
 
-    /// The secret that one of two settings names; `Some(None)` where it could not be read.
-    fn secret(
+    /// The secret that one of two settings names: `NAME_file` or `NAME_env`. It stands with no value where it could
+    /// not be read.
+    pub(super) fn secret(
         &mut self,
         section: &mut Section<'_>,
         [file, variable]: [&'static str; 2],
-        environment: &dyn Fn(&str) -> Option<OsString>,
+        bytes: &RangeInclusive<usize>,
         findings: &mut Findings,
-    ) -> Option<Option<Secret>> {
+    ) -> Option<Placed<Option<SecretText>>> {
         let path = self.path(section, file, findings);
         let name = section.text(variable, findings);
         let (read, at) = match (path, name) {
             (Some(_), Some(name)) => {
                 findings.fault(name.at, format!("{file} and {variable} are both set; remove one"));
-                return Some(None);
+                return Some(Placed { value: None, at: name.at });
             }
             (Some(path), None) => {
-                let what = format!("the secret of [{}]", section.heading());
-                self.keep_private(path.value.clone(), what, path.at);
+                let what = file.trim_end_matches("_file");
+                self.keep_private(
+                    path.value.clone(),
+                    format!("the {what} of [{}]", section.heading()),
+                    path.at,
+                );
                 findings.read_from(&path.value);
-                (secret::from_file(&path.value), path.at)
+                (secret::from_file(&path.value, bytes), path.at)
             }
-            (None, Some(name)) => (secret::from_environment(name.value, environment), name.at),
+            (None, Some(name)) => (secret::from_environment(name.value, bytes, self.environment), name.at),
+            // One that is no text has been told of, and is not missing.
+            (None, None) if section.says(file) || section.says(variable) => {
+                return Some(Placed { value: None, at: section.at });
+            }
             (None, None) => return None,
         };
-        Some(read.map_err(|message| findings.fault(at, message)).ok())
+        Some(Placed { value: read.map_err(|message| findings.fault(at, message)).ok(), at })
     }
 
     /// Faults what lies where a holder of a key could download or replace it.
-    fn check_private(
-        &self,
-        backends: &Backends<'_>,
-        buckets: &BTreeMap<&str, Placed<Bucket>>,
-        findings: &mut Findings,
-    ) {
-        let served: Vec<_> = buckets
-            .iter()
-            .filter_map(|(name, bucket)| Some((name, folder(backends, &bucket.value)?)))
-            .collect();
+    fn check_private(&self, served: &[(&str, &Placed<Bucket>, PathBuf)], findings: &mut Findings) {
         for (path, what, at) in &self.private {
             let path = place::resolve(path);
-            if let Some((name, folder)) = served.iter().find(|(_, folder)| path.starts_with(folder)) {
+            if let Some((name, _, folder)) = served.iter().find(|(.., folder)| path.starts_with(folder)) {
                 findings.fault(
                     *at,
                     format!(
@@ -393,6 +303,10 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+fn signing(secret: &SecretText) -> Secret {
+    Secret::new(secret.reveal().as_bytes())
 }
 
 fn dialects(section: &mut Section<'_>, findings: &mut Findings) -> Vec<Dialect> {
@@ -412,55 +326,4 @@ fn dialects(section: &mut Section<'_>, findings: &mut Findings) -> Vec<Dialect> 
         }
     }
     taken
-}
-
-/// Faults buckets of which one lies within another: an object would have two names, and keys for one bucket
-/// would open the other.
-fn check_overlaps(
-    backends: &Backends<'_>,
-    buckets: &BTreeMap<&str, Placed<Bucket>>,
-    findings: &mut Findings,
-) {
-    let folders: Vec<_> = buckets
-        .iter()
-        .filter_map(|(name, bucket)| Some((name, bucket, folder(backends, &bucket.value)?)))
-        .collect();
-    for (at, (name, bucket, folder)) in folders.iter().enumerate() {
-        for (other_name, other, other_folder) in &folders[..at] {
-            let later = bucket.at.max(other.at);
-            if place::overlap(folder, other_folder) {
-                findings.fault(
-                    later,
-                    format!(
-                        "buckets {other_name} and {name} overlap: {} and {}; give each a prefix of its own",
-                        other_folder.display(),
-                        folder.display()
-                    ),
-                );
-            } else if bucket.value.backend != other.value.backend
-                && roots_overlap(backends, &bucket.value, &other.value)
-            {
-                findings.fault(
-                    later,
-                    format!(
-                        "backends {} and {} overlap; use one backend and give each bucket a prefix of its own",
-                        other.value.backend, bucket.value.backend
-                    ),
-                );
-            }
-        }
-    }
-}
-
-/// Whether the backends of two buckets share a root: each keeps files of its own there.
-fn roots_overlap(backends: &Backends<'_>, one: &Bucket, other: &Bucket) -> bool {
-    let root =
-        |bucket: &Bucket| backends.get(bucket.backend.as_str()).map(|root| place::resolve(&root.value));
-    matches!((root(one), root(other)), (Some(one), Some(other)) if place::overlap(&one, &other))
-}
-
-/// The folder that a bucket serves, where its backend is sound.
-fn folder(backends: &Backends<'_>, bucket: &Bucket) -> Option<PathBuf> {
-    let root = &backends.get(bucket.backend.as_str())?.value;
-    (!root.as_os_str().is_empty()).then(|| place::resolve(&root.join(&bucket.prefix)))
 }

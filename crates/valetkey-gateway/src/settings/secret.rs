@@ -1,36 +1,61 @@
-//! Where a signer's secret is read from: a file that only we can read, or the environment.
+//! Where a secret is read from: a file that only we can read, or the environment.
 //!
 //! The secret itself is in no message of this module.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
-use valetkey::Secret;
 use zeroize::Zeroizing;
 
-/// The shortest secret that is taken, in bytes. Shorter ones can be guessed from a single key.
-pub(super) const SECRET_BYTES_MIN: usize = 16;
+/// How long a secret may be, in bytes, that signs or opens something here. Shorter ones can be guessed from a
+/// single key; longer ones are a wrong path.
+pub(super) const OWN_BYTES: RangeInclusive<usize> = 16..=4096;
 
-/// The longest secret that is taken, in bytes, so that a wrong path reads no large file.
-pub(super) const SECRET_BYTES_MAX: usize = 4096;
+/// A secret's text. It is wiped when dropped, and prints as a placeholder.
+#[derive(Clone)]
+pub struct SecretText(Zeroizing<String>);
 
-/// Reads the secret in the file at `path`, or says what is wrong with it.
-pub(super) fn from_file(path: &Path) -> Result<Secret, String> {
-    Ok(Secret::new(text_from_file(path)?.as_bytes()))
+impl SecretText {
+    /// Whether `text` is the secret; how long that takes tells nothing of it.
+    pub fn is(&self, text: &[u8]) -> bool {
+        // The comparison of two hashes takes the same time whatever they are.
+        blake3::hash(self.0.as_bytes()) == blake3::hash(text)
+    }
+
+    /// The secret itself, for whoever must send it or sign with it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
 }
 
-/// As [`from_file`], for a secret that is compared and signs nothing.
-pub(super) fn text_from_file(path: &Path) -> Result<Zeroizing<String>, String> {
+impl PartialEq for SecretText {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(other.0.as_bytes())
+    }
+}
+
+impl Eq for SecretText {}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(…)")
+    }
+}
+
+/// Reads the secret in the file at `path`, or says what is wrong with it.
+pub(super) fn from_file(path: &Path, bytes: &RangeInclusive<usize>) -> Result<SecretText, String> {
     let shown = path.display();
-    let bytes = read_private(path, "secret file", SECRET_BYTES_MAX + 2)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| format!("secret file {shown} is not UTF-8 text"))?;
+    let read = read_private(path, "secret file", bytes.end() + 2)?;
+    let text = std::str::from_utf8(&read).map_err(|_| format!("secret file {shown} is not UTF-8 text"))?;
     let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
-    check_length(text, &format!("secret file {shown}"))?;
-    Ok(Zeroizing::new(text.to_owned()))
+    check_length(text, bytes, &format!("secret file {shown}"))?;
+    Ok(SecretText(Zeroizing::new(text.to_owned())))
 }
 
 /// Reads a file that only we can read, of which one byte more than `bytes_max` is read at most; `what` it is
@@ -59,16 +84,9 @@ pub(super) fn read_private(path: &Path, what: &str, bytes_max: usize) -> Result<
 /// Reads the secret in the environment's variable `name`, as `environment` gives it.
 pub(super) fn from_environment(
     name: &str,
+    bytes: &RangeInclusive<usize>,
     environment: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Secret, String> {
-    Ok(Secret::new(text_from_environment(name, environment)?.as_bytes()))
-}
-
-/// As [`from_environment`], for a secret that is compared and signs nothing.
-pub(super) fn text_from_environment(
-    name: &str,
-    environment: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Zeroizing<String>, String> {
+) -> Result<SecretText, String> {
     let sound = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && !name.starts_with(|char: char| char.is_ascii_digit())
         && !name.is_empty();
@@ -79,19 +97,19 @@ pub(super) fn text_from_environment(
     let value = environment(name).ok_or_else(|| format!("environment variable {name} is not set"))?;
     let value = value.into_string().map_err(|_| format!("environment variable {name} is not UTF-8 text"))?;
     let value = Zeroizing::new(value);
-    check_length(&value, &format!("environment variable {name}"))?;
-    Ok(value)
+    check_length(&value, bytes, &format!("environment variable {name}"))?;
+    Ok(SecretText(value))
 }
 
-fn check_length(text: &str, origin: &str) -> Result<(), String> {
+fn check_length(text: &str, bytes: &RangeInclusive<usize>, origin: &str) -> Result<(), String> {
+    let (least, most) = (bytes.start(), bytes.end());
     match text.len() {
         0 => Err(format!("{origin} is empty")),
-        1..SECRET_BYTES_MIN => Err(format!(
-            "{origin} is too short for a secret; write {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes of \
-             random text"
-        )),
-        SECRET_BYTES_MIN..=SECRET_BYTES_MAX => Ok(()),
-        _ => Err(format!("{origin} is longer than {SECRET_BYTES_MAX} bytes")),
+        length if length < *least => {
+            Err(format!("{origin} is too short for a secret; write {least} to {most} bytes of random text"))
+        }
+        length if length > *most => Err(format!("{origin} is longer than {most} bytes")),
+        _ => Ok(()),
     }
 }
 
@@ -139,22 +157,14 @@ mod tests {
         path
     }
 
-    /// What the file says, told by whether a key signed under it verifies under `expected`.
     fn check_file(bytes: &[u8], expected: Result<&str, &str>) {
         let folder = tempfile::tempdir().unwrap();
         let path = written(&folder, bytes, 0o600);
-        match (from_file(&path), expected) {
-            (Ok(secret), Ok(text)) => assert!(same(&secret, &Secret::new(text.as_bytes())), "{text}"),
+        match (from_file(&path, &OWN_BYTES), expected) {
+            (Ok(secret), Ok(text)) => assert_eq!(secret.reveal(), text),
             (Err(message), Err(part)) => assert!(message.contains(part), "{message}"),
             (read, expected) => panic!("{read:?} {expected:?}"),
         }
-    }
-
-    fn same(one: &Secret, other: &Secret) -> bool {
-        let path = valetkey::ResourcePath::from_text("/files/a").unwrap();
-        let claims = valetkey::Claims::new(valetkey::Verbs::ALL, valetkey::Timestamp::from_unix(1));
-        let key = |secret| valetkey::mint("web", &path, &claims, secret).unwrap();
-        key(one) == key(other)
     }
 
     #[test]
@@ -171,8 +181,8 @@ mod tests {
         check_file(b"", Err("is empty"));
         check_file(b"\n", Err("is empty"));
         check_file(b"0123456789abcde\n", Err("too short"));
-        check_file(&[b'x'; SECRET_BYTES_MAX + 1], Err("longer than 4096 bytes"));
-        check_file(&[b'x'; SECRET_BYTES_MAX], Ok(&"x".repeat(SECRET_BYTES_MAX)));
+        check_file(&[b'x'; 4097], Err("longer than 4096 bytes"));
+        check_file(&[b'x'; 4096], Ok(&"x".repeat(4096)));
         check_file(b"0123456789abcdef\xff", Err("not UTF-8"));
     }
 
@@ -181,11 +191,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for mode in [0o640, 0o604, 0o660, 0o601, 0o620] {
             let path = written(&folder, TEXT.as_bytes(), mode);
-            let message = from_file(&path).unwrap_err();
+            let message = from_file(&path, &OWN_BYTES).unwrap_err();
             assert!(message.contains(&format!("chmod 600 {}", path.display())), "{message}");
         }
         for mode in [0o600, 0o400] {
-            assert!(from_file(&written(&folder, TEXT.as_bytes(), mode)).is_ok());
+            assert!(from_file(&written(&folder, TEXT.as_bytes(), mode), &OWN_BYTES).is_ok());
         }
     }
 
@@ -200,7 +210,7 @@ mod tests {
     #[test]
     fn only_a_regular_file_is_read() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(from_file(folder.path()).unwrap_err().contains("not a regular file"));
+        assert!(from_file(folder.path(), &OWN_BYTES).unwrap_err().contains("not a regular file"));
         let pipe = folder.path().join("pipe");
         rustix::fs::mknodat(
             rustix::fs::CWD,
@@ -210,18 +220,26 @@ mod tests {
             0,
         )
         .unwrap();
-        assert!(from_file(&pipe).unwrap_err().contains("not a regular file"));
-        let message = from_file(&folder.path().join("none")).unwrap_err();
+        assert!(from_file(&pipe, &OWN_BYTES).unwrap_err().contains("not a regular file"));
+        let message = from_file(&folder.path().join("none"), &OWN_BYTES).unwrap_err();
         assert!(message.starts_with("read secret file") && message.contains("No such file"), "{message}");
+    }
+
+    #[test]
+    fn a_secret_prints_as_a_placeholder_and_equals_its_like() {
+        let secret = |text: &str| SecretText(Zeroizing::new(text.to_owned()));
+        assert_eq!(format!("{:?}", secret(TEXT)), "SecretText(…)");
+        assert!(secret(TEXT) == secret(TEXT) && secret(TEXT) != secret("0123456789abcdeF"));
     }
 
     #[test]
     fn the_environment_gives_a_secret_by_a_variables_name() {
         let environment = |name: &str| (name == "WEB_SECRET").then(|| OsString::from(TEXT));
-        assert!(same(&from_environment("WEB_SECRET", &environment).unwrap(), &Secret::new(TEXT.as_bytes())));
-        let message = from_environment("OTHER", &environment).unwrap_err();
+        let read = |name| from_environment(name, &OWN_BYTES, &environment);
+        assert_eq!(read("WEB_SECRET").unwrap().reveal(), TEXT);
+        let message = read("OTHER").unwrap_err();
         assert_eq!(message, "environment variable OTHER is not set");
-        let message = from_environment("s3cr3t-text!", &environment).unwrap_err();
+        let message = read("s3cr3t-text!").unwrap_err();
         assert!(!message.contains("s3cr3t"), "{message}");
     }
 }

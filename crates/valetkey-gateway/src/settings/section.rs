@@ -83,6 +83,16 @@ impl<'a> Section<'a> {
         &self.heading
     }
 
+    /// The same table, now that what it said before tells which names it knows.
+    pub(super) fn told(self, names: &'static Table) -> Self {
+        Self { names, ..self }
+    }
+
+    /// Whether `name` was written, soundly or not.
+    pub(super) fn says(&self, name: &str) -> bool {
+        self.entries.is_some_and(|entries| entries.contains_key(name))
+    }
+
     /// Whether the table was written at all.
     pub(super) fn is_present(&self) -> bool {
         self.entries.is_some()
@@ -140,12 +150,17 @@ impl<'a> Section<'a> {
 
     /// Yes or no; where it was left out, no.
     pub(super) fn flag(&mut self, name: &'static str, findings: &mut Findings) -> Placed<bool> {
-        let Some(placed) = self.find(name) else { return Placed { value: false, at: self.at } };
+        self.flag_said(name, findings).unwrap_or(Placed { value: false, at: self.at })
+    }
+
+    /// Yes or no, where either was said.
+    pub(super) fn flag_said(&mut self, name: &'static str, findings: &mut Findings) -> Option<Placed<bool>> {
+        let placed = self.find(name)?;
         let flag = placed.value.as_bool();
         if flag.is_none() {
             findings.fault(placed.at, format!("{name} must be true or false, without quotes"));
         }
-        placed.with(flag.unwrap_or(false))
+        Some(placed.with(flag.unwrap_or(false)))
     }
 
     /// A whole number in `range`.

@@ -22,6 +22,7 @@ use tokio::time::Sleep;
 
 use super::Transfer;
 use super::rate::Throttle;
+use crate::backend::Reading;
 use crate::serve::outbox::{Outbox, PIECE_BYTES_MAX};
 
 /// How much of an object is read into memory at once, in bytes; one that is smaller is one piece.
@@ -56,6 +57,21 @@ impl SlowedText {
 }
 
 impl Body {
+    /// `bytes` bytes of an object, from where `reading` stands.
+    pub(crate) fn of_object(
+        reading: Reading,
+        bytes: u64,
+        transfer: Transfer,
+        outbox: Option<Outbox>,
+        throttle: Option<Throttle>,
+    ) -> Self {
+        match reading {
+            Reading::File { file, offset } => {
+                Self::Object(Box::new(ObjectBody::new(file, offset, bytes, transfer, outbox, throttle)))
+            }
+        }
+    }
+
     /// The same body, if it is a text, as fast as `throttle` lets it.
     pub(crate) fn slowed(self, throttle: Throttle) -> Self {
         match self {
@@ -114,7 +130,7 @@ pub(crate) struct ObjectBody {
 
 impl ObjectBody {
     /// Sends `bytes` bytes of `file` from `offset` on, which the file has.
-    pub(crate) fn new(
+    fn new(
         file: Arc<File>,
         offset: u64,
         bytes: u64,

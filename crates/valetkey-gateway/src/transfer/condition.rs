@@ -7,7 +7,7 @@ use valetkey::Timestamp;
 use valetkey_dialects::RequestHead;
 use valetkey_dialects::aws::operation::DeleteConditions;
 
-use crate::backend::disk::Metadata;
+use crate::backend::Metadata;
 
 /// What the conditions of a request say about the object that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,16 @@ impl Conditions {
             (None, None) => true,
         };
         if modified { Verdict::Holds } else { Verdict::NotModified }
+    }
+
+    /// Whether any of them speaks of a change.
+    pub(crate) fn restrict_changes(&self) -> bool {
+        let of_delete =
+            self.of_delete.is_some_and(|said| said.modified.is_some() || said.size_bytes.is_some());
+        of_delete
+            || self.if_match.is_some()
+            || self.if_none_match.is_some()
+            || self.if_unmodified_since.is_some()
     }
 
     /// Judges an upload over, or a delete of, what is there.

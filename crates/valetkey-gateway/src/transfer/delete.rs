@@ -5,12 +5,12 @@ use valetkey_ledger::Purpose;
 
 use super::condition::{Conditions, State, Verdict};
 use super::upload::{absent, refused};
-use crate::backend::disk::{Folder, StoreError};
+use crate::backend::{Space, StoreError};
 use crate::gateway::Snapshot;
 
 /// A delete of something that is there.
 pub(crate) struct Plan {
-    pub(crate) folder: Folder,
+    pub(crate) space: Space,
     pub(crate) name: String,
     pub(crate) conditions: Conditions,
     path: String,
@@ -32,13 +32,9 @@ pub(crate) async fn plan(
     permit: &Permit,
     conditions: Conditions,
 ) -> Result<Option<Plan>, Denial> {
-    let folder = snapshot.folder(&permit.path).ok_or_else(|| absent(permit))?.clone();
+    let space = snapshot.space(&permit.path).ok_or_else(|| absent(permit))?.clone();
     let name = permit.path.name().to_owned();
-    let there = {
-        let (folder, name) = (folder.clone(), name.clone());
-        super::blocking(move || folder.probe(&name)).await?
-    };
-    let there = match there {
+    let there = match space.probe(&name).await {
         Ok(there) => there,
         // A folder, or an object where a folder would have to be: no object of this name is there.
         Err(StoreError::NameConflict) => None,
@@ -49,5 +45,5 @@ pub(crate) async fn plan(
         Verdict::Holds => {}
     }
     let path = permit.path.as_str().to_owned();
-    Ok(there.map(|_| Plan { folder, name, conditions, path }))
+    Ok(there.map(|_| Plan { space, name, conditions, path }))
 }

@@ -11,13 +11,13 @@ use valetkey_dialects::aws::operation::PartNumber;
 use valetkey_ledger::{LeaseRequest, Purpose};
 
 use super::Transfer;
-use super::body::{Body, ObjectBody};
+use super::body::Body;
 use super::condition::{Conditions, State, Verdict};
 use super::integrity;
 use super::made_of::Parts;
 use super::range::Asked;
 use crate::admit::Held;
-use crate::backend::disk::{Folder, Metadata, Opened, StoreError};
+use crate::backend::{Metadata, Opened, Space, StoreError};
 use crate::flow::Connection;
 use crate::gateway::Snapshot;
 use crate::respond;
@@ -85,8 +85,8 @@ pub(crate) async fn find(
     wanted: &Wanted<'_>,
     now: Now,
 ) -> Result<Found, Denial> {
-    let folder = of_object(snapshot, permit)?;
-    let opened = open(folder, permit.path.name()).await?;
+    let space = of_object(snapshot, permit)?;
+    let opened = open(space, permit.path.name()).await?;
     let chosen = match choose(&opened.metadata, permit, head, wanted, now)? {
         Chosen::Body { offset, bytes, answer } => (offset, bytes, answer),
         Chosen::Nothing(answer) => return Ok(Found::Nothing(answer)),
@@ -97,21 +97,25 @@ pub(crate) async fn find(
 }
 
 /// Sends what was found. The transfer settles when the transport took the last of it, or gave up.
-pub(crate) fn send(
+///
+/// # Errors
+/// [`Denial::NotFound`] where it was deleted meanwhile, [`Denial::BackendUnavailable`].
+pub(crate) async fn send(
     held: Held,
     found: FoundObject,
     connection: &Connection,
     recorder: &Recorder,
-) -> Response<Body> {
+) -> Result<Response<Body>, Denial> {
+    let reading = found.opened.content.read(found.offset, found.bytes).await.map_err(unreadable)?;
     let status = found.answer.status();
     // From here on it ends with its connection.
     connection.end.take_over(&held.end);
     let settling =
         Settling::new(held.hold, recorder.clone(), status, found.bytes, Rc::clone(&connection.end));
     let transfer = Transfer::new(settling);
-    let (file, outbox) = (found.opened.file, connection.outbox.clone());
-    let body = ObjectBody::new(file, found.offset, found.bytes, transfer, outbox, held.throttle);
-    found.answer.map(|_| Body::Object(Box::new(body)))
+    let outbox = connection.outbox.clone();
+    let body = Body::of_object(reading, found.bytes, transfer, outbox, held.throttle);
+    Ok(found.answer.map(|_| body))
 }
 
 /// Answers a question about an object. It takes no use.
@@ -126,8 +130,8 @@ pub(crate) async fn stat(
     recorder: &Recorder,
     now: Now,
 ) -> Result<Response<Body>, Denial> {
-    let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?;
-    let metadata = open(folder, permit.path.name()).await?.metadata;
+    let space = snapshot.space(&permit.path).ok_or(Denial::NotFound)?;
+    let metadata = open(space, permit.path.name()).await?.metadata;
     let answer = match choose(&metadata, &permit, head, wanted, now)? {
         Chosen::Body { bytes, mut answer, .. } => {
             answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
@@ -215,12 +219,12 @@ fn part(number: PartNumber, parts: Option<&Parts>, size: u64) -> Asked {
     }
 }
 
-/// The folder of an object that has content: a folder's marker has none.
-fn of_object<'a>(snapshot: &'a Snapshot, permit: &Permit) -> Result<&'a Folder, Denial> {
+/// The space of an object that has content: a folder's marker has none.
+fn of_object<'a>(snapshot: &'a Snapshot, permit: &Permit) -> Result<&'a Space, Denial> {
     if !permit.path.is_object() {
         return Err(super::of_a_marker());
     }
-    snapshot.folder(&permit.path).ok_or(Denial::NotFound)
+    snapshot.space(&permit.path).ok_or(Denial::NotFound)
 }
 
 /// Opens an object that is not sent, where `conditions` hold, which have the names that a download gives them.
@@ -232,8 +236,8 @@ pub(crate) async fn open_under(
     permit: &Permit,
     conditions: &[(&'static str, String)],
 ) -> Result<Opened, Denial> {
-    let folder = of_object(snapshot, permit)?;
-    let opened = open(folder, permit.path.name()).await?;
+    let space = of_object(snapshot, permit)?;
+    let opened = open(space, permit.path.name()).await?;
     let headers: Vec<_> = conditions.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
     let head = RequestHead { method: "GET", path: permit.path.as_str(), query: "", headers: &headers };
     let state = State::of(&opened.metadata);
@@ -243,13 +247,8 @@ pub(crate) async fn open_under(
     }
 }
 
-/// Opens an object, on the event loop where that waits for nothing.
-async fn open(folder: &Folder, name: &str) -> Result<Opened, Denial> {
-    if let Some(opened) = folder.open_cached(name).map_err(unreadable)? {
-        return Ok(opened);
-    }
-    let (folder, name) = (folder.clone(), name.to_owned());
-    super::blocking(move || folder.open(&name)).await?.map_err(unreadable)
+async fn open(space: &Space, name: &str) -> Result<Opened, Denial> {
+    space.open(name).await.map_err(unreadable)
 }
 
 fn unreadable(error: StoreError) -> Denial {

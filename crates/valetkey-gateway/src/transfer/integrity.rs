@@ -17,7 +17,7 @@ use valetkey_dialects::{Checksum, ChecksumAlgorithm};
 
 use super::body::Body;
 use super::made_of;
-use crate::backend::disk::Attributes;
+use crate::backend::Attributes;
 use crate::respond;
 
 /// What an upload must hash to, and the hashes of what came so far.

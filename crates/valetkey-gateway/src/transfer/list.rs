@@ -1,7 +1,5 @@
 //! Listings of a bucket or a folder.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::request::Parts;
@@ -13,7 +11,7 @@ use valetkey_ledger::Purpose;
 
 use super::body::{Body, as_u64};
 use crate::admit::Held;
-use crate::backend::disk::{self, Listed, ListedEntry, Query};
+use crate::backend::{Listed, ListedEntry, Query};
 use crate::flow::Connection;
 use crate::gateway::Snapshot;
 use crate::respond;
@@ -38,10 +36,10 @@ pub(crate) async fn find(
     parts: &Parts,
     listing: &Listing,
 ) -> Result<FoundPage, Denial> {
-    if !disk::is_folder_name(permit.path.name()) {
+    let space = snapshot.space(&permit.path).ok_or(Denial::NotFound)?;
+    if !space.is_folder_name(permit.path.name()) {
         return Err(super::bad_name());
     }
-    let folder = snapshot.folder(&permit.path).ok_or(Denial::NotFound)?.clone();
     // Nobody reads the page of a HEAD, which asks whether there could be one.
     let entries_max = if parts.method == Method::HEAD { 0 } else { listing.entries_max() };
     let query = Query {
@@ -51,10 +49,7 @@ pub(crate) async fn find(
         entries_max,
     };
     let _turn = TURNS.acquire().await.map_err(|_| Denial::BackendUnavailable)?;
-    let waiting = Waiting::default();
-    let abandoned = Arc::clone(&waiting.abandoned);
-    let listed = super::blocking(move || folder.list(&query, &abandoned)).await?;
-    let page = page(listed.map_err(|error| super::fault(&error))?);
+    let page = page(space.list(query).await.map_err(|error| super::fault(&error))?);
     Ok(FoundPage(listing.document(&page, &permit.bearer.signer)))
 }
 
@@ -98,18 +93,6 @@ pub(crate) fn milliseconds(time: SystemTime) -> i64 {
         Err(before) => {
             i64::try_from(before.duration().as_nanos().div_ceil(1_000_000)).map_or(i64::MIN, |ms| -ms)
         }
-    }
-}
-
-/// A client that waits for its page. Once it is gone, the listing need not go on.
-#[derive(Default)]
-struct Waiting {
-    abandoned: Arc<AtomicBool>,
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.abandoned.store(true, Ordering::Relaxed);
     }
 }
 

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use valetkey_dialects::ChecksumAlgorithm;
 use valetkey_dialects::aws::reply::WholeSum;
 
-use crate::backend::disk::{Attributes, Metadata};
+use crate::backend::{Attributes, Metadata};
 
 /// How much the headers that are kept with an object may have in all for these to be added, in bytes.
 const HEADERS_BYTES_MAX: usize = 3000;

@@ -27,7 +27,8 @@ use super::first_bytes::FirstBytes;
 use super::integrity::{Confirmed, Integrity, hex};
 use super::upload;
 use crate::admit::{self, Held, seconds};
-use crate::backend::disk::{Attributes, Finished, Folder, StoreError, StoredPart};
+use crate::backend::disk::Folder;
+use crate::backend::{Attributes, Finished, Space, StoreError, StoredPart};
 use crate::gateway::{Gateway, Snapshot};
 use crate::running::End;
 use crate::settle::{self, Hold, Recorder, SessionHold};
@@ -42,7 +43,7 @@ pub(crate) struct Open {
     pub(crate) session: Session,
     pub(crate) terms: Terms,
     pub(crate) path: ResourcePath,
-    pub(crate) folder: Folder,
+    pub(crate) space: Space,
 }
 
 /// What the session is to become.
@@ -117,8 +118,8 @@ pub(crate) async fn find(
         session.filter(|session| session.owner == owner && session.expires > now).ok_or(Denial::NotFound)?;
     let terms = Terms::from_words(&session.details)?;
     let path = ResourcePath::from_text(&session.path).map_err(|_| Denial::NotFound)?;
-    let folder = snapshot.folder(&path).ok_or(Denial::NotFound)?.clone();
-    Ok(Open { session, terms, path, folder })
+    let space = snapshot.space(&path).ok_or(Denial::NotFound)?.clone();
+    Ok(Open { session, terms, path, space })
 }
 
 /// The finished parts with a number above `after`, at most `max`.
@@ -229,7 +230,7 @@ async fn put_together(
     completion: Completion,
     recorder: &Recorder,
 ) -> Result<(Held, upload::Received), Denial> {
-    let Open { session, mut terms, path, folder } = open;
+    let Open { session, mut terms, path, space } = open;
     let Completion { parts, conditions, checksums, etag, tells, headers } = completion;
     let end = End::begin(gateway, &permit)?;
     permit.types.check_declared(terms.content_type.as_deref())?;
@@ -258,18 +259,20 @@ async fn put_together(
     let Purpose::Upload { object: words, .. } = recorder.witness(purpose) else {
         return Err(Denial::LedgerUnavailable);
     };
-    let (finished, whole) = {
-        let (folder, session, types) = (folder.clone(), session.clone(), permit.types.clone());
-        super::blocking(move || {
-            let bounds = [terms.types(), types];
-            assemble(&folder, &session, &parts, terms, &bounds, integrity, Told { etag, sum: tells })
-        })
-        .await??
+    let (finished, whole) = match &space {
+        Space::Disk(folder) => {
+            let (folder, session, types) = (folder.clone(), session.clone(), permit.types.clone());
+            super::blocking(move || {
+                let bounds = [terms.types(), types];
+                assemble(&folder, &session, &parts, terms, &bounds, integrity, Told { etag, sum: tells })
+            })
+            .await??
+        }
     };
     confirmed.add(&whole);
     let name = path.name().to_owned();
-    let hold = Hold::of_session(gateway, SessionHold { session, words, folder: folder.clone() });
-    let received = upload::Received { folder, name, finished, conditions, only_create, confirmed };
+    let hold = Hold::of_session(gateway, SessionHold { session, words, space: space.clone() });
+    let received = upload::Received { space, name, finished, conditions, only_create, confirmed };
     Ok((Held { permit, hold, throttle: None, end }, received))
 }
 
@@ -316,7 +319,7 @@ fn assemble(
     };
     let attributes =
         Attributes { content_type: terms.content_type, headers, hold: Some(session.hold.to_string()), etag };
-    Ok((upload.finish(attributes).map_err(upload::unwritable)?, whole))
+    Ok((Finished::Disk(upload.finish(attributes).map_err(upload::unwritable)?), whole))
 }
 
 /// What ends an assembly: a judgement, or the store.
@@ -344,13 +347,14 @@ impl From<StoreError> for Refusal {
 /// [`Denial::NotFound`] where it has ended, [`Denial::TooManyAtOnce`] while it is completed, and
 /// [`Denial::LedgerUnavailable`].
 pub(crate) async fn abort(gateway: &Gateway, open: Open) -> Result<(), Denial> {
-    let Open { session, folder, .. } = open;
+    let Open { session, space, .. } = open;
     gateway.ledger.abort_session(session.id).await.map_err(|error| match error {
         LedgerError::UnknownSession(_) => Denial::NotFound,
         LedgerError::SessionBusy(_) => Denial::TooManyAtOnce,
         error => unanswered(&error),
     })?;
-    super::blocking(move || folder.remove_session(&session.store_name())).await
+    space.remove_session(session.store_name()).await;
+    Ok(())
 }
 
 /// What a client is told where the ledger does not do for its session what it asks for.

@@ -1,6 +1,5 @@
 //! Where the bytes of an upload come from: a body, a body with lines between its chunks, or another object.
 
-use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
@@ -9,6 +8,9 @@ use hyper::body::Incoming;
 use valetkey::Denial;
 use valetkey_dialects::aws::Decoder;
 use valetkey_dialects::{Checksum, ChecksumAlgorithm};
+
+use super::body::as_u64;
+use crate::backend::{Content, Reading};
 
 /// How much of an object is read at once to be copied, in bytes.
 const COPY_BYTES: u64 = 256 << 10;
@@ -23,11 +25,10 @@ pub(crate) enum Source<'a> {
     Object(Copied),
 }
 
-/// An open object that is read from its start to the length that it had when it was opened.
+/// A part of an open object, being read.
 pub(crate) struct Copied {
-    pub(crate) file: Arc<File>,
-    pub(crate) offset: u64,
-    pub(crate) bytes_left: u64,
+    reading: Reading,
+    bytes_left: u64,
 }
 
 impl<'a> Source<'a> {
@@ -82,26 +83,40 @@ impl<'a> Source<'a> {
 }
 
 impl Copied {
+    /// Begins to read `bytes` bytes from `offset` on, which the object has.
+    ///
+    /// # Errors
+    /// [`Denial::BackendUnavailable`].
+    pub(crate) async fn of(content: &Content, offset: u64, bytes: u64) -> Result<Self, Denial> {
+        let reading = content.read(offset, bytes).await.map_err(|error| super::fault(&error))?;
+        Ok(Self { reading, bytes_left: bytes })
+    }
+
     /// The next bytes; none at the end.
     ///
     /// # Errors
-    /// [`Denial::BackendUnavailable`], also where the file was cut short meanwhile.
+    /// [`Denial::BackendUnavailable`], also where the object was cut short meanwhile.
     pub(super) async fn next(&mut self) -> Result<Bytes, Denial> {
         let bytes = self.bytes_left.min(COPY_BYTES);
         if bytes == 0 {
             return Ok(Bytes::new());
         }
-        let (file, offset) = (Arc::clone(&self.file), self.offset);
-        let read = super::blocking(move || {
-            let mut piece = vec![0; usize::try_from(bytes).unwrap_or_default()];
-            file.read_exact_at(&mut piece, offset).map(|()| Bytes::from(piece))
-        });
-        let piece = read.await?.map_err(|error| {
+        let piece = match &mut self.reading {
+            Reading::File { file, offset } => {
+                let (file, at) = (Arc::clone(file), *offset);
+                *offset += bytes;
+                super::blocking(move || {
+                    let mut piece = vec![0; usize::try_from(bytes).unwrap_or_default()];
+                    file.read_exact_at(&mut piece, at).map(|()| Bytes::from(piece))
+                })
+                .await?
+            }
+        };
+        let piece = piece.map_err(|error| {
             tracing::error!(%error, "an object cannot be read to be copied");
             Denial::BackendUnavailable
         })?;
-        self.offset += bytes;
-        self.bytes_left -= bytes;
+        self.bytes_left -= as_u64(piece.len());
         Ok(piece)
     }
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Frame, Incoming};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use valetkey::{Action, Denial, Dialect, Permit};
 use valetkey_dialects::{Checksum, RequestHead, UploadHeaders, checksums};
@@ -17,21 +16,16 @@ use valetkey_ledger::Purpose;
 use super::body::as_u64;
 use super::condition::{Conditions, State, Verdict};
 use super::first_bytes::FirstBytes;
-use super::integrity::{Confirmed, Hashed, Integrity};
+use super::integrity::{Confirmed, Integrity};
 use super::rate::Throttle;
+use super::receiving::Receiving;
 use super::session::Sums;
 use super::source::Source;
 use crate::admit::{self, Held};
-use crate::backend::disk::{Attributes, Finished, Folder, Kept, StoreError, Upload};
+use crate::backend::{Attributes, Finished, Space, StoreError};
 use crate::gateway::Snapshot;
 use crate::settings::Etag;
 use crate::settle::Recorder;
-
-/// How much is gathered for one write, in bytes.
-const BATCH_BYTES: usize = 512 << 10;
-
-/// From how much on a batch is written while the client pauses, in bytes.
-const EARLY_BATCH_BYTES: usize = 16 << 10;
 
 /// How much an upload of unknown length reserves at once, in bytes: twice as much each time, within these.
 const GROWTH_BYTES_MIN: u64 = 1 << 20;
@@ -46,7 +40,7 @@ const WINDOW_BYTES_MIN: u64 = 30 << 10;
 
 /// What an upload is to become, checked against what is there.
 pub(crate) struct Plan {
-    pub(crate) folder: Folder,
+    pub(crate) space: Space,
     pub(crate) path: String,
     pub(super) name: String,
     pub(super) headers: UploadHeaders,
@@ -63,7 +57,7 @@ pub(crate) struct Plan {
 
 /// An upload that is whole, on disk, and not yet visible.
 pub(crate) struct Received {
-    pub(crate) folder: Folder,
+    pub(crate) space: Space,
     pub(crate) name: String,
     pub(crate) finished: Finished,
     pub(crate) conditions: Conditions,
@@ -134,7 +128,7 @@ pub(crate) async fn plan(
 ) -> Result<Plan, Denial> {
     let Description { headers, checksums } = described;
     let conditions = Conditions::of(head);
-    let folder = snapshot.folder(&permit.path).ok_or_else(|| absent(permit))?.clone();
+    let space = snapshot.space(&permit.path).ok_or_else(|| absent(permit))?.clone();
     let declared_bytes = match permit.action {
         Action::Upload { declared_bytes } => declared_bytes,
         _ => None,
@@ -143,12 +137,12 @@ pub(crate) async fn plan(
         return Err(super::of_a_marker());
     }
     let only_create = conditions.only_create() || !permit.may_replace;
-    check_there(&folder, permit, &conditions, only_create).await?;
+    check_there(&space, permit, &conditions, only_create).await?;
     let name = permit.path.name().to_owned();
     let path = permit.path.as_str().to_owned();
     let etag = snapshot.settings.buckets.get(permit.path.bucket()).map_or(Etag::Blake3, |bucket| bucket.etag);
     Ok(Plan {
-        folder,
+        space,
         path,
         name,
         headers,
@@ -168,14 +162,12 @@ pub(crate) async fn plan(
 /// [`Denial::AlreadyExists`], [`Denial::PreconditionFailed`], [`Denial::NameConflict`]; [`Denial::NotFound`] where S3
 /// says so of a replacement of nothing.
 pub(crate) async fn check_there(
-    folder: &Folder,
+    space: &Space,
     permit: &Permit,
     conditions: &Conditions,
     only_create: bool,
 ) -> Result<(), Denial> {
-    let (folder, name) = (folder.clone(), permit.path.name().to_owned());
-    let there =
-        super::blocking(move || folder.probe(&name)).await?.map_err(|error| refused(error, permit))?;
+    let there = space.probe(permit.path.name()).await.map_err(|error| refused(error, permit))?;
     if only_create && there.is_some() {
         return Err(Denial::AlreadyExists);
     }
@@ -220,20 +212,20 @@ async fn receive_all(
     recorder: &Recorder,
 ) -> Result<Received, Denial> {
     let size = held.permit.size;
-    let mut first_bytes = FirstBytes::of(&held.permit.types, plan.headers.content_type.as_deref());
+    let content_type = plan.headers.content_type.clone();
+    let mut first_bytes = FirstBytes::of(&held.permit.types, content_type.as_deref());
     let mut confirmed = Confirmed::of(&plan.checksums);
     let mut integrity = Integrity::of(&held.permit.digests, plan.checksums).awaiting(source.announced());
     if plan.etag == Etag::Md5 {
         integrity = integrity.telling_md5();
     }
-    let (folder, declared_bytes) = (plan.folder.clone(), plan.declared_bytes);
-    let mut file = Receiving::new(move || folder.begin(declared_bytes), integrity);
+    let mut headers = Plan::stored_headers(plan.headers);
+    headers.extend(confirmed.headers());
+    let attributes = Attributes { content_type, headers, hold: held.hold.name(), etag: None };
+    let mut file = Receiving::object(&plan.space, plan.declared_bytes, attributes, integrity);
     let mut pace = Pace::new(held.throttle.as_ref().map(Throttle::slowest));
     let mut reserved = Reserved::of(held, plan.declared_bytes);
-    if plan.declared_bytes.is_some_and(|bytes| bytes >= as_u64(EARLY_BATCH_BYTES)) {
-        // A disk that cannot hold it is known before the body is asked for.
-        file.begin().await?;
-    }
+    file.reserve(plan.declared_bytes).await?;
     let mut received_bytes = 0;
     while let Some(piece) = next_piece(&mut source, &mut file, &mut pace).await? {
         received_bytes += as_u64(piece.len());
@@ -256,14 +248,11 @@ async fn receive_all(
         return Err(Denial::TooSmall { size: received_bytes, least: size.min_bytes });
     }
     let trailer = source.finish()?;
+    let told = confirmed.headers().count();
     confirmed.add(&trailer);
-    let content_type = plan.headers.content_type.clone();
-    let mut headers = Plan::stored_headers(plan.headers);
-    headers.extend(confirmed.headers());
-    let attributes = Attributes { content_type, headers, hold: held.hold.name(), etag: None };
-    let finished = file.finish(attributes, trailer).await?;
+    let finished = file.finish(confirmed.headers().skip(told), trailer).await?;
     Ok(Received {
-        folder: plan.folder,
+        space: plan.space,
         name: plan.name,
         finished,
         conditions: plan.conditions,
@@ -354,9 +343,7 @@ async fn next_frame(
     let frame = match ready {
         Poll::Ready(frame) => frame,
         Poll::Pending => {
-            if file.batch_bytes >= EARLY_BATCH_BYTES && file.is_idle() {
-                file.write().await?;
-            }
+            file.pause().await?;
             pace.wait(poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))).await?
         }
     };
@@ -367,126 +354,6 @@ async fn next_frame(
 fn broken_off(error: hyper::Error) -> Denial {
     tracing::debug!(%error, "the body of an upload broke off");
     Denial::BadRequest("the body broke off before its end".into())
-}
-
-/// An upload on its way to the disk: one batch gathers while the one before is written.
-pub(super) struct Receiving {
-    before: Before,
-    batch: Vec<Bytes>,
-    batch_bytes: usize,
-}
-
-/// What was done before the batch that is being gathered.
-enum Before {
-    Nothing { begin: Begin, integrity: Integrity },
-    Begun(Box<Begun>),
-    Written(JoinHandle<Result<Begun, StoreError>>),
-    Failed,
-}
-
-/// What makes the file.
-type Begin = Box<dyn FnOnce() -> Result<Upload, StoreError> + Send>;
-
-/// A file that is being written, and the hashes of what is in it.
-struct Begun {
-    upload: Upload,
-    integrity: Integrity,
-}
-
-impl Begun {
-    fn write(&mut self, batch: &[Bytes]) -> Result<(), StoreError> {
-        self.upload.write(batch)?;
-        self.integrity.update(batch);
-        Ok(())
-    }
-}
-
-impl Receiving {
-    pub(super) fn new(
-        begin: impl FnOnce() -> Result<Upload, StoreError> + Send + 'static,
-        integrity: Integrity,
-    ) -> Self {
-        let before = Before::Nothing { begin: Box::new(begin), integrity };
-        Self { before, batch: Vec::new(), batch_bytes: 0 }
-    }
-
-    /// Makes the file and reserves its space.
-    async fn begin(&mut self) -> Result<(), Denial> {
-        let begin = self.take_begun().await?;
-        let begun = super::blocking(begin).await?.map_err(unwritable)?;
-        self.before = Before::Begun(Box::new(begun));
-        Ok(())
-    }
-
-    pub(super) async fn push(&mut self, piece: Bytes) -> Result<(), Denial> {
-        self.batch_bytes += piece.len();
-        self.batch.push(piece);
-        if self.batch_bytes >= BATCH_BYTES { self.write().await } else { Ok(()) }
-    }
-
-    fn is_idle(&self) -> bool {
-        match &self.before {
-            Before::Written(writing) => writing.is_finished(),
-            Before::Nothing { .. } | Before::Begun(_) | Before::Failed => true,
-        }
-    }
-
-    /// Waits for the batch before, and has this one written in the background.
-    async fn write(&mut self) -> Result<(), Denial> {
-        let begin = self.take_begun().await?;
-        let batch = std::mem::take(&mut self.batch);
-        self.batch_bytes = 0;
-        self.before = Before::Written(tokio::task::spawn_blocking(move || {
-            let mut begun = begin()?;
-            begun.write(&batch)?;
-            Ok(begun)
-        }));
-        Ok(())
-    }
-
-    /// Writes the rest, compares what it hashes to, and makes all of it durable, in one go.
-    async fn finish(self, attributes: Attributes, trailer: Vec<Checksum>) -> Result<Finished, Denial> {
-        let finished = self.end(trailer, move |upload, hashed| {
-            upload.finish(Attributes { etag: hashed.md5_to_tell(), ..attributes })
-        });
-        finished.await
-    }
-
-    /// The same of a part, which is kept aside; with what it hashes to.
-    pub(super) async fn keep(self, trailer: Vec<Checksum>) -> Result<(Kept, Hashed), Denial> {
-        self.end(trailer, |upload, hashed| Ok((upload.keep()?, hashed))).await
-    }
-
-    async fn end<T: Send + 'static>(
-        mut self,
-        trailer: Vec<Checksum>,
-        end: impl FnOnce(Upload, Hashed) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, Denial> {
-        let begin = self.take_begun().await?;
-        let batch = self.batch;
-        let finished = super::blocking(move || {
-            let mut begun = begin().map_err(unwritable)?;
-            begun.write(&batch).map_err(unwritable)?;
-            let hashed = begun.integrity.expecting(trailer).hashed(begun.upload.digest())?;
-            end(begun.upload, hashed).map_err(unwritable)
-        });
-        finished.await?
-    }
-
-    /// What gives the upload so far: the file that was written, or a new one.
-    async fn take_begun(&mut self) -> Result<Box<dyn FnOnce() -> Result<Begun, StoreError> + Send>, Denial> {
-        match std::mem::replace(&mut self.before, Before::Failed) {
-            Before::Nothing { begin, integrity } => {
-                Ok(Box::new(move || Ok(Begun { upload: begin()?, integrity })))
-            }
-            Before::Begun(begun) => Ok(Box::new(move || Ok(*begun))),
-            Before::Written(writing) => {
-                let begun = writing.await.map_err(|_| Denial::BackendUnavailable)?.map_err(unwritable)?;
-                Ok(Box::new(move || Ok(begun)))
-            }
-            Before::Failed => Err(Denial::BackendUnavailable),
-        }
-    }
 }
 
 /// Whether the client keeps sending, by the time that we spent waiting for it: what the disk takes is not the

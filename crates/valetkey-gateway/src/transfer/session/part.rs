@@ -9,15 +9,16 @@ use valetkey_ledger::{FinishedPart, Ledger, LedgerError, NewPart, Part, PartId, 
 
 use super::{Claim, Marks, Open, denied, now};
 use crate::admit::charges;
-use crate::backend::disk::Kept;
+use crate::backend::Kept;
 use crate::gateway::Gateway;
 use crate::running::End;
 use crate::settle::Recorder;
 use crate::transfer::body::as_u64;
 use crate::transfer::integrity::Integrity;
 use crate::transfer::rate::Throttle;
+use crate::transfer::receiving::Receiving;
 use crate::transfer::source::Source;
-use crate::transfer::upload::{Pace, Receiving, next_piece};
+use crate::transfer::upload::{Pace, next_piece};
 
 /// How much more is reserved at once for a part of unknown length.
 const STEP_BYTES: u64 = 8 << 20;
@@ -94,14 +95,8 @@ async fn receive_all(
         integrity = integrity.telling_md5();
     }
     let held = hold(gateway, new, claim).await.map_err(|error| denied(error, permit))?;
-    let mut file = {
-        let (folder, session, part) = (open.folder.clone(), open.session.store_name(), held.id.store_name());
-        let begin = move || match start {
-            PartStart::Anew => folder.begin_part(&session, &part, declared_bytes),
-            PartStart::At(at) => folder.append_part(&session, &part, at, declared_bytes),
-        };
-        Receiving::new(begin, integrity)
-    };
+    let (session, part) = (open.session.store_name(), held.id.store_name());
+    let mut file = Receiving::part(&open.space, session, part, start, declared_bytes, integrity);
     let mut throttle = gateway.rates.throttle(&permit.rates);
     let mut pace = Pace::new(throttle.as_ref().map(Throttle::slowest));
     let mut reserved_bytes = declared_bytes.unwrap_or(0);
@@ -166,7 +161,7 @@ impl PartHold {
         kept: Kept,
         details: String,
     ) -> Result<Part, LedgerError> {
-        let (folder, session, now) = (open.folder.clone(), open.session.store_name(), now(gateway));
+        let (space, session, now) = (open.space.clone(), open.session.store_name(), now(gateway));
         let finished = tokio::task::spawn_local(async move {
             let part = FinishedPart { bytes: kept.size_bytes, details: details.clone(), now };
             let replaced = self.ledger.finish_part(self.id, part).await;
@@ -177,7 +172,7 @@ impl PartHold {
                 Err(_) => self.is_new.then_some(self.id),
             };
             if let Some(part) = unneeded {
-                tokio::task::spawn_blocking(move || folder.remove_part(&session, &part.store_name()));
+                space.forget_part(session, part.store_name());
             }
             replaced.map(|_| Part { id: self.id, bytes: kept.size_bytes, details, finished: now })
         });

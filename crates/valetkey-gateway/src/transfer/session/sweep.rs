@@ -8,7 +8,7 @@ use valetkey::ResourcePath;
 use valetkey_ledger::{Ledger, LedgerError, Session, SessionId, SessionQuery};
 
 use super::now;
-use crate::backend::disk::{Folder, StoreError};
+use crate::backend::{Space, StoreError};
 use crate::gateway::Gateway;
 
 /// How often it is looked for sessions that have expired.
@@ -50,12 +50,10 @@ async fn end(gateway: &Gateway, id: SessionId) -> Result<bool, LedgerError> {
 }
 
 async fn remove(gateway: &Gateway, session: Session) {
-    let folder = ResourcePath::from_text(&session.path)
-        .ok()
-        .and_then(|path| gateway.snapshot().folder(&path).cloned());
-    if let Some(folder) = folder {
-        let removing = tokio::task::spawn_blocking(move || folder.remove_session(&session.store_name()));
-        let _ = removing.await;
+    let space =
+        ResourcePath::from_text(&session.path).ok().and_then(|path| gateway.snapshot().space(&path).cloned());
+    if let Some(space) = space {
+        space.remove_session(session.store_name()).await;
     }
 }
 
@@ -64,7 +62,7 @@ async fn remove(gateway: &Gateway, session: Session) {
 ///
 /// # Errors
 /// What the ledger says; what the disk says is logged, for it keeps nobody from serving.
-pub(crate) async fn clear(ledger: &dyn Ledger, folders: &HashMap<String, Folder>) -> Result<(), LedgerError> {
+pub(crate) async fn clear(ledger: &dyn Ledger, spaces: &HashMap<String, Space>) -> Result<(), LedgerError> {
     let ours = Session::store_prefix(ledger.status().await?.ledger);
     let mut wanted = HashMap::new();
     let mut after = None;
@@ -77,8 +75,8 @@ pub(crate) async fn clear(ledger: &dyn Ledger, folders: &HashMap<String, Folder>
             wanted.insert(session.store_name(), part_names(ledger, session.id).await?);
         }
     }
-    for folder in folders.values() {
-        let kept: Result<(), StoreError> = folder.keep_sessions(&ours, |name| wanted.get(name).cloned());
+    for space in spaces.values() {
+        let kept: Result<(), StoreError> = space.keep_sessions(&ours, |name| wanted.get(name).cloned());
         if let Err(error) = kept {
             tracing::warn!(%error, "what is left of ended uploads cannot be removed");
         }

@@ -19,6 +19,7 @@ use valetkey_dialects::RequestHead;
 use valetkey_ledger::{Ledger, MemoryLedger, Meter, PartStart};
 
 use super::*;
+use crate::backend::Space;
 use crate::backend::disk::Disk;
 use crate::bound::Bound;
 use crate::clock::{self, Clock};
@@ -49,7 +50,8 @@ impl Bench {
         let settings = Settings::load(&config).unwrap_or_else(|errors| panic!("{errors}"));
         let audit = Audit::open(&settings.audit, None, clock::now).unwrap().audit;
         let folder = Disk::open(&dir.path().join("objects")).unwrap().folder("").unwrap();
-        let snapshot = Snapshot { settings, buckets: HashMap::from([("files".to_owned(), folder)]) };
+        let snapshot =
+            Snapshot { settings, buckets: HashMap::from([("files".to_owned(), Space::Disk(folder))]) };
         let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::open().unwrap());
         let gateway = Arc::new(Gateway::new(snapshot, ledger, audit, Clock::starting_at(clock::now()), 1));
         let recorder = Recorder::begin(&gateway, None, "r-1");
@@ -116,7 +118,8 @@ impl Bench {
     }
 
     fn content(&self) -> Option<String> {
-        let opened = self.snapshot.buckets["files"].open("a").ok()?;
+        let Space::Disk(folder) = &self.snapshot.buckets["files"];
+        let opened = folder.open("a").ok()?;
         let mut text = String::new();
         opened.file.as_ref().read_to_string(&mut text).unwrap();
         Some(text)
@@ -224,7 +227,7 @@ fn refused_object_leaves_its_session_open_and_an_abort_gives_the_use_back() {
             let open = bench.find(&id, completing).await.unwrap();
             assert_eq!(bench.complete(open, completing).await.err(), Some(Denial::DigestMismatch("sha256")));
         }
-        bench.snapshot.buckets["files"].probe("a").unwrap();
+        bench.snapshot.buckets["files"].probe("a").await.unwrap();
         assert_eq!((bench.content(), bench.uses(&key).await), (None, 1));
         let open = bench.find(&id, &key).await.unwrap();
         abort(&bench.gateway, open).await.unwrap();

@@ -1,0 +1,260 @@
+//! The space of one bucket, whatever its backend.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::disk::{self, Folder, Publish};
+use super::{Listed, Metadata, Query, Removed, StoreError};
+
+/// The space of one bucket. Clones are the same space.
+///
+/// What a call did is done whether or not its future is waited for to the end, except where its doc says so.
+#[derive(Debug, Clone)]
+pub(crate) enum Space {
+    /// A folder on the local disk.
+    Disk(Folder),
+}
+
+/// An object open for reading. It stays whole while it is read, whatever is uploaded meanwhile.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) content: Content,
+    /// What was known of it when it was opened.
+    pub(crate) metadata: Metadata,
+}
+
+/// What an open object reads as.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    File(Arc<File>),
+}
+
+/// A part of an open object, about to be sent.
+pub(crate) enum Reading {
+    File { file: Arc<File>, offset: u64 },
+}
+
+/// An object that is whole and has no name yet. Dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub(crate) enum Finished {
+    Disk(disk::Finished),
+}
+
+/// Sees what stands under a name, and says whether it may be changed. It may be asked more than once; what it saw
+/// last is what is changed.
+pub(crate) type Guard = Box<dyn Fn(Option<&Metadata>) -> bool + Send>;
+
+/// Under what condition an object takes its name.
+pub(crate) enum Rule {
+    /// Only where nothing stands.
+    Create,
+    /// Also in the place of another, if the guard agrees to it.
+    Replace(Option<Guard>),
+}
+
+impl Space {
+    /// Opens an object, on the event loop where that waits for nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::BadName`], [`StoreError::Io`].
+    pub(crate) async fn open(&self, name: &str) -> Result<Opened, StoreError> {
+        match self {
+            Self::Disk(folder) => {
+                let opened = match folder.open_cached(name)? {
+                    Some(opened) => opened,
+                    None => {
+                        let (folder, name) = (folder.clone(), name.to_owned());
+                        blocking(move || folder.open(&name)).await?
+                    }
+                };
+                Ok(Opened { content: Content::File(opened.file), metadata: opened.metadata })
+            }
+        }
+    }
+
+    /// Looks before a change: what stands there, and could an object of this name stand there?
+    ///
+    /// # Errors
+    /// [`StoreError::NameConflict`], [`StoreError::NotFound`] where a link is part of the name,
+    /// [`StoreError::BadName`], [`StoreError::Io`].
+    pub(crate) async fn probe(&self, name: &str) -> Result<Option<Metadata>, StoreError> {
+        match self {
+            Self::Disk(folder) => {
+                let (folder, name) = (folder.clone(), name.to_owned());
+                blocking(move || folder.probe(&name)).await
+            }
+        }
+    }
+
+    /// Gives an object its name, durably. Once begun it runs to its end, whoever stops waiting.
+    ///
+    /// # Errors
+    /// With nothing changed: [`StoreError::AlreadyExists`] of a create, [`StoreError::PreconditionFailed`] where the
+    /// guard refused, [`StoreError::NameConflict`], [`StoreError::NotFound`], [`StoreError::BadName`],
+    /// [`StoreError::NoSpace`], [`StoreError::Io`]. With no promise either way: [`StoreError::Unsettled`].
+    pub(crate) async fn publish(
+        &self,
+        finished: Finished,
+        name: &str,
+        rule: Rule,
+    ) -> Result<Metadata, StoreError> {
+        match (self, finished) {
+            (Self::Disk(folder), Finished::Disk(finished)) => {
+                let (folder, name) = (folder.clone(), name.to_owned());
+                blocking(move || match rule {
+                    Rule::Create => folder.publish(finished, &name, Publish::Create),
+                    Rule::Replace(guard) => {
+                        let guard = |there: Option<&_>| guard.as_ref().is_none_or(|guard| guard(there));
+                        folder.publish(finished, &name, Publish::Replace { guard: &guard })
+                    }
+                })
+                .await
+            }
+        }
+    }
+
+    /// Removes an object if the guard agrees to what is there, durably. Once begun it runs to its end, whoever
+    /// stops waiting.
+    ///
+    /// # Errors
+    /// With nothing changed: [`StoreError::PreconditionFailed`], [`StoreError::NotFound`] where a link is part of
+    /// the name, [`StoreError::BadName`], [`StoreError::Io`]. With no promise either way: [`StoreError::Unsettled`].
+    pub(crate) async fn delete(&self, name: &str, guard: Option<Guard>) -> Result<Removed, StoreError> {
+        match self {
+            Self::Disk(folder) => {
+                let (folder, name) = (folder.clone(), name.to_owned());
+                blocking(move || {
+                    let guard = |there: Option<&_>| guard.as_ref().is_none_or(|guard| guard(there));
+                    folder.delete(&name, &guard)
+                })
+                .await
+            }
+        }
+    }
+
+    /// Lists a page of the objects. Dropping the future ends the work early.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub(crate) async fn list(&self, query: Query) -> Result<Listed, StoreError> {
+        match self {
+            Self::Disk(folder) => {
+                let folder = folder.clone();
+                let waiting = Waiting::default();
+                let abandoned = Arc::clone(&waiting.abandoned);
+                blocking(move || folder.list(&query, &abandoned)).await
+            }
+        }
+    }
+
+    /// Says whether the object that stands there was written under this hold: what settles an upload that a crash
+    /// caught between appearing and being counted.
+    ///
+    /// # Errors
+    /// Where the backend cannot tell. That nothing stands there is an answer.
+    pub(crate) async fn find_hold(&self, name: &str, hold: &str) -> Result<bool, StoreError> {
+        match self.open(name).await {
+            Ok(opened) => Ok(opened.metadata.attributes.hold.as_deref() == Some(hold)),
+            Err(StoreError::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the parts of an upload session. What cannot be removed now goes at the next start.
+    pub(crate) async fn remove_session(&self, session: String) {
+        match self {
+            Self::Disk(folder) => {
+                let folder = folder.clone();
+                let removing = tokio::task::spawn_blocking(move || folder.remove_session(&session));
+                let _ = removing.await;
+            }
+        }
+    }
+
+    /// As [`Space::remove_session`], waiting for nothing.
+    pub(crate) fn forget_session(&self, session: String) {
+        let space = self.clone();
+        tokio::spawn(async move { space.remove_session(session).await });
+    }
+
+    /// Removes a part, waiting for nothing. What cannot be removed now goes with its session.
+    pub(crate) fn forget_part(&self, session: String, part: String) {
+        match self {
+            Self::Disk(folder) => {
+                let folder = folder.clone();
+                tokio::task::spawn_blocking(move || folder.remove_part(&session, &part));
+            }
+        }
+    }
+
+    /// Removes the sessions whose names begin with `ours`, and the parts in them, that nobody wants any more: for
+    /// the start. `wanted` says of a session's name which of its parts are, or that none is.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub(crate) fn keep_sessions(
+        &self,
+        ours: &str,
+        wanted: impl Fn(&str) -> Option<Vec<String>>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(folder) => folder.keep_sessions(ours, wanted),
+        }
+    }
+
+    /// Whether a folder of this name can be listed.
+    pub(crate) fn is_folder_name(&self, name: &str) -> bool {
+        match self {
+            Self::Disk(_) => disk::is_folder_name(name),
+        }
+    }
+}
+
+impl Content {
+    /// Begins to read `bytes` bytes from `offset` on, which the object has.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub(crate) async fn read(&self, offset: u64, _bytes: u64) -> Result<Reading, StoreError> {
+        match self {
+            Self::File(file) => Ok(Reading::File { file: Arc::clone(file), offset }),
+        }
+    }
+}
+
+impl Finished {
+    /// Its length, in bytes.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Disk(finished) => finished.size_bytes,
+        }
+    }
+
+    /// Its content's BLAKE3.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        match self {
+            Self::Disk(finished) => finished.digest,
+        }
+    }
+}
+
+/// A caller that waits for its page. Once it is gone, the listing need not go on.
+#[derive(Default)]
+struct Waiting {
+    abandoned: Arc<AtomicBool>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs what waits for the disk on the blocking pool. Once begun it runs to its end, whoever stops waiting.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let failed = |error| StoreError::Io { attempt: "work on the disk", source: std::io::Error::other(error) };
+    tokio::task::spawn_blocking(work).await.map_err(failed)?
+}
