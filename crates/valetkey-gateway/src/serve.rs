@@ -37,8 +37,8 @@ use crate::notify::Head;
 use crate::settings::{self, Settings, Watch};
 use crate::transfer::session;
 
-use self::reload::Asked;
 use self::backends::Backends;
+use self::reload::Asked;
 
 pub use connect::connect;
 pub use start::StartError;

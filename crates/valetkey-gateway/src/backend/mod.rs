@@ -4,6 +4,7 @@
 //! What it is asked to do was admitted before.
 
 pub mod disk;
+pub mod remote;
 mod space;
 
 pub use disk::{Attributes, Kept, Listed, ListedEntry, Metadata, Query, Removed, StoreError, StoredPart};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::disk::{self, Folder, Publish};
+use super::remote::{self, Remote};
 use super::{Listed, Metadata, Query, Removed, StoreError};
 
 /// The space of one bucket. Clones are the same space.
@@ -14,6 +15,8 @@ use super::{Listed, Metadata, Query, Removed, StoreError};
 pub(crate) enum Space {
     /// A folder on the local disk.
     Disk(Folder),
+    /// A part of a store at the other end of a network.
+    Remote(Remote),
 }
 
 /// An object open for reading. It stays whole while it is read, whatever is uploaded meanwhile.
@@ -28,17 +31,20 @@ pub(crate) struct Opened {
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     File(Arc<File>),
+    Remote(remote::Object),
 }
 
 /// A part of an open object, about to be sent.
 pub(crate) enum Reading {
     File { file: Arc<File>, offset: u64 },
+    Stream(remote::Stream),
 }
 
 /// An object that is whole and has no name yet. Dropped, it leaves nothing behind.
 #[derive(Debug)]
 pub(crate) enum Finished {
     Disk(disk::Finished),
+    Remote(Box<remote::Finished>),
 }
 
 /// Sees what stands under a name, and says whether it may be changed. It may be asked more than once; what it saw
@@ -70,6 +76,10 @@ impl Space {
                 };
                 Ok(Opened { content: Content::File(opened.file), metadata: opened.metadata })
             }
+            Self::Remote(remote) => {
+                let (object, metadata) = remote.open(name).await?;
+                Ok(Opened { content: Content::Remote(object), metadata })
+            }
         }
     }
 
@@ -84,6 +94,7 @@ impl Space {
                 let (folder, name) = (folder.clone(), name.to_owned());
                 blocking(move || folder.probe(&name)).await
             }
+            Self::Remote(remote) => remote.probe(name).await,
         }
     }
 
@@ -111,6 +122,10 @@ impl Space {
                 })
                 .await
             }
+            (Self::Remote(remote), Finished::Remote(finished)) => remote.publish(*finished, rule).await,
+            (Self::Disk(_), Finished::Remote(_)) | (Self::Remote(_), Finished::Disk(_)) => {
+                Err(StoreError::NotFound)
+            }
         }
     }
 
@@ -130,6 +145,7 @@ impl Space {
                 })
                 .await
             }
+            Self::Remote(remote) => remote.delete(name, guard).await,
         }
     }
 
@@ -145,6 +161,7 @@ impl Space {
                 let abandoned = Arc::clone(&waiting.abandoned);
                 blocking(move || folder.list(&query, &abandoned)).await
             }
+            Self::Remote(remote) => remote.list(&query).await,
         }
     }
 
@@ -169,6 +186,7 @@ impl Space {
                 let removing = tokio::task::spawn_blocking(move || folder.remove_session(&session));
                 let _ = removing.await;
             }
+            Self::Remote(_) => {}
         }
     }
 
@@ -185,6 +203,7 @@ impl Space {
                 let folder = folder.clone();
                 tokio::task::spawn_blocking(move || folder.remove_part(&session, &part));
             }
+            Self::Remote(_) => {}
         }
     }
 
@@ -200,6 +219,7 @@ impl Space {
     ) -> Result<(), StoreError> {
         match self {
             Self::Disk(folder) => folder.keep_sessions(ours, wanted),
+            Self::Remote(_) => Ok(()),
         }
     }
 
@@ -207,6 +227,7 @@ impl Space {
     pub(crate) fn is_folder_name(&self, name: &str) -> bool {
         match self {
             Self::Disk(_) => disk::is_folder_name(name),
+            Self::Remote(_) => true,
         }
     }
 }
@@ -216,8 +237,9 @@ impl Content {
     ///
     /// # Errors
     /// [`StoreError::Io`].
-    pub(crate) async fn read(&self, offset: u64, _bytes: u64) -> Result<Reading, StoreError> {
+    pub(crate) async fn read(&self, offset: u64, bytes: u64) -> Result<Reading, StoreError> {
         match self {
+            Self::Remote(object) => Ok(Reading::Stream(object.read(offset, bytes).await?)),
             Self::File(file) => Ok(Reading::File { file: Arc::clone(file), offset }),
         }
     }
@@ -228,6 +250,7 @@ impl Finished {
     pub(crate) fn size_bytes(&self) -> u64 {
         match self {
             Self::Disk(finished) => finished.size_bytes,
+            Self::Remote(finished) => finished.size_bytes,
         }
     }
 
@@ -235,6 +258,7 @@ impl Finished {
     pub(crate) fn digest(&self) -> [u8; 32] {
         match self {
             Self::Disk(finished) => finished.digest,
+            Self::Remote(finished) => finished.digest,
         }
     }
 }

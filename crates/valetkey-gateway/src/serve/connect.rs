@@ -1,6 +1,6 @@
 //! Asking each backend whether it can be used, without serving anything.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 
 use tokio::runtime::Builder;
 
@@ -9,13 +9,13 @@ use crate::backend::remote::Service;
 use crate::settings::{Backend, Settings};
 
 /// What came of asking each backend, by its name. Nothing is written anywhere.
-///
-/// # Errors
-/// Where nothing can be asked at all.
-pub fn connect(settings: &Settings) -> io::Result<Vec<(String, Result<(), String>)>> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let asked = settings.backends.iter();
-    Ok(asked.map(|(name, backend)| (name.clone(), runtime.block_on(ask(backend)))).collect())
+pub fn connect(settings: &Settings) -> Vec<(String, Result<(), String>)> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let answer = |backend| match &runtime {
+        Ok(runtime) => runtime.block_on(ask(backend)),
+        Err(error) => Err(format!("begin to ask: {error}")),
+    };
+    settings.backends.iter().map(|(name, backend)| (name.clone(), answer(backend))).collect()
 }
 
 async fn ask(backend: &Backend) -> Result<(), String> {

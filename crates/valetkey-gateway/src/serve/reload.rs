@@ -37,7 +37,11 @@ struct Reloader {
 ///
 /// # Errors
 /// [`StartError::Worker`].
-pub(super) fn start(gateway: Arc<Gateway>, backends: Backends, watch: Watch) -> Result<Sender<Asked>, StartError> {
+pub(super) fn start(
+    gateway: Arc<Gateway>,
+    backends: Backends,
+    watch: Watch,
+) -> Result<Sender<Asked>, StartError> {
     let (sender, asked) = channel();
     let mut reloader = Reloader { gateway, backends, watch };
     let thread = std::thread::Builder::new().name("reload".into());

@@ -22,7 +22,7 @@ use tokio::time::Sleep;
 
 use super::Transfer;
 use super::rate::Throttle;
-use crate::backend::Reading;
+use crate::backend::{Reading, remote};
 use crate::serve::outbox::{Outbox, PIECE_BYTES_MAX};
 
 /// How much of an object is read into memory at once, in bytes; one that is smaller is one piece.
@@ -39,6 +39,7 @@ pub(crate) enum Body {
     Slowed(Box<SlowedText>),
     Refusal(Box<RefusalBody>),
     Object(Box<ObjectBody>),
+    Streamed(Box<StreamedBody>),
 }
 
 /// A text that is sent as fast as its key may move bytes.
@@ -69,6 +70,14 @@ impl Body {
             Reading::File { file, offset } => {
                 Self::Object(Box::new(ObjectBody::new(file, offset, bytes, transfer, outbox, throttle)))
             }
+            Reading::Stream(stream) => Self::Streamed(Box::new(StreamedBody {
+                stream,
+                piece: Bytes::new(),
+                bytes_left: bytes,
+                transfer: Rc::new(transfer),
+                outbox,
+                throttle,
+            })),
         }
     }
 
@@ -205,6 +214,49 @@ impl ObjectBody {
     }
 }
 
+/// Bytes of an object that come over a network, and go on as they come.
+pub(crate) struct StreamedBody {
+    stream: remote::Stream,
+    /// What came and was not offered yet.
+    piece: Bytes,
+    bytes_left: u64,
+    transfer: Rc<Transfer>,
+    outbox: Option<Outbox>,
+    throttle: Option<Throttle>,
+}
+
+impl StreamedBody {
+    /// The next piece. A store that ends too early is an error, so that the client notices.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        if self.piece.is_empty() {
+            self.piece = ready!(self.stream.poll_next(cx)).inspect_err(|error| {
+                tracing::error!(%error, "the store broke off while an object was sent");
+            })?;
+            if self.piece.is_empty() {
+                tracing::error!("the store sent less of an object than it has");
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+        let length = self.bytes_left.min(as_u64(self.piece.len()));
+        let length = match &mut self.throttle {
+            Some(throttle) => ready!(throttle.poll_grant(cx, length)).min(length),
+            None => length,
+        };
+        let piece = self.piece.split_to(usize::try_from(length).map_err(io::Error::other)?);
+        self.bytes_left -= length;
+        if let Some(throttle) = &mut self.throttle {
+            throttle.moved(length);
+        }
+        Poll::Ready(Ok(match &self.outbox {
+            Some(outbox) => outbox.memory(piece, Rc::clone(&self.transfer)),
+            None => {
+                self.transfer.sent(length);
+                piece
+            }
+        }))
+    }
+}
+
 impl hyper::body::Body for Body {
     type Data = Bytes;
     type Error = io::Error;
@@ -228,6 +280,8 @@ impl hyper::body::Body for Body {
                 }
                 Poll::Ready(Some(Ok(Frame::data(piece))))
             }
+            Self::Streamed(streamed) if streamed.bytes_left == 0 => Poll::Ready(None),
+            Self::Streamed(streamed) => streamed.poll_piece(cx).map(|piece| Some(piece.map(Frame::data))),
         }
     }
 
@@ -242,6 +296,7 @@ impl hyper::body::Body for Body {
             Self::Slowed(slowed) => as_u64(slowed.text.len()),
             Self::Refusal(refusal) => as_u64(refusal.text.len()),
             Self::Object(object) => object.bytes_left,
+            Self::Streamed(streamed) => streamed.bytes_left,
         })
     }
 }

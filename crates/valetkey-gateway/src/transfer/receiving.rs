@@ -10,6 +10,7 @@ use super::body::as_u64;
 use super::integrity::{Hashed, Integrity};
 use super::upload::unwritable;
 use crate::backend::disk::{self, Upload};
+use crate::backend::remote::Writing;
 use crate::backend::{Attributes, Finished, Kept, Space, StoreError};
 
 /// How much is gathered for one write, in bytes.
@@ -20,27 +21,44 @@ const EARLY_BATCH_BYTES: usize = 16 << 10;
 
 /// An upload on its way to its backend.
 pub(super) enum Receiving {
-    Disk(ToDisk),
+    Disk(Box<ToDisk>),
+    Remote(Box<ToRemote>),
 }
 
 impl Receiving {
     /// An object in one piece, of which so many bytes are declared. What is said of it besides `attributes` comes
     /// with its end.
+    ///
+    /// # Errors
+    /// [`Denial::BadRequest`] for a name that the store cannot hold, [`Denial::BackendUnavailable`].
     pub(super) fn object(
         space: &Space,
-        declared_bytes: Option<u64>,
+        name: &str,
+        (declared_bytes, only_create): (Option<u64>, bool),
         attributes: Attributes,
         integrity: Integrity,
-    ) -> Self {
+    ) -> Result<Self, Denial> {
         match space {
             Space::Disk(folder) => {
                 let folder = folder.clone();
-                Self::Disk(ToDisk::new(move || folder.begin(declared_bytes), attributes, integrity))
+                Ok(Self::Disk(Box::new(ToDisk::new(
+                    move || folder.begin(declared_bytes),
+                    attributes,
+                    integrity,
+                ))))
+            }
+            Space::Remote(remote) => {
+                let writing =
+                    remote.begin(name, declared_bytes, only_create, attributes).map_err(unwritable)?;
+                Ok(Self::Remote(Box::new(ToRemote { writing, integrity })))
             }
         }
     }
 
     /// A part of an upload in parts.
+    ///
+    /// # Errors
+    /// [`Denial::CallNotSupported`].
     pub(super) fn part(
         space: &Space,
         session: String,
@@ -48,7 +66,7 @@ impl Receiving {
         start: PartStart,
         declared_bytes: Option<u64>,
         integrity: Integrity,
-    ) -> Self {
+    ) -> Result<Self, Denial> {
         match space {
             Space::Disk(folder) => {
                 let folder = folder.clone();
@@ -56,8 +74,9 @@ impl Receiving {
                     PartStart::Anew => folder.begin_part(&session, &part, declared_bytes),
                     PartStart::At(at) => folder.append_part(&session, &part, at, declared_bytes),
                 };
-                Self::Disk(ToDisk::new(begin, Attributes::default(), integrity))
+                Ok(Self::Disk(Box::new(ToDisk::new(begin, Attributes::default(), integrity))))
             }
+            Space::Remote(_) => Err(Denial::CallNotSupported("an upload in parts to a remote backend")),
         }
     }
 
@@ -70,7 +89,7 @@ impl Receiving {
             Self::Disk(disk) if declared_bytes.is_some_and(|bytes| bytes >= as_u64(EARLY_BATCH_BYTES)) => {
                 disk.begin().await
             }
-            Self::Disk(_) => Ok(()),
+            Self::Disk(_) | Self::Remote(_) => Ok(()),
         }
     }
 
@@ -81,6 +100,7 @@ impl Receiving {
     pub(super) async fn push(&mut self, piece: Bytes) -> Result<(), Denial> {
         match self {
             Self::Disk(disk) => disk.push(piece).await,
+            Self::Remote(remote) => remote.push(piece).await,
         }
     }
 
@@ -91,7 +111,7 @@ impl Receiving {
     pub(super) async fn pause(&mut self) -> Result<(), Denial> {
         match self {
             Self::Disk(disk) if disk.batch_bytes >= EARLY_BATCH_BYTES && disk.is_idle() => disk.write().await,
-            Self::Disk(_) => Ok(()),
+            Self::Disk(_) | Self::Remote(_) => Ok(()),
         }
     }
 
@@ -111,6 +131,7 @@ impl Receiving {
                 attributes.headers.extend(late);
                 disk.finish(attributes, trailer).await.map(Finished::Disk)
             }
+            Self::Remote(remote) => remote.finish(late, trailer).await,
         }
     }
 
@@ -121,6 +142,7 @@ impl Receiving {
     pub(super) async fn keep(self, trailer: Vec<Checksum>) -> Result<(Kept, Hashed), Denial> {
         match self {
             Self::Disk(disk) => disk.keep(trailer).await,
+            Self::Remote(_) => Err(Denial::CallNotSupported("an upload in parts to a remote backend")),
         }
     }
 }
@@ -244,5 +266,31 @@ impl ToDisk {
             }
             Before::Failed => Err(Denial::BackendUnavailable),
         }
+    }
+}
+
+/// An upload on its way over a network.
+pub(super) struct ToRemote {
+    writing: Writing,
+    integrity: Integrity,
+}
+
+impl ToRemote {
+    async fn push(&mut self, piece: Bytes) -> Result<(), Denial> {
+        self.integrity.update(std::slice::from_ref(&piece));
+        self.writing.push(piece).await.map_err(|error| match error {
+            StoreError::AlreadyExists => Denial::AlreadyExists,
+            error => unwritable(error),
+        })
+    }
+
+    async fn finish(
+        self,
+        late: impl Iterator<Item = (String, String)>,
+        trailer: Vec<Checksum>,
+    ) -> Result<Finished, Denial> {
+        self.integrity.expecting(trailer).hashed(self.writing.digest())?;
+        let finished = self.writing.finish(late).await.map_err(unwritable)?;
+        Ok(Finished::Remote(Box::new(finished)))
     }
 }

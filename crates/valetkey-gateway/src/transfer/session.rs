@@ -81,6 +81,9 @@ pub(crate) async fn begin(
     plan: &upload::Plan,
     recorder: &Recorder,
 ) -> Result<SessionId, Denial> {
+    if matches!(plan.space, Space::Remote(_)) {
+        return Err(Denial::CallNotSupported("an upload in parts to a remote backend"));
+    }
     let server = &snapshot.settings.server;
     let purpose = Purpose::Upload {
         object: plan.path.clone(),
@@ -267,6 +270,9 @@ async fn put_together(
                 assemble(&folder, &session, &parts, terms, &bounds, integrity, Told { etag, sum: tells })
             })
             .await??
+        }
+        Space::Remote(_) => {
+            return Err(Denial::CallNotSupported("an upload in parts to a remote backend"));
         }
     };
     confirmed.add(&whole);

@@ -111,6 +111,10 @@ impl Copied {
                 })
                 .await?
             }
+            Reading::Stream(stream) => stream.next().await.and_then(|piece| match piece.is_empty() {
+                true => Err(std::io::ErrorKind::UnexpectedEof.into()),
+                false => Ok(piece),
+            }),
         };
         let piece = piece.map_err(|error| {
             tracing::error!(%error, "an object cannot be read to be copied");

@@ -222,7 +222,8 @@ async fn receive_all(
     let mut headers = Plan::stored_headers(plan.headers);
     headers.extend(confirmed.headers());
     let attributes = Attributes { content_type, headers, hold: held.hold.name(), etag: None };
-    let mut file = Receiving::object(&plan.space, plan.declared_bytes, attributes, integrity);
+    let known = (plan.declared_bytes, plan.only_create);
+    let mut file = Receiving::object(&plan.space, &plan.name, known, attributes, integrity)?;
     let mut pace = Pace::new(held.throttle.as_ref().map(Throttle::slowest));
     let mut reserved = Reserved::of(held, plan.declared_bytes);
     file.reserve(plan.declared_bytes).await?;

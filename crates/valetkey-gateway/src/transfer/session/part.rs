@@ -96,7 +96,7 @@ async fn receive_all(
     }
     let held = hold(gateway, new, claim).await.map_err(|error| denied(error, permit))?;
     let (session, part) = (open.session.store_name(), held.id.store_name());
-    let mut file = Receiving::part(&open.space, session, part, start, declared_bytes, integrity);
+    let mut file = Receiving::part(&open.space, session, part, start, declared_bytes, integrity)?;
     let mut throttle = gateway.rates.throttle(&permit.rates);
     let mut pace = Pace::new(throttle.as_ref().map(Throttle::slowest));
     let mut reserved_bytes = declared_bytes.unwrap_or(0);

@@ -118,7 +118,7 @@ impl Bench {
     }
 
     fn content(&self) -> Option<String> {
-        let Space::Disk(folder) = &self.snapshot.buckets["files"];
+        let Space::Disk(folder) = &self.snapshot.buckets["files"] else { panic!("on disk") };
         let opened = folder.open("a").ok()?;
         let mut text = String::new();
         opened.file.as_ref().read_to_string(&mut text).unwrap();

@@ -1,0 +1,46 @@
+//! Objects in a store at the other end of a network: a bucket of S3, of Google Cloud Storage, a container of Azure.
+//!
+//! What it promises:
+//! - An upload appears whole or not at all. What is gathered in memory is sent in one request; of what is streamed the
+//!   last piece is held back until the object may appear, and a request that lacks it is given up, which no store
+//!   takes for an object; parts are made one object by a request of their own.
+//! - A condition on what is there is judged and acted on as one step for all callers of one [`Service`]. For
+//!   several gateways it is as good as the store's own conditional requests.
+//! - Bytes stream: no more than a small window of an object is in memory.
+//! - The store's own words end in no answer and in no log: they may quote credentials.
+//!
+//! It speaks through `object_store`; only the request of a streamed upload, which that crate does not offer, is made
+//! here, by a URL that its `Signer` signs.
+
+mod attributes;
+mod error;
+mod list;
+mod name;
+mod publish;
+mod read;
+mod service;
+mod turns;
+mod write;
+
+use std::sync::Arc;
+
+pub(crate) use read::{Object, Stream};
+pub use service::OpenError;
+pub(crate) use service::{Kind, Service};
+pub(crate) use write::{Finished, Writing};
+
+/// The space of one bucket in a store. Clones are the same space.
+#[derive(Debug, Clone)]
+pub(crate) struct Remote {
+    service: Arc<Service>,
+    /// What the store's names of the bucket's objects begin with: empty, or ending in `/`.
+    prefix: Arc<str>,
+    /// Whether an entity tag that is an MD5 is told as it is.
+    tells_md5: bool,
+}
+
+impl Remote {
+    pub(crate) fn new(service: Arc<Service>, prefix: &str, tells_md5: bool) -> Self {
+        Self { service, prefix: Arc::from(prefix), tells_md5 }
+    }
+}

@@ -1,0 +1,126 @@
+//! Changes that show: an object takes its name, or goes.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use object_store::path::Path;
+use object_store::{ObjectStoreExt as _, PutMode, PutOptions, UpdateVersion};
+
+use super::read::Found;
+use super::write::{Finished, Rest, Target};
+use super::{Remote, error};
+use crate::backend::{Guard, Metadata, Removed, Rule, StoreError};
+
+impl Remote {
+    /// Gives an object its name.
+    ///
+    /// # Errors
+    /// As [`Space::publish`](crate::backend::Space::publish).
+    pub(crate) async fn publish(&self, finished: Finished, rule: Rule) -> Result<Metadata, StoreError> {
+        let Finished { to, size_bytes, digest, rest } = finished;
+        let _turn = self.service.turns.take(to.path.as_ref()).await;
+        let there = match &rule {
+            Rule::Replace(None) => None,
+            Rule::Create | Rule::Replace(Some(_)) => self.look(&to.path).await?,
+        };
+        let mode = match rule {
+            Rule::Create if there.is_some() => return Err(StoreError::AlreadyExists),
+            Rule::Create => PutMode::Create,
+            Rule::Replace(None) => PutMode::Overwrite,
+            Rule::Replace(Some(guard)) => {
+                if !guard(there.as_ref().map(|found| &found.metadata)) {
+                    return Err(StoreError::PreconditionFailed);
+                }
+                match there {
+                    Some(Found { version, .. }) => {
+                        PutMode::Update(UpdateVersion { e_tag: version, version: None })
+                    }
+                    None => PutMode::Create,
+                }
+            }
+        };
+        let is_create = mode == PutMode::Create;
+        let committed = match rest {
+            Rest::All(payload) => {
+                let options =
+                    PutOptions { mode, attributes: to.stored(Some(digest))?, ..PutOptions::default() };
+                let put = self.service.objects.put_opts(&to.path, payload, options).await;
+                put.map(|put| put.e_tag).map_err(|error| match error::sorted("send an object", &error) {
+                    StoreError::Io { attempt, source } => StoreError::Unsettled { attempt, source },
+                    error => error,
+                })
+            }
+            Rest::LastPiece(streamed) => streamed.commit(&self.service).await,
+            Rest::Completion(parts) => parts.commit().await,
+        };
+        let tag = match committed {
+            Ok(tag) => tag,
+            Err(error) => return self.settled(&to, error, is_create).await,
+        };
+        let Some(tag) = tag else {
+            let found = self.look(&to.path).await?;
+            return found.map(|found| found.metadata).ok_or(StoreError::NotFound);
+        };
+        let secs = u64::try_from(crate::clock::now().unix()).unwrap_or_default();
+        Ok(Metadata {
+            size_bytes,
+            modified: UNIX_EPOCH + Duration::from_secs(secs),
+            etag: self.etag(Some(&tag), size_bytes),
+            digest: Some(digest),
+            attributes: to.attributes,
+        })
+    }
+
+    /// Looks what became of a change that failed: an answer that was lost, or one to a request that was tried again,
+    /// says nothing of the object.
+    async fn settled(&self, to: &Target, error: StoreError, is_create: bool) -> Result<Metadata, StoreError> {
+        let is_refusal = matches!(error, StoreError::AlreadyExists | StoreError::PreconditionFailed);
+        if !is_refusal && !matches!(error, StoreError::Unsettled { .. }) {
+            return Err(error);
+        }
+        let found = self.look(&to.path).await;
+        match found {
+            Ok(Some(found)) if found.upload.as_deref() == Some(&to.upload) => Ok(found.metadata),
+            // The store refuses the name itself, as one that has no place for an object beside a folder.
+            Ok(None) if matches!(error, StoreError::AlreadyExists) => Err(StoreError::NameConflict),
+            Ok(_) if is_refusal && is_create => Err(StoreError::AlreadyExists),
+            Ok(_) | Err(_) => Err(error),
+        }
+    }
+
+    /// Removes an object if the guard agrees to what is there.
+    ///
+    /// # Errors
+    /// As [`Space::delete`](crate::backend::Space::delete).
+    pub(crate) async fn delete(&self, name: &str, guard: Option<Guard>) -> Result<Removed, StoreError> {
+        let path = self.path(name)?;
+        let _turn = self.service.turns.take(path.as_ref()).await;
+        let there = self.look(&path).await?;
+        if guard.is_some_and(|guard| !guard(there.as_ref().map(|found| &found.metadata))) {
+            return Err(StoreError::PreconditionFailed);
+        }
+        if there.is_none() {
+            return Ok(Removed::NothingThere);
+        }
+        match self.service.objects.delete(&path).await {
+            Ok(()) => Ok(Removed::Yes),
+            Err(error) => match error::sorted("delete an object", &error) {
+                StoreError::NotFound => Ok(Removed::NothingThere),
+                StoreError::Io { attempt, source } => self.is_gone(&path, attempt, source).await,
+                error => Err(error),
+            },
+        }
+    }
+
+    async fn is_gone(
+        &self,
+        path: &Path,
+        attempt: &'static str,
+        source: std::io::Error,
+    ) -> Result<Removed, StoreError> {
+        match self.look(path).await {
+            Ok(None) => Ok(Removed::Yes),
+            Ok(Some(_)) => Err(StoreError::Io { attempt, source }),
+            Err(_) => Err(StoreError::Unsettled { attempt, source }),
+        }
+    }
+}

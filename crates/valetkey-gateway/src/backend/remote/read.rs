@@ -1,0 +1,121 @@
+//! Reading objects: `GET`, `HEAD`, and the looks that other stages need.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::Stream as _;
+use futures_util::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange};
+
+use super::{Remote, error};
+use crate::backend::{Metadata, StoreError};
+
+/// An object as it stood when it was opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Object {
+    remote: Remote,
+    path: Path,
+    /// The store's own entity tag.
+    version: Option<String>,
+    size_bytes: u64,
+}
+
+/// What the store knows of an object.
+pub(super) struct Found {
+    pub(super) metadata: Metadata,
+    /// The store's own entity tag.
+    pub(super) version: Option<String>,
+    /// The random name of the upload that wrote it.
+    pub(super) upload: Option<String>,
+}
+
+/// Bytes of an object, as they come from the store.
+pub(crate) struct Stream(BoxStream<'static, object_store::Result<Bytes>>);
+
+impl Remote {
+    /// Opens an object. None of its bytes are asked for yet.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::BadName`], [`StoreError::Io`].
+    pub(crate) async fn open(&self, name: &str) -> Result<(Object, Metadata), StoreError> {
+        let path = self.path(name)?;
+        let Found { metadata, version, .. } = self.find(&path).await?;
+        let size_bytes = metadata.size_bytes;
+        Ok((Object { remote: self.clone(), path, version, size_bytes }, metadata))
+    }
+
+    /// Looks before a change.
+    ///
+    /// # Errors
+    /// [`StoreError::BadName`], [`StoreError::Io`].
+    pub(crate) async fn probe(&self, name: &str) -> Result<Option<Metadata>, StoreError> {
+        let found = self.look(&self.path(name)?).await?;
+        Ok(found.map(|found| found.metadata))
+    }
+
+    /// As [`Remote::find`]; that nothing is there is an answer.
+    pub(super) async fn look(&self, path: &Path) -> Result<Option<Found>, StoreError> {
+        match self.find(path).await {
+            Ok(found) => Ok(Some(found)),
+            Err(StoreError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn find(&self, path: &Path) -> Result<Found, StoreError> {
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        let got = self.service.objects.get_opts(path, options).await;
+        let got = got.map_err(|error| error::sorted("look at an object", &error))?;
+        let (metadata, upload) = self.metadata(&got.meta, &got.attributes);
+        Ok(Found { metadata, version: got.meta.e_tag, upload })
+    }
+}
+
+impl Object {
+    /// Asks for bytes that the object has. Where it was replaced meanwhile, there are none any more.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::PreconditionFailed`] where it was replaced, [`StoreError::Io`].
+    pub(crate) async fn read(&self, offset: u64, bytes: u64) -> Result<Stream, StoreError> {
+        if bytes == 0 {
+            return Ok(Stream(Box::pin(futures_util::stream::empty())));
+        }
+        let is_whole = offset == 0 && bytes == self.size_bytes;
+        let options = GetOptions {
+            if_match: self.version.clone(),
+            range: (!is_whole).then(|| GetRange::Bounded(offset..offset.saturating_add(bytes))),
+            ..GetOptions::default()
+        };
+        let got = self.remote.service.objects.get_opts(&self.path, options).await;
+        let got = got.map_err(|error| error::sorted("read an object", &error))?;
+        if got.range.end.saturating_sub(got.range.start) != bytes {
+            return Err(StoreError::PreconditionFailed);
+        }
+        Ok(Stream(got.into_stream()))
+    }
+}
+
+impl Stream {
+    /// The next bytes; none at the end.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        loop {
+            match ready!(Pin::new(&mut self.0).poll_next(cx)) {
+                Some(Ok(piece)) if piece.is_empty() => {}
+                Some(Ok(piece)) => return Poll::Ready(Ok(piece)),
+                Some(Err(error)) => return Poll::Ready(Err(error::told(&error))),
+                None => return Poll::Ready(Ok(Bytes::new())),
+            }
+        }
+    }
+
+    /// The same, waited for.
+    ///
+    /// # Errors
+    /// Where the store breaks off.
+    pub(crate) async fn next(&mut self) -> io::Result<Bytes> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+}

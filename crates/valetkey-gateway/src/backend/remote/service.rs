@@ -1,0 +1,357 @@
+//! One store, and how it is spoken to.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use http_body::{Body, Frame, SizeHint};
+use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
+    HttpService,
+};
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::list::{PaginatedListOptions, PaginatedListStore};
+use object_store::multipart::MultipartStore;
+use object_store::path::Path;
+use object_store::signer::{SignedUrlOptions, Signer, Url};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error;
+use super::turns::Turns;
+use crate::backend::StoreError;
+use crate::settings::{self, AzureSettings, Endpoint, GcsSettings, S3Settings};
+
+/// How much memory the gathered parts of all uploads to one store may take, in KiB.
+pub(super) const GATHERED_KIB_MAX: u32 = 64 << 10;
+
+/// How long the URL of an upload is good: longer than any upload that the store itself takes in one request.
+const URL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// How long an idle connection is kept: less than services keep theirs.
+const IDLE_MAX: Duration = Duration::from_secs(15);
+
+/// Which service it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    S3,
+    Azure,
+    Gcs,
+}
+
+/// A store: a bucket or a container of a service, and the connections to it.
+pub(crate) struct Service {
+    pub(super) kind: Kind,
+    pub(super) objects: Arc<dyn ObjectStore>,
+    pub(super) pages: Arc<dyn PaginatedListStore>,
+    pub(super) parts: Arc<dyn MultipartStore>,
+    signs: Signs,
+    http: Http,
+    pub(super) turns: Turns,
+    /// How much more may be gathered in memory, in KiB.
+    pub(super) gathered: Arc<Semaphore>,
+    pub(super) stall: Duration,
+}
+
+/// How a URL is made that the store takes.
+enum Signs {
+    With(Arc<dyn Signer>),
+    /// For a store that asks nobody who they are: the URL of the bucket.
+    Not(Url),
+}
+
+/// Why a store cannot be spoken to.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no TLS to be had.
+    #[error("prepare TLS for the store")]
+    Tls(#[source] reqwest::Error),
+    /// The library for the store does not take what its settings say.
+    #[error("the store's settings cannot be used")]
+    Settings,
+}
+
+impl Service {
+    /// Prepares to speak to the store; it is not spoken to yet. `None` for a backend on the disk.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub(crate) fn open(settings: &settings::Backend) -> Result<Option<Self>, OpenError> {
+        let Some(remote) = settings.remote() else { return Ok(None) };
+        let http = Http::new(remote)?;
+        let retry = RetryConfig {
+            backoff: BackoffConfig { init_backoff: Duration::from_millis(100), ..BackoffConfig::default() },
+            max_retries: usize::try_from(remote.retries).unwrap_or(usize::MAX),
+            retry_timeout: remote.retry_timeout,
+        };
+        let common = (remote, http, retry);
+        match settings {
+            settings::Backend::Disk { .. } => Ok(None),
+            settings::Backend::S3(settings) => Self::s3(settings, common).map(Some),
+            settings::Backend::Azure(settings) => Self::azure(settings, common).map(Some),
+            settings::Backend::Gcs(settings) => Self::gcs(settings, common).map(Some),
+        }
+    }
+
+    fn s3(settings: &S3Settings, (remote, http, retry): Common<'_>) -> Result<Self, OpenError> {
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(&settings.bucket)
+            .with_region(&settings.region)
+            .with_access_key_id(settings.access_key_id.reveal())
+            .with_secret_access_key(settings.secret_access_key.reveal())
+            .with_virtual_hosted_style_request(settings.virtual_hosted)
+            .with_conditional_put(S3ConditionalPut::ETagMatch)
+            // One object is deleted by a request for it alone, which every service offers.
+            .with_disable_bulk_delete(true)
+            // What is sent to AWS goes over TLS; elsewhere it is the operator's choice.
+            .with_unsigned_payload(true)
+            .with_retry(retry)
+            .with_http_connector(http.clone());
+        if let Some(token) = &settings.session_token {
+            builder = builder.with_token(token.reveal());
+        }
+        if let Some(endpoint) = &settings.endpoint {
+            let endpoint = match settings.virtual_hosted {
+                true => endpoint.with_host_of(&settings.bucket),
+                false => endpoint.clone(),
+            };
+            builder = builder.with_endpoint(endpoint.to_string()).with_allow_http(endpoint.is_plain());
+        }
+        let store = Arc::new(builder.build().map_err(|_| OpenError::Settings)?);
+        let signs = Signs::With(store.clone());
+        Ok(Self::of(Kind::S3, &store, signs, http, remote))
+    }
+
+    fn azure(settings: &AzureSettings, (remote, http, retry): Common<'_>) -> Result<Self, OpenError> {
+        let mut builder = MicrosoftAzureBuilder::new()
+            .with_account(&settings.account)
+            .with_container_name(&settings.container)
+            .with_access_key(settings.access_key.reveal())
+            .with_retry(retry)
+            .with_http_connector(http.clone());
+        if let Some(endpoint) = &settings.endpoint {
+            builder = builder.with_endpoint(endpoint.to_string()).with_allow_http(endpoint.is_plain());
+        }
+        let store = Arc::new(builder.build().map_err(|_| OpenError::Settings)?);
+        let signs = Signs::With(store.clone());
+        Ok(Self::of(Kind::Azure, &store, signs, http, remote))
+    }
+
+    fn gcs(settings: &GcsSettings, (remote, http, retry): Common<'_>) -> Result<Self, OpenError> {
+        let mut builder = GoogleCloudStorageBuilder::new()
+            .with_bucket_name(&settings.bucket)
+            .with_retry(retry)
+            .with_client_options(ClientOptions::new().with_allow_http(true))
+            .with_http_connector(http.clone());
+        if let Some(endpoint) = &settings.endpoint {
+            builder = builder.with_base_url(&endpoint.to_string());
+        }
+        builder = match &settings.service_account_key {
+            Some(key) => builder.with_service_account_key(key.reveal()),
+            None => builder.with_skip_signature(true),
+        };
+        let store = Arc::new(builder.build().map_err(|_| OpenError::Settings)?);
+        let signs = match settings.service_account_key {
+            Some(_) => Signs::With(store.clone()),
+            None => {
+                let own = || "https://storage.googleapis.com".to_owned();
+                let endpoint = settings.endpoint.as_ref().map_or_else(own, Endpoint::to_string);
+                let url = Url::parse(&format!("{endpoint}/{}/", settings.bucket));
+                Signs::Not(url.map_err(|_| OpenError::Settings)?)
+            }
+        };
+        Ok(Self::of(Kind::Gcs, &store, signs, http, remote))
+    }
+
+    fn of<S: ObjectStore + PaginatedListStore + MultipartStore>(
+        kind: Kind,
+        store: &Arc<S>,
+        signs: Signs,
+        http: Http,
+        remote: &settings::Remote,
+    ) -> Self {
+        Self {
+            kind,
+            objects: store.clone(),
+            pages: store.clone(),
+            parts: store.clone(),
+            signs,
+            http,
+            turns: Turns::default(),
+            gathered: Arc::new(Semaphore::new(GATHERED_KIB_MAX.try_into().unwrap_or(Semaphore::MAX_PERMITS))),
+            stall: remote.stall_timeout,
+        }
+    }
+
+    /// Asks the store for the smallest answer that shows that it is there and takes our credentials.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], [`StoreError::NotFound`] where the bucket is not there.
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        let options = PaginatedListOptions { max_keys: Some(1), ..PaginatedListOptions::default() };
+        let asked = self.pages.list_paginated(None, options).await;
+        asked.map(drop).map_err(|error| error::sorted("ask the store", &error))
+    }
+
+    /// A URL by which whoever has it may make this one request, with these headers.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub(super) async fn url(
+        &self,
+        method: Method,
+        path: &Path,
+        lifetime: Duration,
+        options: SignedUrlOptions,
+    ) -> Result<Url, StoreError> {
+        let signer = match &self.signs {
+            Signs::With(signer) => signer,
+            Signs::Not(bucket) => {
+                let mut url = bucket.clone();
+                if let Ok(mut segments) = url.path_segments_mut() {
+                    segments.pop_if_empty().extend(path.as_ref().split('/'));
+                }
+                return Ok(url);
+            }
+        };
+        let signed = match self.kind {
+            // A SAS signs no headers.
+            Kind::Azure => signer.signed_url(method, path, lifetime).await,
+            Kind::S3 | Kind::Gcs => signer.signed_url_opts(method, path, lifetime, &options).await,
+        };
+        signed.map_err(|error| error::sorted("sign a request", &error))
+    }
+
+    /// Sends an object, or a part of one, whose bytes are still to come.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]: nothing is known of what the store did.
+    pub(super) async fn send(
+        &self,
+        path: &Path,
+        query: &[(&'static str, String)],
+        headers: HeaderMap,
+        body: reqwest::Body,
+    ) -> Result<reqwest::Response, StoreError> {
+        let mut options = SignedUrlOptions::new().with_query(query.iter().cloned());
+        options.signed_headers = headers.clone();
+        let mut url = self.url(Method::PUT, path, URL_LIFETIME, options).await?;
+        if self.kind == Kind::Azure || matches!(self.signs, Signs::Not(_)) {
+            let said: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            if !said.is_empty() {
+                url.query_pairs_mut().extend_pairs(said);
+            }
+        }
+        let _request = self.http.turn().await.map_err(|_| error::stalled("wait for a connection"))?;
+        let sent = self.http.uploads.put(url).headers(headers).body(body).send().await;
+        sent.map_err(|error| error::unreachable("send an object", &error))
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// What all kinds are opened with.
+type Common<'a> = (&'a settings::Remote, Http, RetryConfig);
+
+/// The connections to one store, and how many requests may be under way.
+#[derive(Debug, Clone)]
+struct Http {
+    client: reqwest::Client,
+    /// Waits for an answer for as long as an upload lasts: whoever sends the upload looks whether it moves.
+    uploads: reqwest::Client,
+    requests: Arc<Semaphore>,
+    patience: Duration,
+}
+
+impl Http {
+    fn new(remote: &settings::Remote) -> Result<Self, OpenError> {
+        // That another part of the process was first is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = || {
+            reqwest::Client::builder()
+                .connect_timeout(remote.connect_timeout)
+                .pool_idle_timeout(IDLE_MAX)
+                // Credentials go to no other host.
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .http1_only()
+        };
+        Ok(Self {
+            client: client().read_timeout(remote.stall_timeout).build().map_err(OpenError::Tls)?,
+            uploads: client().build().map_err(OpenError::Tls)?,
+            requests: Arc::new(Semaphore::new(remote.connections_max.get())),
+            patience: remote.stall_timeout,
+        })
+    }
+
+    /// Waits until another request may be made; it is under way until the permit is dropped.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, HttpError> {
+        let late = || HttpError::new(HttpErrorKind::Timeout, Busy);
+        let waiting = tokio::time::timeout(self.patience, Arc::clone(&self.requests).acquire_owned());
+        waiting.await.map_err(|_| late())?.map_err(|_| late())
+    }
+}
+
+/// All requests that may be under way are.
+#[derive(Debug, thiserror::Error)]
+#[error("too many requests to the store are under way")]
+struct Busy;
+
+impl HttpConnector for Http {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+impl HttpService for Http {
+    fn call<'life, 'all>(
+        &'life self,
+        request: HttpRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'all>>
+    where
+        'life: 'all,
+        Self: 'all,
+    {
+        Box::pin(async move {
+            let permit = self.turn().await?;
+            let (parts, body) = self.client.call(request).await?.into_parts();
+            Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(Counted { body, _permit: permit })))
+        })
+    }
+}
+
+/// The body of an answer, whose request is under way as long as it is read.
+struct Counted {
+    body: HttpResponseBody,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = HttpError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
