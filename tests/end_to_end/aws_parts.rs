@@ -120,6 +120,16 @@ fn what_parts_hash_to_together_is_kept_and_told() {
     assert_eq!(found.header("x-amz-checksum-type"), Some("COMPOSITE"));
     assert_eq!(head("").header("x-amz-checksum-sha256"), None);
 
+    for (number, sum) in (1..).zip(&sums) {
+        let asked =
+            Request::get(format!("/files/a?partNumber={number}")).header("x-amz-checksum-mode", "ENABLED");
+        let part = signed(&gateway, asked);
+        assert_eq!(part.header("x-amz-checksum-sha256"), Some(STANDARD.encode(sum).as_str()), "{number}");
+    }
+    let range =
+        Request::get("/files/a").header("Range", "bytes=0-9").header("x-amz-checksum-mode", "ENABLED");
+    assert_eq!(signed(&gateway, range).header("x-amz-checksum-sha256"), None);
+
     let attributes = |more: &[(&str, &str)]| {
         let asked = Request::get("/files/a?attributes");
         let asked = asked.header("x-amz-object-attributes", "Checksum,ObjectParts");

@@ -155,14 +155,7 @@ fn choose(
     wanted: &Wanted<'_>,
     now: Now,
 ) -> Result<Chosen, Denial> {
-    let object = |code| {
-        let mut answer = respond::object(code, metadata, permit, wanted.overrides, now);
-        // A part of what was hashed hashes to something else.
-        if code == StatusCode::OK && head.values("x-amz-checksum-mode").any(|mode| mode == b"ENABLED") {
-            integrity::tell(&integrity::kept(&metadata.attributes), &mut answer);
-        }
-        answer
-    };
+    let object = |code| respond::object(code, metadata, permit, wanted.overrides, now);
     let conditions = Conditions::of(head);
     let state = State::of(metadata);
     match conditions.judge_download(state) {
@@ -179,11 +172,19 @@ fn choose(
         None if conditions.range_counts(state) => Asked::of(head.values("range"), size),
         None => Asked::Whole,
     };
-    let count = parts.map(|parts| parts.sizes.len().to_string());
     let object = |code| {
         let mut answer = object(code);
-        if let Some(count) = &count {
-            respond::insert(&mut answer, PARTS_COUNT, count);
+        if let Some(parts) = &parts {
+            respond::insert(&mut answer, PARTS_COUNT, &parts.sizes.len().to_string());
+        }
+        if head.values("x-amz-checksum-mode").any(|mode| mode == b"ENABLED") {
+            let sums = match (wanted.part, &parts) {
+                (Some(number), Some(parts)) => parts.sum(number.get(), metadata).into_iter().collect(),
+                // A range of what was hashed hashes to something else.
+                (None, _) if code != StatusCode::OK => Vec::new(),
+                _ => integrity::kept(&metadata.attributes),
+            };
+            integrity::tell(&sums, &mut answer);
         }
         answer
     };

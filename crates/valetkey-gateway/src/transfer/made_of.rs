@@ -49,6 +49,15 @@ impl Parts {
         Some((self.sizes.get(..before)?.iter().sum(), bytes))
     }
 
+    /// What part `number` of the object hashes to.
+    pub(crate) fn sum(&self, number: u16, object: &Metadata) -> Option<WholeSum> {
+        let (algorithm, values) = self.sums.as_ref()?;
+        let text = values.get(usize::from(number).checked_sub(1)?)?.clone();
+        // It is told as a part of what the whole has.
+        let is_composite = composite(&object.attributes).is_some();
+        Some(WholeSum { algorithm: *algorithm, text, is_composite })
+    }
+
     /// Adds what is kept to `headers`, as far as there is room for it beside the `others` of the object.
     pub(crate) fn keep(
         &self,
@@ -152,6 +161,9 @@ mod tests {
         assert_eq!(composite(&object.attributes), Some(whole));
         assert_eq!((kept.part(1), kept.part(3)), (Some((0, 5)), Some((10, 1))));
         assert_eq!((kept.part(0), kept.part(4)), (None, None));
+        let second = kept.sum(2, &object).unwrap();
+        assert_eq!((second.text.as_str(), second.kind()), ("AAAAAA==", "COMPOSITE"));
+        assert_eq!((kept.sum(0, &object), kept.sum(4, &object)), (None, None));
         // It was edited since.
         assert_eq!(Parts::of(&metadata(12, object.attributes.headers)), None);
     }
