@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::http::{self, Answer, Connection, Request};
 use crate::key::WEB_SECRET;
 use crate::process;
+use crate::stores::Store;
 
 /// How long a start or a stop may take.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -32,6 +33,7 @@ pub struct Builder {
     rest: String,
     env: Vec<(String, String)>,
     store: Option<PathBuf>,
+    remote: Option<String>,
     audit: PathBuf,
     audit_lines: String,
     front: Front,
@@ -59,6 +61,7 @@ impl Default for Builder {
             rest: String::new(),
             env: Vec::new(),
             store: None,
+            remote: None,
             audit: "valetkey-data/audit.jsonl".into(),
             audit_lines: String::new(),
             front: Front::Nothing,
@@ -117,6 +120,13 @@ impl Builder {
         self
     }
 
+    /// Keeps the objects in this bucket of a store instead of a folder; `address` is the store's, or that of a proxy
+    /// before it.
+    pub fn remote(mut self, store: &dyn Store, address: SocketAddr, bucket: &str) -> Self {
+        self.remote = Some(store.section("local", address, bucket));
+        store.credentials().into_iter().fold(self, |builder, (name, value)| builder.env(name, value))
+    }
+
     /// Keeps the audit log here instead of beside the ledger.
     pub fn audit(mut self, path: &Path) -> Self {
         self.audit = path.to_owned();
@@ -166,15 +176,16 @@ impl Builder {
     }
 
     fn configuration(&self, address: SocketAddr, store: &Path) -> String {
+        let disk = format!("[backends.local]\nkind = \"disk\"\nroot = \"{}\"\n", store.display());
         let mut text = format!(
             "[server]\nlisten = \"{address}\"\npublic_url = \"http://{address}\"\n{}\n\
              [ledger]\nengine = \"sqlite\"\npath = \"valetkey-data/ledger.db\"\n\n\
              [audit]\npath = \"{}\"\n{}\n\
-             [backends.local]\nkind = \"disk\"\nroot = \"{}\"\n\n",
+             {}\n",
             self.server,
             self.audit.display(),
             self.audit_lines,
-            store.display()
+            self.remote.as_ref().unwrap_or(&disk)
         );
         for (name, lines) in &self.buckets {
             text.push_str(&format!("[buckets.{name}]\nbackend = \"local\"\n{lines}\n"));
@@ -455,7 +466,7 @@ pub fn write_certificate(certificate: &Path, key: &Path) -> Result<()> {
 }
 
 /// A port below the range from which the kernel takes those of clients, so that none of them sits on it at a restart.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 180)? * 100;
     for _ in 0..1000 {

@@ -153,7 +153,7 @@ impl Hold {
                 return;
             }
             (Some(held), Settlement::Done { .. }) => {
-                held.space.forget_session(held.session.store_name());
+                held.space.clear_session(held.session.store_name());
             }
             (None, _) => {}
         }
@@ -248,7 +248,7 @@ pub(crate) async fn publish(
                 return Err(upload::refused(error, &permit));
             }
         };
-        hold.settle_recorded(size_bytes, recorder.uploaded(&digest).await)?;
+        hold.settle_recorded(size_bytes, recorder.uploaded(digest).await)?;
         Ok(Published { metadata, confirmed, left })
     })
     .await
@@ -546,8 +546,8 @@ impl Recorder {
         self.record(status.as_u16());
     }
 
-    async fn uploaded(&self, digest: &[u8; 32]) -> Result<(), Denial> {
-        self.note(|receipt| receipt.digest = Some(blake3::Hash::from_bytes(*digest)));
+    async fn uploaded(&self, digest: Option<[u8; 32]>) -> Result<(), Denial> {
+        self.note(|receipt| receipt.digest = digest.map(blake3::Hash::from_bytes));
         self.record_durably(StatusCode::OK).await
     }
 

@@ -80,6 +80,7 @@ pub(crate) fn of_a_marker() -> Denial {
 
 /// The answer to a fault of the store, which is logged here and told to no client.
 pub(crate) fn fault(error: &StoreError) -> Denial {
-    tracing::error!(%error, "the store failed");
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    tracing::error!(%error, source, "the store failed");
     Denial::BackendUnavailable
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::disk::{self, Folder, Publish};
-use super::remote::{self, Remote};
+use super::remote::{self, Remote, StoreUpload};
 use super::{Listed, Metadata, Query, Removed, StoreError};
 
 /// The space of one bucket. Clones are the same space.
@@ -38,6 +38,16 @@ pub(crate) enum Content {
 pub(crate) enum Reading {
     File { file: Arc<File>, offset: u64 },
     Stream(remote::Stream),
+}
+
+/// Where the parts of an upload session are.
+pub(crate) struct Parked {
+    /// The name of the session.
+    pub(crate) session: String,
+    /// The name of the object that they are to become.
+    pub(crate) name: String,
+    /// The store's own upload.
+    pub(crate) upload: Option<StoreUpload>,
 }
 
 /// An object that is whole and has no name yet. Dropped, it leaves nothing behind.
@@ -178,22 +188,33 @@ impl Space {
         }
     }
 
-    /// Removes the parts of an upload session. What cannot be removed now goes at the next start.
-    pub(crate) async fn remove_session(&self, session: String) {
+    /// Removes the parts of an upload session. What cannot be removed now goes at the next start, or by the store's
+    /// own rules.
+    pub(crate) async fn remove_session(&self, parked: Parked) {
         match self {
             Self::Disk(folder) => {
                 let folder = folder.clone();
-                let removing = tokio::task::spawn_blocking(move || folder.remove_session(&session));
+                let removing = tokio::task::spawn_blocking(move || folder.remove_session(&parked.session));
                 let _ = removing.await;
             }
-            Self::Remote(_) => {}
+            Self::Remote(remote) => {
+                if let Some(upload) = &parked.upload {
+                    remote.abort_session(&parked.name, upload).await;
+                }
+            }
         }
     }
 
-    /// As [`Space::remove_session`], waiting for nothing.
-    pub(crate) fn forget_session(&self, session: String) {
-        let space = self.clone();
-        tokio::spawn(async move { space.remove_session(session).await });
+    /// Removes what is left of a session whose object stands, waiting for nothing.
+    pub(crate) fn clear_session(&self, session: String) {
+        match self {
+            Self::Disk(folder) => {
+                let folder = folder.clone();
+                tokio::task::spawn_blocking(move || folder.remove_session(&session));
+            }
+            // The store made the parts the object.
+            Self::Remote(_) => {}
+        }
     }
 
     /// Removes a part, waiting for nothing. What cannot be removed now goes with its session.
@@ -203,6 +224,7 @@ impl Space {
                 let folder = folder.clone();
                 tokio::task::spawn_blocking(move || folder.remove_part(&session, &part));
             }
+            // A part that is sent again takes the place of the one before, and others go with their upload.
             Self::Remote(_) => {}
         }
     }
@@ -254,10 +276,10 @@ impl Finished {
         }
     }
 
-    /// Its content's BLAKE3.
-    pub(crate) fn digest(&self) -> [u8; 32] {
+    /// Its content's BLAKE3, where all of it passed through here at once.
+    pub(crate) fn digest(&self) -> Option<[u8; 32]> {
         match self {
-            Self::Disk(finished) => finished.digest,
+            Self::Disk(finished) => Some(finished.digest),
             Self::Remote(finished) => finished.digest,
         }
     }

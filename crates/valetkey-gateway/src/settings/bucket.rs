@@ -108,8 +108,14 @@ fn delivery(section: &mut Section<'_>, backend: Option<&Backend>, findings: &mut
         }
         _ => None,
     };
-    if let Some(hindrance) = hindrance {
-        findings.fault(at, format!("delivery = \"redirect\" {hindrance}; say \"stream\""));
+    match hindrance {
+        Some(hindrance) => {
+            findings.fault(at, format!("delivery = \"redirect\" {hindrance}; say \"stream\""));
+        }
+        None => findings.warn(format!(
+            "no download is redirected yet: delivery = \"redirect\" of [{}] streams all of them",
+            section.heading()
+        )),
     }
     Delivery::Redirect
 }

@@ -36,6 +36,34 @@ enum Hasher {
     Crc(crc_fast::Digest),
 }
 
+const CRC32: CrcAlgorithm = CrcAlgorithm::Crc32IsoHdlc;
+const CRC32C: CrcAlgorithm = CrcAlgorithm::Crc32Iscsi;
+
+/// The checksum of the whole, from those of its parts in order, each with its length in bytes. `None` for a function
+/// that does not allow it, or for values that are none of its.
+pub(crate) fn combined(algorithm: ChecksumAlgorithm, parts: &[(Vec<u8>, u64)]) -> Option<Vec<u8>> {
+    let (function, width) = match algorithm {
+        ChecksumAlgorithm::Crc32 => (CRC32, 4),
+        ChecksumAlgorithm::Crc32c => (CRC32C, 4),
+        ChecksumAlgorithm::Crc64Nvme => (CrcAlgorithm::Crc64Nvme, 8),
+        ChecksumAlgorithm::Md5
+        | ChecksumAlgorithm::Sha1
+        | ChecksumAlgorithm::Sha256
+        | ChecksumAlgorithm::Sha512 => return None,
+    };
+    let number = |value: &[u8]| {
+        let mut bytes = [0; 8];
+        bytes.get_mut(8 - width..).filter(|end| end.len() == value.len())?.copy_from_slice(value);
+        Some(u64::from_be_bytes(bytes))
+    };
+    let mut parts = parts.iter();
+    let mut whole = number(&parts.next()?.0)?;
+    for (value, bytes) in parts {
+        whole = crc_fast::checksum_combine(function, whole, number(value)?, *bytes);
+    }
+    whole.to_be_bytes().get(8 - width..).map(<[u8]>::to_vec)
+}
+
 impl Integrity {
     /// All that is asked by a key's `digests` and by the `checksums` of a request.
     pub(crate) fn of(digests: &[Digest], checksums: Vec<Checksum>) -> Self {
@@ -154,8 +182,8 @@ impl Hasher {
             ChecksumAlgorithm::Sha1 => Self::Sha1(Sha1::new()),
             ChecksumAlgorithm::Sha256 => Self::Sha256(Sha256::new()),
             ChecksumAlgorithm::Sha512 => Self::Sha512(Sha512::new()),
-            ChecksumAlgorithm::Crc32 => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc)),
-            ChecksumAlgorithm::Crc32c => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi)),
+            ChecksumAlgorithm::Crc32 => Self::Crc(crc_fast::Digest::new(CRC32)),
+            ChecksumAlgorithm::Crc32c => Self::Crc(crc_fast::Digest::new(CRC32C)),
             ChecksumAlgorithm::Crc64Nvme => Self::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme)),
         }
     }
@@ -265,6 +293,7 @@ const CHECKSUM_TYPE: &str = "x-amz-checksum-type";
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::body::as_u64;
     use super::*;
     use ChecksumAlgorithm::*;
 
@@ -300,6 +329,23 @@ mod tests {
             value[0] ^= 1;
             assert_eq!(judge(algorithm, value), Err(Denial::DigestMismatch(algorithm.name())));
         }
+    }
+
+    #[test]
+    fn checksums_of_parts_make_that_of_the_whole() {
+        let sum = |algorithm, text: &[u8]| {
+            let mut hasher = Hasher::of(algorithm);
+            hasher.update(text);
+            (hasher.finish(algorithm), as_u64(text.len()))
+        };
+        for algorithm in [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Crc32c, ChecksumAlgorithm::Crc64Nvme] {
+            let parts = [sum(algorithm, b"1234"), sum(algorithm, b""), sum(algorithm, b"56789")];
+            assert_eq!(combined(algorithm, &parts), Some(sum(algorithm, b"123456789").0), "{algorithm:?}");
+            assert_eq!(combined(algorithm, &parts[..1]), Some(parts[0].0.clone()));
+            assert_eq!(combined(algorithm, &[(vec![0; 3], 1)]), None);
+            assert_eq!(combined(algorithm, &[]), None);
+        }
+        assert_eq!(combined(ChecksumAlgorithm::Sha256, &[sum(ChecksumAlgorithm::Sha256, b"a")]), None);
     }
 
     #[test]

@@ -4,13 +4,14 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 use valetkey::Denial;
 use valetkey_dialects::Checksum;
-use valetkey_ledger::PartStart;
+use valetkey_ledger::{PartId, PartStart};
 
 use super::body::as_u64;
 use super::integrity::{Hashed, Integrity};
+use super::session::Open;
 use super::upload::unwritable;
 use crate::backend::disk::{self, Upload};
-use crate::backend::remote::Writing;
+use crate::backend::remote::{PartWriting, Writing};
 use crate::backend::{Attributes, Finished, Kept, Space, StoreError};
 
 /// How much is gathered for one write, in bytes.
@@ -23,6 +24,15 @@ const EARLY_BATCH_BYTES: usize = 16 << 10;
 pub(super) enum Receiving {
     Disk(Box<ToDisk>),
     Remote(Box<ToRemote>),
+    RemotePart(Box<(PartWriting, Integrity)>),
+}
+
+/// A part that is whole and kept.
+pub(crate) struct KeptPart {
+    pub(crate) kept: Kept,
+    pub(crate) hashed: Hashed,
+    /// The remote store's name of it.
+    pub(crate) tag: Option<String>,
 }
 
 impl Receiving {
@@ -58,25 +68,34 @@ impl Receiving {
     /// A part of an upload in parts.
     ///
     /// # Errors
-    /// [`Denial::CallNotSupported`].
+    /// [`Denial::BadRequest`] for one of unknown length, and [`Denial::CallNotSupported`] for one that goes on, where
+    /// the store is remote.
     pub(super) fn part(
-        space: &Space,
-        session: String,
-        part: String,
+        open: &Open,
+        part: PartId,
         start: PartStart,
         declared_bytes: Option<u64>,
         integrity: Integrity,
     ) -> Result<Self, Denial> {
-        match space {
+        match &open.space {
             Space::Disk(folder) => {
-                let folder = folder.clone();
+                let (folder, session, part) = (folder.clone(), open.session.store_name(), part.store_name());
                 let begin = move || match start {
                     PartStart::Anew => folder.begin_part(&session, &part, declared_bytes),
                     PartStart::At(at) => folder.append_part(&session, &part, at, declared_bytes),
                 };
                 Ok(Self::Disk(Box::new(ToDisk::new(begin, Attributes::default(), integrity))))
             }
-            Space::Remote(_) => Err(Denial::CallNotSupported("an upload in parts to a remote backend")),
+            Space::Remote(remote) => {
+                let (PartStart::Anew, Some(upload)) = (start, &open.terms.store) else {
+                    return Err(Denial::CallNotSupported("going on with a part in a remote store"));
+                };
+                let bytes = declared_bytes.ok_or_else(|| {
+                    Denial::BadRequest("a part says its length here: say Content-Length".into())
+                })?;
+                let writing = remote.begin_part(open.path.name(), upload, part.number, bytes);
+                Ok(Self::RemotePart(Box::new((writing.map_err(unwritable)?, integrity))))
+            }
         }
     }
 
@@ -89,7 +108,7 @@ impl Receiving {
             Self::Disk(disk) if declared_bytes.is_some_and(|bytes| bytes >= as_u64(EARLY_BATCH_BYTES)) => {
                 disk.begin().await
             }
-            Self::Disk(_) | Self::Remote(_) => Ok(()),
+            Self::Disk(_) | Self::Remote(_) | Self::RemotePart(_) => Ok(()),
         }
     }
 
@@ -101,6 +120,11 @@ impl Receiving {
         match self {
             Self::Disk(disk) => disk.push(piece).await,
             Self::Remote(remote) => remote.push(piece).await,
+            Self::RemotePart(part) => {
+                let (writing, integrity) = &mut **part;
+                integrity.update(std::slice::from_ref(&piece));
+                writing.push(piece).await.map_err(unwritable)
+            }
         }
     }
 
@@ -111,7 +135,7 @@ impl Receiving {
     pub(super) async fn pause(&mut self) -> Result<(), Denial> {
         match self {
             Self::Disk(disk) if disk.batch_bytes >= EARLY_BATCH_BYTES && disk.is_idle() => disk.write().await,
-            Self::Disk(_) | Self::Remote(_) => Ok(()),
+            Self::Disk(_) | Self::Remote(_) | Self::RemotePart(_) => Ok(()),
         }
     }
 
@@ -132,17 +156,28 @@ impl Receiving {
                 disk.finish(attributes, trailer).await.map(Finished::Disk)
             }
             Self::Remote(remote) => remote.finish(late, trailer).await,
+            Self::RemotePart(_) => Err(Denial::BackendUnavailable),
         }
     }
 
-    /// Ends a part, which is kept aside; with what it hashes to.
+    /// Ends a part, which is kept aside.
     ///
     /// # Errors
     /// As [`Receiving::finish`].
-    pub(super) async fn keep(self, trailer: Vec<Checksum>) -> Result<(Kept, Hashed), Denial> {
+    pub(super) async fn keep(self, trailer: Vec<Checksum>) -> Result<KeptPart, Denial> {
         match self {
-            Self::Disk(disk) => disk.keep(trailer).await,
-            Self::Remote(_) => Err(Denial::CallNotSupported("an upload in parts to a remote backend")),
+            Self::Disk(disk) => {
+                let (kept, hashed) = disk.keep(trailer).await?;
+                Ok(KeptPart { kept, hashed, tag: None })
+            }
+            Self::RemotePart(part) => {
+                let (writing, integrity) = *part;
+                let kept = Kept { size_bytes: writing.size_bytes(), digest: writing.digest() };
+                let hashed = integrity.expecting(trailer).hashed(kept.digest)?;
+                let tag = Some(writing.keep().await.map_err(unwritable)?);
+                Ok(KeptPart { kept, hashed, tag })
+            }
+            Self::Remote(_) => Err(Denial::BackendUnavailable),
         }
     }
 }

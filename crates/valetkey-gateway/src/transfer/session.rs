@@ -6,6 +6,7 @@
 
 mod marks;
 mod part;
+mod remote;
 mod sweep;
 mod terms;
 
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::Response;
-use valetkey::{Denial, Permit, ResourcePath};
+use valetkey::{Denial, MediaTypes, Permit, ResourcePath};
 use valetkey_dialects::{Checksum, ChecksumAlgorithm};
 use valetkey_ledger::{
     LedgerError, NewSession, Part, Purpose, Session, SessionId, SessionQuery, UnixSeconds,
@@ -44,6 +45,18 @@ pub(crate) struct Open {
     pub(crate) terms: Terms,
     pub(crate) path: ResourcePath,
     pub(crate) space: Space,
+}
+
+impl Open {
+    /// The types that the object must be of: those of the key that began it, and those of the request's own.
+    fn bounds(&self, permit: &Permit) -> [MediaTypes; 2] {
+        [self.terms.types(), permit.types.clone()]
+    }
+
+    /// What looks whether an object may begin so.
+    fn first_bytes<'a>(&self, bounds: &'a [MediaTypes; 2]) -> [FirstBytes<'a>; 2] {
+        bounds.each_ref().map(|types| FirstBytes::of(types, self.terms.content_type.as_deref()))
+    }
 }
 
 /// What the session is to become.
@@ -81,9 +94,6 @@ pub(crate) async fn begin(
     plan: &upload::Plan,
     recorder: &Recorder,
 ) -> Result<SessionId, Denial> {
-    if matches!(plan.space, Space::Remote(_)) {
-        return Err(Denial::CallNotSupported("an upload in parts to a remote backend"));
-    }
     let server = &snapshot.settings.server;
     let purpose = Purpose::Upload {
         object: plan.path.clone(),
@@ -92,15 +102,25 @@ pub(crate) async fn begin(
         copied_bytes: 0,
     };
     let request = admit::request(gateway, permit, recorder.witness(purpose));
+    let mut terms = Terms::of(permit, plan);
+    if let Space::Remote(remote) = &plan.space {
+        remote::check_digests(&permit.digests)?;
+        let begun = remote.begin_session(&plan.name, terms.attributes()).await;
+        terms.store = Some(begun.map_err(|error| upload::refused(error, permit))?);
+    }
     let new = NewSession {
         owner: terms::owner(permit)?,
         owner_sessions_max: server.open_uploads_max,
         path: plan.path.clone(),
         bytes_max: permit.size.max_bytes,
         expires: seconds(gateway.clock.now().highest).plus(server.upload_expiry.as_secs()),
-        details: Terms::of(permit, plan).to_words()?,
+        details: terms.to_words()?,
     };
-    gateway.ledger.begin_session(request, new).await.map_err(|error| denied(error, permit))
+    let begun = gateway.ledger.begin_session(request, new).await;
+    if let (Err(_), Space::Remote(remote), Some(upload)) = (&begun, &plan.space, &terms.store) {
+        remote.abort_session(&plan.name, upload).await;
+    }
+    begun.map_err(|error| denied(error, permit))
 }
 
 /// Finds a session by the name that a request says, if it belongs to whom the request is from.
@@ -250,6 +270,7 @@ async fn put_together(
     let mut confirmed = Confirmed::of(&checksums);
     let mut digests = terms.digests();
     digests.extend(permit.digests.iter().cloned());
+    let expected = checksums.clone();
     let integrity = Integrity::of(&digests, checksums).awaiting(tells.as_slice());
     terms.headers.extend(headers);
     let only_create = terms.only_create || conditions.only_create() || !permit.may_replace;
@@ -271,8 +292,9 @@ async fn put_together(
             })
             .await??
         }
-        Space::Remote(_) => {
-            return Err(Denial::CallNotSupported("an upload in parts to a remote backend"));
+        Space::Remote(store) => {
+            remote::check_digests(&digests)?;
+            remote::assemble(store, path.name(), &parts, terms, &expected, tells)?
         }
     };
     confirmed.add(&whole);
@@ -359,7 +381,7 @@ pub(crate) async fn abort(gateway: &Gateway, open: Open) -> Result<(), Denial> {
         LedgerError::SessionBusy(_) => Denial::TooManyAtOnce,
         error => unanswered(&error),
     })?;
-    space.remove_session(session.store_name()).await;
+    space.remove_session(terms::parked(&session)).await;
     Ok(())
 }
 

@@ -66,12 +66,22 @@ pub(super) fn told(error: &Error) -> io::Error {
         Error::Unauthenticated { .. } => return io::Error::other("the store answered 401"),
         _ => {}
     }
-    let text = error.to_string();
-    let status = text.find(STATUS).and_then(|at| text.get(at + STATUS.len()..)?.get(..3));
-    match status.filter(|status| status.bytes().all(|byte| byte.is_ascii_digit())) {
+    match status_of(error) {
         Some(status) => io::Error::other(format!("the store answered {status}")),
         None => io::Error::other("the store's answer makes no sense"),
     }
+}
+
+/// Whether the store answered that it did nothing.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. } | Error::NotFound { .. })
+        || status_of(error).is_some_and(|status| (400..500).contains(&status))
+}
+
+/// The status of an answer that `object_store` has no word for.
+fn status_of(error: &Error) -> Option<u16> {
+    let text = error.to_string();
+    text.get(text.find(STATUS)? + STATUS.len()..)?.get(..3)?.parse().ok()
 }
 
 #[cfg(test)]

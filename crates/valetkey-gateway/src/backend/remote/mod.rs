@@ -16,6 +16,7 @@ mod attributes;
 mod error;
 mod list;
 mod name;
+mod parts;
 mod publish;
 mod read;
 mod service;
@@ -24,6 +25,7 @@ mod write;
 
 use std::sync::Arc;
 
+pub(crate) use parts::{PartWriting, StoreUpload};
 pub(crate) use read::{Object, Stream};
 pub use service::OpenError;
 pub(crate) use service::{Kind, Service};

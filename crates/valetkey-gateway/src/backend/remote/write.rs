@@ -9,18 +9,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
+use http::header::{HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http_body::{Body, Frame, SizeHint};
-use object_store::multipart::PartId;
 use object_store::path::Path;
-use object_store::{MultipartId, PutMultipartOptions, PutPayload};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::attributes::{self, Marks};
+use super::parts::{self, Completion, OwnUpload};
 use super::{Kind, Remote, Service, error};
 use crate::backend::{Attributes, StoreError};
+use crate::transfer::body::as_u64;
 
 /// Up to how much an object is gathered in memory, in bytes.
 const SMALL_BYTES_MAX: usize = 256 << 10;
@@ -66,17 +66,17 @@ pub(crate) struct Finished {
     pub(super) to: Target,
     /// Its length, in bytes.
     pub(crate) size_bytes: u64,
-    /// Its content's BLAKE3.
-    pub(crate) digest: [u8; 32],
+    /// Its content's BLAKE3; `None` of parts that went to the store in requests of their own.
+    pub(crate) digest: Option<[u8; 32]>,
     pub(super) rest: Rest,
 }
 
 /// What is still to be sent.
 #[derive(Debug)]
 pub(super) enum Rest {
-    All(PutPayload),
+    All { pieces: Vec<Bytes>, _memory: Option<OwnedSemaphorePermit> },
     LastPiece(Streamed),
-    Completion(InParts),
+    Completion(Completion),
 }
 
 impl Remote {
@@ -91,15 +91,25 @@ impl Remote {
         only_create: bool,
         attributes: Attributes,
     ) -> Result<Writing, StoreError> {
+        let to = self.target(name, attributes)?;
+        let way = Way::Gathered(Vec::new());
+        Ok(Writing { to, declared_bytes, only_create, size_bytes: 0, hasher: blake3::Hasher::new(), way })
+    }
+}
+
+impl Remote {
+    /// What an upload is to become, under a random name of its own.
+    ///
+    /// # Errors
+    /// [`StoreError::BadName`], [`StoreError::Io`].
+    pub(super) fn target(&self, name: &str, attributes: Attributes) -> Result<Target, StoreError> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|source| StoreError::Io {
             attempt: "name an upload",
             source: std::io::Error::other(source),
         })?;
         let upload = format!("{:032x}", u128::from_ne_bytes(random));
-        let to = Target { remote: self.clone(), path: self.path(name)?, attributes, upload };
-        let way = Way::Gathered(Vec::new());
-        Ok(Writing { to, declared_bytes, only_create, size_bytes: 0, hasher: blake3::Hasher::new(), way })
+        Ok(Target { remote: self.clone(), path: self.path(name)?, attributes, upload })
     }
 }
 
@@ -113,11 +123,11 @@ impl Writing {
             return Ok(());
         }
         self.hasher.update(&piece);
-        self.size_bytes += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        self.size_bytes += as_u64(piece.len());
         match &mut self.way {
             Way::Gathered(pieces) => {
                 pieces.push(piece);
-                if self.size_bytes > u64::try_from(SMALL_BYTES_MAX).unwrap_or(u64::MAX) {
+                if self.size_bytes > as_u64(SMALL_BYTES_MAX) {
                     let pieces = std::mem::take(pieces);
                     self.leave_memory(pieces).await?;
                 }
@@ -142,14 +152,18 @@ impl Writing {
         late: impl Iterator<Item = (String, String)>,
     ) -> Result<Finished, StoreError> {
         self.to.attributes.headers.extend(late);
-        let digest = self.digest();
+        let digest = Some(self.digest());
         let rest = match self.way {
-            Way::Gathered(pieces) => Rest::All(PutPayload::from_iter(pieces)),
+            Way::Gathered(pieces) => Rest::All { pieces, _memory: None },
             Way::Streamed(streamed) => Rest::LastPiece(streamed),
-            Way::InParts(mut parts) => {
+            Way::InParts(mut parts) if parts.upload.is_some() => {
                 parts.send(&self.to).await?;
-                Rest::Completion(parts)
+                match parts.upload {
+                    Some(upload) => Rest::Completion(Completion::of(upload, parts.done)),
+                    None => return Err(error::stalled("begin an upload in parts")),
+                }
             }
+            Way::InParts(parts) => Rest::All { pieces: parts.gathered, _memory: parts.memory },
         };
         Ok(Finished { to: self.to, size_bytes: self.size_bytes, digest, rest })
     }
@@ -157,14 +171,14 @@ impl Writing {
     async fn leave_memory(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
         match self.declared_bytes {
             Some(bytes) if bytes <= SINGLE_BYTES_MAX => {
-                let mut streamed = Streamed::begin(&self.to, bytes, self.only_create)?;
+                let mut streamed = Streamed::begin(&self.to, bytes, self.only_create, None)?;
                 for piece in pieces {
                     streamed.push(piece, self.to.service()).await?;
                 }
                 self.way = Way::Streamed(streamed);
             }
             _ => {
-                let mut parts = InParts::begin(&self.to).await?;
+                let mut parts = InParts::default();
                 for piece in pieces {
                     parts.push(piece, &self.to).await?;
                 }
@@ -176,7 +190,7 @@ impl Writing {
 }
 
 impl Target {
-    fn service(&self) -> &Service {
+    pub(super) fn service(&self) -> &Service {
         &self.remote.service
     }
 
@@ -196,9 +210,14 @@ pub(super) struct Streamed {
 }
 
 impl Streamed {
-    fn begin(to: &Target, bytes: u64, only_create: bool) -> Result<Self, StoreError> {
+    fn begin(
+        to: &Target,
+        bytes: u64,
+        only_create: bool,
+        digest: Option<[u8; 32]>,
+    ) -> Result<Self, StoreError> {
         let kind = to.remote.service.kind;
-        let mut headers = attributes::headers(kind, &to.stored(None)?)?;
+        let mut headers = attributes::headers(kind, &to.stored(digest)?)?;
         if kind == Kind::Azure {
             headers.insert(HeaderName::from_static("x-ms-blob-type"), HeaderValue::from_static("BlockBlob"));
         }
@@ -209,14 +228,48 @@ impl Streamed {
             };
             headers.insert(name, HeaderValue::from_static(value));
         }
-        let (pieces, receiver) = mpsc::channel(1);
-        let body = reqwest::Body::wrap(Pieces { receiver, bytes_left: bytes });
-        let (service, path) = (Arc::clone(&to.remote.service), to.path.clone());
-        let request = tokio::spawn(async move { service.send(&path, &[], headers, body).await });
-        Ok(Self { pieces, held_back: Bytes::new(), request })
+        Ok(Self::request(&to.remote, &to.path, Vec::new(), headers, bytes))
     }
 
-    async fn push(&mut self, piece: Bytes, service: &Service) -> Result<(), StoreError> {
+    /// An object whose bytes are all there.
+    ///
+    /// # Errors
+    /// As [`Streamed::commit`].
+    pub(super) async fn whole(
+        to: &Target,
+        pieces: Vec<Bytes>,
+        bytes: u64,
+        only_create: bool,
+        digest: Option<[u8; 32]>,
+    ) -> Result<Option<String>, StoreError> {
+        let mut streamed = Self::begin(to, bytes, only_create, digest)?;
+        for piece in pieces {
+            streamed.push(piece, to.service()).await?;
+        }
+        streamed.commit(to.service()).await
+    }
+
+    /// A part of an upload in parts.
+    pub(super) fn part(remote: &Remote, path: &Path, id: &str, number: u32, bytes: u64) -> Self {
+        let query = parts::query_of_part(remote.service.kind, id, number);
+        Self::request(remote, path, query, HeaderMap::new(), bytes)
+    }
+
+    fn request(
+        remote: &Remote,
+        path: &Path,
+        query: Vec<(&'static str, String)>,
+        headers: HeaderMap,
+        bytes: u64,
+    ) -> Self {
+        let (pieces, receiver) = mpsc::channel(1);
+        let body = reqwest::Body::wrap(Pieces { receiver, bytes_left: bytes });
+        let (service, path) = (Arc::clone(&remote.service), path.clone());
+        let request = tokio::spawn(async move { service.send(&path, &query, headers, body).await });
+        Self { pieces, held_back: Bytes::new(), request }
+    }
+
+    pub(super) async fn push(&mut self, piece: Bytes, service: &Service) -> Result<(), StoreError> {
         let before = std::mem::replace(&mut self.held_back, piece);
         if before.is_empty() {
             return Ok(());
@@ -226,6 +279,21 @@ impl Streamed {
             Ok(Err(_)) => Err(self.ended_early(service).await),
             Err(_) => Err(error::stalled("send an object")),
         }
+    }
+
+    /// As [`Streamed::commit`], of a part; returns the store's name of it.
+    pub(super) async fn commit_part(
+        self,
+        service: &Service,
+        id: &str,
+        number: u32,
+    ) -> Result<String, StoreError> {
+        let tag = self.commit(service).await.map_err(|error| match error {
+            // A part that may be there is not part of anything.
+            StoreError::Unsettled { attempt, source } => StoreError::Io { attempt, source },
+            error => error,
+        })?;
+        parts::name_of_part(service.kind, id, number, tag)
     }
 
     /// Why the request took no more.
@@ -257,10 +325,7 @@ impl Streamed {
             Err(_) => return Err(unsettled(std::io::ErrorKind::TimedOut.into())),
         };
         match answer.status() {
-            status if status.is_success() => {
-                let tag = answer.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
-                Ok(tag.map(str::to_owned))
-            }
+            status if status.is_success() => Ok(parts::tag_of(answer.headers())),
             // A fault of the store may come after it took the object.
             status if status.is_server_error() => {
                 Err(unsettled(std::io::Error::other(format!("the store answered {}", status.as_u16()))))
@@ -297,8 +362,7 @@ impl Body for Pieces {
         }
         match ready!(self.receiver.poll_recv(cx)) {
             Some(piece) => {
-                let bytes = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-                self.bytes_left = self.bytes_left.saturating_sub(bytes);
+                self.bytes_left = self.bytes_left.saturating_sub(as_u64(piece.len()));
                 Poll::Ready(Some(Ok(Frame::data(piece))))
             }
             None => Poll::Ready(Some(Err(std::io::Error::other("the upload was given up")))),
@@ -315,34 +379,18 @@ impl Body for Pieces {
 }
 
 /// An upload in parts, under way. Dropped, it is aborted.
-#[derive(Debug)]
-pub(super) struct InParts {
-    upload: Upload,
-    done: Vec<PartId>,
+#[derive(Debug, Default)]
+struct InParts {
+    /// `None` until a part is full: what has only one is no upload in parts.
+    upload: Option<OwnUpload>,
+    done: Vec<String>,
     gathered: Vec<Bytes>,
     gathered_bytes: usize,
     /// What the gathered bytes take of the memory that all uploads share.
     memory: Option<OwnedSemaphorePermit>,
 }
 
-/// The store's name of an upload in parts; aborted when it is dropped.
-#[derive(Debug)]
-struct Upload {
-    service: Arc<Service>,
-    path: Path,
-    id: Option<MultipartId>,
-}
-
 impl InParts {
-    async fn begin(to: &Target) -> Result<Self, StoreError> {
-        let service = Arc::clone(&to.remote.service);
-        let options = PutMultipartOptions { attributes: to.stored(None)?, ..PutMultipartOptions::default() };
-        let id = service.parts.create_multipart_opts(&to.path, options).await;
-        let id = id.map_err(|error| error::sorted("begin an upload in parts", &error))?;
-        let upload = Upload { service, path: to.path.clone(), id: Some(id) };
-        Ok(Self { upload, done: Vec::new(), gathered: Vec::new(), gathered_bytes: 0, memory: None })
-    }
-
     fn part_bytes(&self) -> usize {
         let doublings = u32::try_from(self.done.len() / PARTS_OF_ONE_SIZE).unwrap_or(u32::MAX);
         PART_BYTES_MIN.saturating_mul(1_usize.checked_shl(doublings).unwrap_or(usize::MAX))
@@ -377,51 +425,19 @@ impl InParts {
         if self.gathered_bytes == 0 {
             return Ok(());
         }
-        let payload = PutPayload::from_iter(std::mem::take(&mut self.gathered));
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            none => none.insert(OwnUpload::begin(to).await?),
+        };
+        let (pieces, bytes) = (std::mem::take(&mut self.gathered), self.gathered_bytes);
         self.gathered_bytes = 0;
-        let Some(id) = &self.upload.id else { return Err(error::stalled("send a part")) };
-        let sent = to.service().parts.put_part(&to.path, id, self.done.len(), payload).await;
-        self.done.push(sent.map_err(|error| error::sorted("send a part", &error))?);
+        let number = u32::try_from(self.done.len() + 1).unwrap_or(u32::MAX);
+        let mut part = Streamed::part(&to.remote, &to.path, upload.id(), number, as_u64(bytes));
+        for piece in pieces {
+            part.push(piece, to.service()).await?;
+        }
+        self.done.push(part.commit_part(to.service(), upload.id(), number).await?);
         self.memory = None;
         Ok(())
-    }
-
-    /// Makes the parts one object, and returns the store's entity tag.
-    ///
-    /// # Errors
-    /// With nothing changed: [`StoreError::AlreadyExists`], [`StoreError::Io`]. With no promise either way:
-    /// [`StoreError::Unsettled`].
-    pub(super) async fn commit(mut self) -> Result<Option<String>, StoreError> {
-        let Upload { service, path, .. } = &self.upload;
-        let Some(id) = &self.upload.id else { return Err(error::stalled("complete an upload in parts")) };
-        let done = std::mem::take(&mut self.done);
-        let completed = service.parts.complete_multipart(path, id, done).await;
-        match completed {
-            Ok(put) => {
-                self.upload.id = None;
-                Ok(put.e_tag)
-            }
-            Err(error) => {
-                let unsettled = StoreError::Unsettled {
-                    attempt: "complete an upload in parts",
-                    source: error::told(&error),
-                };
-                Err(unsettled)
-            }
-        }
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        let Some(id) = self.id.take() else { return };
-        let (service, path) = (Arc::clone(&self.service), self.path.clone());
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                if let Err(error) = service.parts.abort_multipart(&path, &id).await {
-                    tracing::warn!(error = %error::told(&error), "the parts of an upload cannot be removed");
-                }
-            });
-        }
     }
 }

@@ -8,7 +8,8 @@ use valetkey_dialects::{Checksum, ChecksumAlgorithm};
 use valetkey_ledger::Part;
 
 use super::terms::unreadable;
-use crate::transfer::integrity::{Hashed, hex};
+use crate::transfer::integrity::hex;
+use crate::transfer::receiving::KeptPart;
 
 /// What is known of a part's content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,21 +20,45 @@ pub(crate) struct Marks {
     md5: Option<String>,
     /// S3's names of functions, in lower case, and its values in base64.
     sums: Vec<(String, String)>,
+    /// The remote store's name of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
+    /// Set where an object may not begin with it, which cannot be looked at again where it is.
+    #[serde(default)]
+    belies_type: bool,
 }
 
 impl Marks {
     /// Those of a part that hashes to this; `named` are the functions whose values are told.
-    pub(super) fn of(digest: [u8; 32], hashed: &Hashed, named: &[ChecksumAlgorithm]) -> Self {
+    pub(super) fn of(kept: &KeptPart, named: &[ChecksumAlgorithm], belies_type: bool) -> Self {
+        let KeptPart { kept, hashed, tag } = kept;
         let told = hashed.values.iter().filter(|(algorithm, _)| {
             named.contains(algorithm) && ChecksumAlgorithm::of_s3(algorithm.name()).is_some()
         });
         Self {
-            blake3: blake3::Hash::from_bytes(digest).to_hex().to_string(),
+            blake3: blake3::Hash::from_bytes(kept.digest).to_hex().to_string(),
             md5: hashed.md5_to_tell(),
             sums: told
                 .map(|(algorithm, value)| (algorithm.name().to_owned(), STANDARD.encode(value)))
                 .collect(),
+            store: tag.clone(),
+            belies_type,
         }
+    }
+
+    /// The remote store's name of the part.
+    pub(super) fn store(&self) -> Option<&str> {
+        self.store.as_deref()
+    }
+
+    /// Whether its first bytes are of another type than an object that begins with it was declared as.
+    pub(super) fn belies_type(&self) -> bool {
+        self.belies_type
+    }
+
+    /// Its BLAKE3.
+    pub(super) fn digest(&self) -> Option<[u8; 32]> {
+        blake3::Hash::from_hex(&self.blake3).ok().map(|hash| *hash.as_bytes())
     }
 
     pub(super) fn to_words(&self) -> Result<String, Denial> {

@@ -95,8 +95,10 @@ async fn receive_all(
         integrity = integrity.telling_md5();
     }
     let held = hold(gateway, new, claim).await.map_err(|error| denied(error, permit))?;
-    let (session, part) = (open.session.store_name(), held.id.store_name());
-    let mut file = Receiving::part(&open.space, session, part, start, declared_bytes, integrity)?;
+    let mut file = Receiving::part(open, held.id, start, declared_bytes, integrity)?;
+    let bounds = open.bounds(permit);
+    let mut first_bytes = open.first_bytes(&bounds);
+    let mut belies_type = false;
     let mut throttle = gateway.rates.throttle(&permit.rates);
     let mut pace = Pace::new(throttle.as_ref().map(Throttle::slowest));
     let mut reserved_bytes = declared_bytes.unwrap_or(0);
@@ -119,15 +121,17 @@ async fn receive_all(
             reserved_bytes += granted.map_err(|error| denied(error, permit))?;
         }
         let piece_bytes = as_u64(piece.len());
+        belies_type |= first_bytes.iter_mut().any(|first_bytes| first_bytes.take(&piece).is_err());
         file.push(piece).await?;
         if let Some(throttle) = &mut throttle {
             throttle.pay(piece_bytes).await;
         }
     };
     let trailer = if broke_off.is_none() { source.finish()? } else { Vec::new() };
-    let (kept, hashed) = file.keep(trailer).await?;
-    let details = Marks::of(kept.digest, &hashed, &named).to_words()?;
-    let part = held.finish(gateway, open, kept, details).await.map_err(|error| denied(error, permit))?;
+    belies_type |= first_bytes.iter_mut().any(|first_bytes| first_bytes.judge().is_err());
+    let kept = file.keep(trailer).await?;
+    let details = Marks::of(&kept, &named, belies_type).to_words()?;
+    let part = held.finish(gateway, open, kept.kept, details).await.map_err(|error| denied(error, permit))?;
     broke_off.map_or(Ok(part), Err)
 }
 

@@ -8,6 +8,7 @@ use valetkey::ResourcePath;
 use valetkey_ledger::{Ledger, LedgerError, Session, SessionId, SessionQuery};
 
 use super::now;
+use super::terms::parked;
 use crate::backend::{Space, StoreError};
 use crate::gateway::Gateway;
 
@@ -53,7 +54,7 @@ async fn remove(gateway: &Gateway, session: Session) {
     let space =
         ResourcePath::from_text(&session.path).ok().and_then(|path| gateway.snapshot().space(&path).cloned());
     if let Some(space) = space {
-        space.remove_session(session.store_name()).await;
+        space.remove_session(parked(&session)).await;
     }
 }
 

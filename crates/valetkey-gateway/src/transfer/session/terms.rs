@@ -3,10 +3,13 @@
 //! The key that began it bounds it to its end: whoever completes it, the stricter of both is what counts.
 
 use serde::{Deserialize, Serialize};
-use valetkey::{Bearer, Denial, Dialect, Digest, MediaRange, MediaTypes, Permit};
+use valetkey::{Bearer, Denial, Dialect, Digest, MediaRange, MediaTypes, Permit, ResourcePath};
 
 use valetkey_dialects::ChecksumAlgorithm;
+use valetkey_ledger::Session;
 
+use crate::backend::remote::StoreUpload;
+use crate::backend::{Attributes, Parked};
 use crate::transfer::upload;
 
 /// The terms of a session.
@@ -25,6 +28,9 @@ pub(crate) struct Terms {
     /// Which checksum the object has, of all of its parts.
     #[serde(default)]
     pub(crate) sums: Option<Sums>,
+    /// The upload in parts of a remote store.
+    #[serde(default)]
+    pub(crate) store: Option<StoreUpload>,
 }
 
 /// A checksum of an object that is made of parts.
@@ -58,7 +64,14 @@ impl Terms {
             types: permit.types.lists().iter().map(text).collect(),
             digests: permit.digests.iter().map(Digest::to_string).collect(),
             sums: plan.sums.clone(),
+            store: None,
         }
+    }
+
+    /// What is kept with the object.
+    pub(super) fn attributes(&self) -> Attributes {
+        let (content_type, headers) = (self.content_type.clone(), self.headers.clone());
+        Attributes { content_type, headers, hold: None, etag: None }
     }
 
     pub(super) fn to_words(&self) -> Result<String, Denial> {
@@ -101,6 +114,14 @@ pub(super) fn owner(permit: &Permit) -> Result<String, Denial> {
     serde_json::to_string(&(dialect.name(), signer, id, subject, level)).map_err(|error| unreadable(&error))
 }
 
+/// Where the parts of a session are.
+pub(super) fn parked(session: &Session) -> Parked {
+    let path = ResourcePath::from_text(&session.path);
+    let name = path.map_or_else(|_| String::new(), |path| path.name().to_owned());
+    let upload = Terms::from_words(&session.details).ok().and_then(|terms| terms.store);
+    Parked { session: session.store_name(), name, upload }
+}
+
 pub(super) fn unreadable(error: &dyn std::fmt::Display) -> Denial {
     tracing::error!(%error, "the words of an upload session cannot be read");
     Denial::LedgerUnavailable
@@ -122,6 +143,7 @@ mod tests {
             types: vec![vec!["image/*".to_owned(), "text/plain".to_owned()], vec!["image/png".to_owned()]],
             digests: vec![digest.clone()],
             sums: Some(Sums::new(ChecksumAlgorithm::Crc32, true)),
+            store: None,
         };
         let read = Terms::from_words(&terms.to_words().unwrap()).unwrap();
         assert_eq!(read, terms);
