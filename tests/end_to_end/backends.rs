@@ -97,8 +97,11 @@ fn a_download_that_nothing_hangs_on_is_fetched_from_the_store_itself() {
         .bucket("files", "delivery = \"redirect\"\nprefix = \"files/\"")
         .bucket("other", "prefix = \"other/\"")
         .start();
-    for (path, content_type) in [("/files/a", "text/plain"), ("/files/page", "text/html"), ("/other/a", "text/plain")] {
-        let put = Request::put(Key::new(path, "write").url(), "0123456789").header("Content-Type", content_type);
+    for (path, content_type) in
+        [("/files/a", "text/plain"), ("/files/page", "text/html"), ("/other/a", "text/plain")]
+    {
+        let put =
+            Request::put(Key::new(path, "write").url(), "0123456789").header("Content-Type", content_type);
         accepted(&gateway.send(&put), 200);
     }
     let key = Key::new("/files/a", "read");
@@ -114,7 +117,8 @@ fn a_download_that_nothing_hangs_on_is_fetched_from_the_store_itself() {
     assert_eq!((fetched.status, fetched.text().as_str()), (206, "234"));
     let at = target.find("X-Amz-Signature=").unwrap() + "X-Amz-Signature=".len();
     let forged = format!("/{}{}", &target[..at], "0".repeat(target.len() - at));
-    let fetched = valetkey_tests::http::send(store.address(), &Request::get(forged).header("Host", authority));
+    let fetched =
+        valetkey_tests::http::send(store.address(), &Request::get(forged).header("Host", authority));
     assert_eq!(fetched.unwrap().status, 403);
 
     let streams = |request: &Request, status| {

@@ -31,6 +31,7 @@ use crate::serve::forwarded;
 use crate::serve::outbox::Outbox;
 use crate::settle::Recorder;
 use crate::transfer::body::Body;
+use crate::transfer::condition::Conditions;
 use crate::transfer::download::Wanted;
 use crate::transfer::source::Source;
 use crate::transfer::{delete, download, list, upload};
@@ -105,7 +106,7 @@ pub(crate) async fn answer(
             }
         }
     };
-    let answer = cors::shared(&snapshot.settings, &parts, answer);
+    let answer = cors::shared(&snapshot.settings, &parts, &head, answer);
     respond::named(answer, &request_id, language.get())
 }
 
@@ -171,7 +172,7 @@ async fn resource(
         }
         Action::Part => Err(Denial::CallNotSupported("a part of an upload")),
         Action::Delete => {
-            let Some(plan) = delete::plan(snapshot, &permit, head).await? else {
+            let Some(plan) = delete::plan(snapshot, &permit, Conditions::of(head)).await? else {
                 return Ok(recorder.answered(respond::status(StatusCode::NO_CONTENT)));
             };
             let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;

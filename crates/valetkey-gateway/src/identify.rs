@@ -45,10 +45,16 @@ pub(crate) struct Call {
 /// [`Denial::BadSignature`]; none of them tells what is stored or configured here, but S3's clients are told that
 /// a signer is unknown. After the signature, what [`Operation::of`] says.
 pub(crate) fn identify(snapshot: &Snapshot, head: &RequestHead<'_>) -> Result<Identified, Refusal> {
-    let path = if head.path == "/" { None } else { Some(ResourcePath::from_url(head.path)?) };
+    let resource = snapshot.settings.server.virtual_hosts.resource(head.host(), head.path)?;
+    let path = if resource == "/" { None } else { Some(ResourcePath::from_url(&resource)?) };
     match present(head, path.as_ref()).map_err(|denial| in_closer_words(denial, head))? {
         presented @ Presented::Native(_) => {
             let path = path.ok_or(Denial::NoKey)?;
+            if resource != head.path
+                && presented.path().is_some_and(|signed| signed.bucket() != path.bucket())
+            {
+                return Err(Denial::BadRequest("the host names one bucket and vk-path another".into()).into());
+            }
             native::check_headers(head)?;
             let survey = Survey::of(head.query)?;
             let secrets = snapshot.settings.secrets(presented.signer(), Dialect::Native);

@@ -343,8 +343,7 @@ fn guard(conditions: Conditions) -> Option<Guard> {
         return None;
     }
     Some(Box::new(move |there: Option<&Metadata>| {
-        let state = there.map(|metadata| State { etag: &metadata.etag, modified: metadata.modified });
-        conditions.judge_change(state) == Verdict::Holds
+        conditions.judge_change(there.map(State::of)) == Verdict::Holds
     }))
 }
 

@@ -41,6 +41,7 @@ pub(crate) async fn answer(
     match &asked.call.operation {
         Operation::ListBuckets(page) => bucket::list_all(&asker, page),
         Operation::HeadBucket => bucket::head(at, &asker.somewhere(path()?)?),
+        Operation::CreateBucket => bucket::create(&asker, path()?, body).await,
         Operation::GetBucketLocation => bucket::location(at, &asker.somewhere(path()?)?),
         Operation::GetBucketVersioning => bucket::versioning(at, &asker.somewhere(path()?)?),
         Operation::GetBucketAcl => bucket::acl(at, &asker.somewhere(path()?)?),
@@ -54,7 +55,9 @@ pub(crate) async fn answer(
         Operation::HeadObject { part } => {
             get::head(at, asker.of_object(Action::Stat)?, &asked.call, *part).await
         }
-        Operation::DeleteObject => Ok(delete::one(at, asker.of_object(Action::Delete)?).await?),
+        Operation::DeleteObject(conditions) => {
+            Ok(delete::object(at, asker.of_object(Action::Delete)?, conditions).await?)
+        }
         Operation::PutObject => {
             let declared_bytes = put::declared_bytes(&asked.call, body);
             let permit = asker.of_object(Action::Upload { declared_bytes })?;

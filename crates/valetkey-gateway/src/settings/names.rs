@@ -36,9 +36,10 @@ pub(super) const SERVER: Table = Table {
         "connections_max",
         "trusted_proxies",
         "proxy_protocol",
+        "virtual_hosts",
         "tls",
     ],
-    later: &["virtual_hosts"],
+    later: &[],
 };
 
 pub(super) const TLS: Table =
