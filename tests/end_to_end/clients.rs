@@ -51,6 +51,11 @@ fn boto3_transfers_in_parts() {
 }
 
 #[test]
+fn boto3_makes_forms() {
+    run(&builder().start(), "boto3_forms.py", "files");
+}
+
+#[test]
 fn boto3_over_tls() {
     run(&builder().tls().start(), "boto3_tls.py", "files");
 }

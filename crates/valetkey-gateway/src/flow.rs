@@ -12,6 +12,7 @@
 //! Each stage takes the last stage's value by move, and there is no other way to make one, so that none can
 //! be left out or reordered.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ use crate::transfer::body::Body;
 use crate::transfer::download::Wanted;
 use crate::transfer::source::Source;
 use crate::transfer::{delete, download, list, upload};
-use crate::{admit, bound, cors, holder, identify, left, request, respond, s3, settle};
+use crate::{admit, bound, cors, form, holder, identify, left, request, respond, s3, settle};
 
 /// The connection that a request came over.
 #[derive(Clone)]
@@ -55,6 +56,8 @@ pub(crate) struct At<'a> {
     pub(crate) parts: &'a Parts,
     pub(crate) head: &'a RequestHead<'a>,
     pub(crate) recorder: &'a Recorder,
+    /// In which it is answered: a form tells its own only once its fields are read.
+    pub(crate) language: &'a Cell<Language>,
     pub(crate) now: Now,
 }
 
@@ -72,7 +75,7 @@ pub(crate) async fn answer(
         query: parts.uri.query().unwrap_or(""),
         headers: &headers,
     };
-    let language = Language::of(&head);
+    let language = Cell::new(Language::of(&head));
     let snapshot = gateway.snapshot();
     let request_id = gateway.request_ids.next();
     let answer = match respond::without_a_key(gateway, &parts) {
@@ -89,11 +92,13 @@ pub(crate) async fn answer(
                 parts: &parts,
                 head: &head,
                 recorder: &recorder,
+                language: &language,
                 now: gateway.clock.now(),
             };
             match run(&at, &mut body).await {
                 Ok(answer) => answer,
                 Err(refusal) => {
+                    let language = language.get();
                     recorder.refused(&refusal.denial, respond::status_of(&refusal, language));
                     respond::refusal(&refusal, language, &request_id, &parts, body)
                 }
@@ -101,7 +106,7 @@ pub(crate) async fn answer(
         }
     };
     let answer = cors::shared(&snapshot.settings, &parts, answer);
-    respond::named(answer, &request_id, language)
+    respond::named(answer, &request_id, language.get())
 }
 
 async fn run(at: &At<'_>, body: &mut Incoming) -> Result<Response<Body>, Refusal> {
@@ -116,6 +121,9 @@ async fn run(at: &At<'_>, body: &mut Incoming) -> Result<Response<Body>, Refusal
     let at = &At { now: gateway.clock.now(), ..*at };
     if let Some(question) = question {
         return Ok(holder::answer(question, at).await?);
+    }
+    if form::is_one(head) {
+        return form::answer(at, body).await;
     }
 
     let identified = identify::identify(snapshot, head)?;
@@ -134,7 +142,7 @@ async fn resource(
     bounded: BoundedRequest,
     body: &mut Incoming,
 ) -> Result<Response<Body>, Denial> {
-    let &At { gateway, snapshot, connection, parts, head, recorder, now } = at;
+    let &At { gateway, snapshot, connection, parts, head, recorder, now, .. } = at;
     let permit = admit::admit(bounded, parts, body, connection.client, recorder)?;
     admit::audit_is_sound(gateway, &permit)?;
 

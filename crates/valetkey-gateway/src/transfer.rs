@@ -5,6 +5,7 @@ pub(crate) mod condition;
 pub(crate) mod delete;
 pub(crate) mod download;
 pub(crate) mod first_bytes;
+pub(crate) mod form;
 pub(crate) mod integrity;
 pub(crate) mod list;
 pub(crate) mod range;

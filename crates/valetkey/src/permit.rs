@@ -46,6 +46,8 @@ pub struct Permit {
     pub charges: Vec<Charge>,
     /// Whether it uses something up, at any level of its key or of a quota.
     pub is_counted: bool,
+    /// Whether its key is for clients at some addresses alone.
+    pub is_for_some_clients: bool,
     /// How fast its bytes may move, together with those of others.
     pub rates: Vec<Rate>,
     /// Whether the answer says what is left.

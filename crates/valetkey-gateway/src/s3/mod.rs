@@ -20,7 +20,7 @@ use http::Response;
 use hyper::body::Incoming;
 use valetkey::{Action, Denial, Intent, Permit, ResourcePath};
 use valetkey_dialects::aws::operation::Operation;
-use valetkey_dialects::aws::reply::Refusal;
+use valetkey_dialects::aws::reply::{Code, Refusal};
 
 use crate::admit;
 use crate::bound::BoundedCall;
@@ -67,7 +67,11 @@ pub(crate) async fn answer(
         Operation::GetObjectAttributes(attributes) => {
             object::attributes(at, &asker.of_object(Action::Stat)?, attributes).await
         }
-        Operation::PostObject => Err(Denial::CallNotSupported("an upload by a form").into()),
+        Operation::PostObject => {
+            let denial =
+                Denial::BadRequest("a POST to a bucket takes a form, whose fields carry its key".into());
+            Err(Refusal { code: Code::MalformedPostRequest, ..Refusal::from(denial) })
+        }
         Operation::CreateMultipartUpload => multipart::create(&asker).await,
         Operation::UploadPart { upload, part } => part::upload(&asker, upload, *part, body).await,
         Operation::UploadPartCopy { upload, part, source, range } => {
@@ -100,7 +104,8 @@ impl Asker<'_> {
         declared_type: Option<&str>,
     ) -> Result<Permit, Denial> {
         let intent = Intent { action, path, prefix, declared_type, client: self.at.connection.client };
-        admit::admit_one(self.at.gateway, self.asked, &intent, self.at.recorder)
+        let BoundedCall { bounded, rehearsal, .. } = self.asked;
+        admit::admit_one(self.at.gateway, bounded, rehearsal.as_ref(), &intent, self.at.recorder)
     }
 
     /// Admits what is asked of the object that the request names.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
@@ -15,11 +16,15 @@ use super::condition::{Conditions, State, Verdict};
 use super::integrity::{self, Confirmed};
 use super::range::Asked;
 use crate::admit::Held;
-use crate::backend::{Metadata, Opened, Space, StoreError};
+use crate::backend::{Content, Metadata, Opened, Space, StoreError};
 use crate::flow::Connection;
 use crate::gateway::Snapshot;
 use crate::respond;
+use crate::settings::Delivery;
 use crate::settle::{Recorder, Settling};
+
+/// How long the URL of a redirected download is good.
+const REDIRECT_LIFETIME: Duration = Duration::from_secs(30);
 
 /// How a download is to be answered, as far as its key's signature says it.
 #[derive(Clone, Copy, Default)]
@@ -34,7 +39,7 @@ pub(crate) struct Wanted<'a> {
 pub(crate) enum Found {
     /// Bytes to be sent.
     Object(Box<FoundObject>),
-    /// An answer without a body: 304 or 416.
+    /// An answer without a body: 304, 416, or 307 to where the object is.
     Nothing(Response<Body>),
 }
 
@@ -86,9 +91,41 @@ pub(crate) async fn find(
         Chosen::Body { offset, bytes, answer } => (offset, bytes, answer),
         Chosen::Nothing(answer) => return Ok(Found::Nothing(answer)),
     };
+    if let Content::Remote(object) = &opened.content
+        && is_redirected(snapshot, permit, head, wanted, &chosen.2)
+    {
+        let url = object.url(REDIRECT_LIFETIME).await.map_err(unreadable)?;
+        return Ok(Found::Nothing(respond::redirect(&url)));
+    }
     let (offset, bytes, answer) = chosen;
     let (lease_secs, path) = (permit.lease.as_secs(), permit.path.as_str().to_owned());
     Ok(Found::Object(Box::new(FoundObject { opened, offset, bytes, answer, lease_secs, path })))
+}
+
+/// Whether an object is fetched from its store by the client itself: nothing of what we would say or count is lost by
+/// that.
+fn is_redirected(
+    snapshot: &Snapshot,
+    permit: &Permit,
+    head: &RequestHead<'_>,
+    wanted: &Wanted<'_>,
+    answer: &Response<Body>,
+) -> bool {
+    let bucket = snapshot.settings.buckets.get(permit.path.bucket());
+    let is_limited = permit.is_counted
+        || !permit.charges.is_empty()
+        || !permit.rates.is_empty()
+        || permit.is_for_some_clients
+        || permit.tell;
+    let is_presented = wanted.is_part
+        || !wanted.overrides.is_empty()
+        || answer.headers().contains_key(header::CONTENT_DISPOSITION);
+    // A client would send the header to the other host too, which takes no two credentials.
+    let bears_a_header = head.values("authorization").next().is_some();
+    bucket.is_some_and(|bucket| bucket.delivery == Delivery::Redirect)
+        && !is_limited
+        && !is_presented
+        && !bears_a_header
 }
 
 /// Sends what was found. The transfer settles when the transport took the last of it, or gave up.

@@ -312,6 +312,9 @@ pub(super) async fn next_piece(
         let piece = copied.next().await?;
         return Ok(Some(piece).filter(|piece| !piece.is_empty()));
     }
+    if let Some(begun) = source.begun() {
+        return source.decode(begun).map(Some);
+    }
     let Some(body) = source.body() else { return Ok(None) };
     let Some(frame) = next_frame(body, file, pace).await? else { return Ok(None) };
     let data = frame.into_data().unwrap_or_default();
@@ -337,7 +340,7 @@ async fn next_frame(
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped by")]
-fn broken_off(error: hyper::Error) -> Denial {
+pub(super) fn broken_off(error: hyper::Error) -> Denial {
     tracing::debug!(%error, "the body of an upload broke off");
     Denial::BadRequest("the body broke off before its end".into())
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer, Url};
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error;
@@ -57,6 +58,8 @@ pub(crate) struct Service {
     /// How much more may be gathered in memory, in KiB.
     pub(super) gathered: Arc<Semaphore>,
     pub(super) stall: Duration,
+    /// Whether it answered when it was asked last.
+    answers: AtomicBool,
 }
 
 /// How a URL is made that the store takes.
@@ -186,6 +189,26 @@ impl Service {
             turns: Turns::default(),
             gathered: Arc::new(Semaphore::new(GATHERED_KIB_MAX.try_into().unwrap_or(Semaphore::MAX_PERMITS))),
             stall: remote.stall_timeout,
+            answers: AtomicBool::new(true),
+        }
+    }
+
+    /// Whether the store answered when it was asked last.
+    pub(crate) fn answers(&self) -> bool {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// Asks the store whether it answers, and says so in the log where that changed.
+    pub(crate) async fn watch(&self, name: &str) {
+        let asked = self.check().await;
+        let answered = self.answers.swap(asked.is_ok(), Ordering::Relaxed);
+        match asked {
+            Ok(()) if !answered => tracing::info!(backend = name, "the store answers again"),
+            Err(error) if answered => {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(backend = name, %error, source, "the store does not answer");
+            }
+            Ok(()) | Err(_) => {}
         }
     }
 
@@ -228,6 +251,27 @@ impl Service {
             Kind::S3 | Kind::Gcs => signer.signed_url_opts(method, path, lifetime, &options).await,
         };
         signed.map_err(|error| error::sorted("sign a request", &error))
+    }
+
+    /// Deletes an object by a request for it alone.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::Io`].
+    pub(super) async fn delete(&self, path: &Path) -> Result<(), StoreError> {
+        if self.kind != Kind::Gcs {
+            let deleted = self.objects.delete(path).await;
+            return deleted.map_err(|error| error::sorted("delete an object", &error));
+        }
+        // The library asks Google for a batch of one, which its emulator does not know.
+        let url = self.url(Method::DELETE, path, URL_LIFETIME, SignedUrlOptions::new()).await?;
+        let _request = self.http.turn().await.map_err(|_| error::stalled("wait for a connection"))?;
+        let answer = self.http.client.delete(url).send().await;
+        let answer = answer.map_err(|error| error::unreachable("delete an object", &error))?;
+        match answer.status().as_u16() {
+            200..=299 => Ok(()),
+            404 => Err(StoreError::NotFound),
+            status => Err(error::status("delete an object", status)),
+        }
     }
 
     /// Sends an object, or a part of one, whose bytes are still to come.
