@@ -120,7 +120,9 @@ fn many_names_of_a_cleared_meter_go_a_part_with_each_commit() {
             ledger.hold(HoldRequest { charges, purpose, now: NOW })
         })
         .collect();
-    answers.into_iter().for_each(|answer| drop(wait(answer).unwrap()));
+    for answer in answers {
+        wait(answer).unwrap();
+    }
     let reader = Connection::open(&path).unwrap();
     let count = |table: &str| -> i64 {
         reader.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get(0)).unwrap()
