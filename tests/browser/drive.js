@@ -5,11 +5,13 @@
 //   steps       one after the other, { page: "own" | "foreign", … } with
 //                 upload, file   upload this file to this URL, or
 //                 download       read this URL back, or
-//                 fetch, method  ask for this URL without the page's help
+//                 fetch, method  ask for this URL without the page's help, or
+//                 form, file     send the form of the page at this URL, which has no script
 //                 screenshot     and then take a picture of the page, to this file
 //
 // and prints for each step what the page says, the positions that its progress bar took and how wide its picture is; for
-// a fetch what a script may read of the answer. CHROMIUM names the browser, by default Debian's.
+// a fetch what a script may read of the answer; for a form the answer's status, and where its user is then. CHROMIUM
+// names the browser, by default Debian's.
 const { chromium } = require("playwright-core");
 
 // No update, no sync, no telemetry: the browser speaks to the test alone.
@@ -49,6 +51,19 @@ function ask(page, url, method) {
   }, [url, method]);
 }
 
+async function send(browser, { form, file }) {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(60_000);
+  await page.goto(form);
+  await page.setInputFiles("input[type=file]", file);
+  const answered = page.waitForResponse((answer) => answer.request().method() === "POST");
+  await page.click("button");
+  const status = (await answered).status();
+  // An answer without content leaves the page as it is.
+  if (status !== 204) await page.waitForURL((url) => url.href !== form);
+  return { status, at: page.url(), text: await page.evaluate(() => document.documentElement.textContent) };
+}
+
 async function step(page, { upload, download, file, screenshot, fetch, method = "GET" }) {
   if (fetch) return ask(page, fetch, method);
   await page.evaluate(() => { window.moves = []; document.getElementById("said").textContent = ""; });
@@ -78,7 +93,9 @@ async function main() {
   try {
     const pages = { own: await open(browser, own), foreign: await open(browser, foreign) };
     const results = [];
-    for (const each of steps) results.push(await step(pages[each.page], each));
+    for (const each of steps) {
+      results.push(await (each.form ? send(browser, each) : step(pages[each.page], each)));
+    }
     console.log(JSON.stringify(results));
   } finally {
     await browser.close();

@@ -127,6 +127,17 @@ def send(method, url, body=None, headers=None, host=None):
     return answer
 
 
+def form(url, fields, data, name="photo.png", kind="application/octet-stream"):
+    """Sends a form as a browser does: the fields, then the file."""
+    boundary = "----valetkey-clients"
+    body = b""
+    for field, value in fields.items():
+        body += f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode()
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\nContent-Type: {kind}\r\n\r\n'
+    body += head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
+    return send("POST", url, body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
+
+
 def accepted(answer, status, what):
     equal((answer.status, answer.headers.get("x-valetkey-reason")), (status, None), f"{what} {answer!r}")
     return answer

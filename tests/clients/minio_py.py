@@ -1,4 +1,4 @@
-"""minio's client for Python: objects, parts, streams, presigned URLs, many deletes."""
+"""minio's client for Python: objects, parts, streams, presigned URLs, forms, many deletes."""
 
 import io
 from datetime import datetime, timedelta, timezone
@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from minio import Minio, S3Error
 from minio.commonconfig import REPLACE, ComposeSource, CopySource
+from minio.datatypes import PostPolicy
 from minio.deleteobjects import DeleteObject
 
 from kit import *
@@ -58,6 +59,17 @@ url = made.presigned_get_object(BUCKET, "minio/presigned a+b.txt", response_head
 answer = accepted(send("GET", url), 200, "a presigned GET")
 equal((answer.body, answer.headers["content-type"]), (b"presigned", "text/x-own"), "what it gives")
 say("presigned URLs")
+
+policy = PostPolicy(BUCKET, datetime.now(timezone.utc) + timedelta(minutes=5))
+policy.add_starts_with_condition("key", "minio/forms/")
+policy.add_content_length_range_condition(1, 100)
+fields = made.presigned_post_policy(policy)
+bucket = f"{URL}/{BUCKET}"
+accepted(form(bucket, {**fields, "key": "minio/forms/one"}, b"form"), 204, "a form")
+equal(get("minio/forms/one"), b"form", "its bytes")
+equal(form(bucket, {**fields, "key": "minio/elsewhere"}, b"form").status, 403, "a key that the policy does not allow")
+refused(form(bucket, {**fields, "key": "minio/forms/two"}, noise(101)), 400, "EntityTooLarge", "too_large", "too much")
+say("a form")
 
 holds(made.bucket_exists(BUCKET), "bucket_exists")
 holds(BUCKET in [bucket.name for bucket in made.list_buckets()], "list_buckets")

@@ -22,7 +22,7 @@ fn ask(gateway: &Gateway, method: &str, target: &str, body: Option<&str>) -> (u1
     (status, serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
-fn ask_text(gateway: &Gateway, method: &str, target: &str, body: Option<&str>) -> (u16, String) {
+pub(crate) fn ask_text(gateway: &Gateway, method: &str, target: &str, body: Option<&str>) -> (u16, String) {
     let mut stream = UnixStream::connect(gateway.home().join("valetkey-data/admin.sock")).unwrap();
     let length = body.map_or_else(String::new, |body| {
         format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())

@@ -1,5 +1,10 @@
 //! The aws dialect: what S3's clients ask, signed as they sign it, answered as they read it.
 
+use std::collections::BTreeSet;
+
+use valetkey::ResourcePath;
+use valetkey_dialects::RequestHead;
+use valetkey_dialects::aws::operation::Operation;
 use valetkey_tests::audit::record_of;
 use valetkey_tests::aws::{Aws, UNSIGNED, sha256, unsigned_chunks};
 use valetkey_tests::expect::accepted;
@@ -30,6 +35,8 @@ fn operations() -> Vec<Request> {
     vec![
         Request::get("/"),
         Request::head("/files"),
+        Request::put("/files", ""),
+        Request::new("POST", "/files").body("forged"),
         Request::get("/files?location"),
         Request::get("/files?versioning"),
         Request::get("/files?acl"),
@@ -46,10 +53,46 @@ fn operations() -> Vec<Request> {
         Request::delete("/files/a"),
         Request::new("POST", "/files/a?uploads"),
         Request::put("/files/a?partNumber=1&uploadId=7", "forged"),
+        Request::put("/files/a?partNumber=1&uploadId=7", "").header("x-amz-copy-source", "/files/a"),
         Request::new("POST", "/files/a?uploadId=7").body("<CompleteMultipartUpload/>"),
         Request::delete("/files/a?uploadId=7"),
         Request::get("/files/a?uploadId=7"),
     ]
+}
+
+/// All that S3's clients may ask: one that is added to the table stands here, and in [`operations`], or nothing compiles
+/// or passes.
+macro_rules! every_operation {
+    ($($name:ident)*) => {
+        const EVERY: &[&str] = &[$(stringify!($name)),*];
+
+        fn name(operation: &Operation) -> &'static str {
+            match operation {
+                $(Operation::$name { .. } => stringify!($name),)*
+            }
+        }
+    };
+}
+
+every_operation! {
+    ListBuckets HeadBucket CreateBucket GetBucketLocation GetBucketVersioning GetBucketAcl ListObjects
+    ListMultipartUploads DeleteObjects PostObject GetObject HeadObject GetObjectAcl GetObjectTagging
+    GetObjectAttributes PutObject CopyObject DeleteObject CreateMultipartUpload UploadPart UploadPartCopy
+    CompleteMultipartUpload AbortMultipartUpload ListParts
+}
+
+#[test]
+fn every_operation_is_asked_for_in_these_tests() {
+    let asked = operations().into_iter().map(|request| {
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let headers: Vec<_> =
+            request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        let head = RequestHead { method: &request.method, path, query, headers: &headers };
+        let path = (path != "/").then(|| ResourcePath::from_url(path).unwrap());
+        name(&Operation::of(&head, path.as_ref()).unwrap())
+    });
+    let asked: BTreeSet<_> = asked.collect();
+    assert_eq!(asked, EVERY.iter().copied().collect());
 }
 
 /// A001, A098: whatever is asked, however the body comes, a forged signature opens nothing.

@@ -87,3 +87,78 @@ fn an_edited_backend_is_in_force_for_the_next_request_or_not_at_all() {
     assert!(is_other(), "the configuration before it stays in force");
     refused(&gateway.get(Key::new("/files/none", "read").url()), 404, "not_found");
 }
+
+#[test]
+fn a_download_that_nothing_hangs_on_is_fetched_from_the_store_itself() {
+    let store = SeaweedFs::shared();
+    let bucket = store.bucket();
+    let gateway = Gateway::builder()
+        .remote(store, store.address(), &bucket)
+        .bucket("files", "delivery = \"redirect\"\nprefix = \"files/\"")
+        .bucket("other", "prefix = \"other/\"")
+        .start();
+    for (path, content_type) in
+        [("/files/a", "text/plain"), ("/files/page", "text/html"), ("/other/a", "text/plain")]
+    {
+        let put =
+            Request::put(Key::new(path, "write").url(), "0123456789").header("Content-Type", content_type);
+        accepted(&gateway.send(&put), 200);
+    }
+    let key = Key::new("/files/a", "read");
+    let answer = gateway.send(&Request::get(key.url()).header("Range", "bytes=2-4"));
+    accepted(&answer, 307);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let location = answer.header("location").unwrap();
+    let (authority, target) = location.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    assert_eq!(authority, store.address().to_string());
+    assert!(target.contains("X-Amz-Expires=30") && !target.contains("vk-"), "{target}");
+    let fetch = Request::get(format!("/{target}")).header("Host", authority).header("Range", "bytes=2-4");
+    let fetched = valetkey_tests::http::send(store.address(), &fetch).unwrap();
+    assert_eq!((fetched.status, fetched.text().as_str()), (206, "234"));
+    let at = target.find("X-Amz-Signature=").unwrap() + "X-Amz-Signature=".len();
+    let forged = format!("/{}{}", &target[..at], "0".repeat(target.len() - at));
+    let fetched =
+        valetkey_tests::http::send(store.address(), &Request::get(forged).header("Host", authority));
+    assert_eq!(fetched.unwrap().status, 403);
+
+    let streams = |request: &Request, status| {
+        let answer = gateway.send(request);
+        accepted(&answer, status);
+        assert_eq!(answer.header("location"), None);
+    };
+    streams(&Request::head(key.url()), 200);
+    streams(&Request::get(key.path()).header("Authorization", key.authorization()), 200);
+    streams(&Request::get(Key::new("/other/a", "read").url()), 200);
+    streams(&Request::get(Key::new("/files/page", "read").url()), 200);
+    for (name, value) in [
+        ("uses", "2"),
+        ("out", "100"),
+        ("rate", "1000000"),
+        ("parallel", "2"),
+        ("ip", "127.0.0.0/8"),
+        ("disposition", "inline"),
+    ] {
+        streams(&Request::get(Key::new("/files/a", "read").set(name, value).url()), 200);
+    }
+    let etag = gateway.send(&Request::head(key.url())).header("etag").unwrap().to_owned();
+    streams(&Request::get(key.url()).header("If-None-Match", etag), 304);
+    refused(&gateway.get(Key::new("/files/none", "read").url()), 404, "not_found");
+}
+
+#[test]
+fn whether_a_store_answers_is_told_to_operators() {
+    let store = SeaweedFs::shared();
+    let proxy = FaultProxy::before(store.address());
+    proxy.refuse(true);
+    let gateway = Gateway::builder().remote(store, proxy.address(), &store.bucket()).start();
+    let says = |text: &str| gateway.stderr().contains(text);
+    wait_until(Duration::from_secs(10), "a word of it", || says("the store does not answer")).unwrap();
+    let metrics = || crate::admin::ask_text(&gateway, "GET", "/metrics", None).1;
+    assert!(metrics().contains("valetkey_backend_answers{backend=\"local\"} 0"), "{}", metrics());
+    let health = crate::admin::ask_text(&gateway, "GET", "/v1/health", None).1;
+    assert!(health.contains("\"backends\":{\"local\":false}"), "{health}");
+    accepted(&gateway.get("/-/health"), 200);
+    proxy.refuse(false);
+    wait_until(Duration::from_secs(20), "a word of it", || says("the store answers again")).unwrap();
+    assert!(metrics().contains("valetkey_backend_answers{backend=\"local\"} 1"));
+}

@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use valetkey_tests::aws::Aws;
 use valetkey_tests::expect::accepted;
+use valetkey_tests::form::{Form, Policy};
 use valetkey_tests::gateway::Gateway;
 use valetkey_tests::http::Request;
 use valetkey_tests::key::{Key, from_now};
@@ -25,8 +27,11 @@ struct Page(SocketAddr);
 
 impl Page {
     fn serve() -> Self {
+        Self::serve_page(std::fs::read(root().join("docs/examples/upload.html")).unwrap())
+    }
+
+    fn serve_page(page: Vec<u8>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let page = std::fs::read(root().join("docs/examples/upload.html")).unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -188,6 +193,61 @@ fn page_reads_why_it_is_refused() {
     assert_eq!(problem["reason"], "expired");
     assert_eq!(problem["request_id"], results[5]["headers"]["x-request-id"]);
     assert_eq!(bench.stored(), ["app/there"]);
+}
+
+/// A page without a script, at an origin that no bucket names: a form needs none.
+#[test]
+fn page_without_a_script_sends_a_form() {
+    let bench = Bench::new();
+    let write = |python: &str, argument: &str| {
+        let output = Command::new("python3")
+            .args(["-c", &format!("import sys\nfrom form import *\n{python}"), argument])
+            .env("PYTHONPATH", root().join("docs/examples"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Page::serve_page(output.stdout)
+    };
+    let url =
+        bench.url(&key("/app/ü \"picture\" & more.png", "create").set("type", "image/png").set("uses", "1"));
+    let native = write("print(page(*of_url(sys.argv[1])))", &url);
+
+    let aws = Aws { signer: "pages".to_owned(), secret: SECRET.to_owned(), ..Aws::default() };
+    let done = format!("{}/", bench.own.origin());
+    let policy = Policy { expiration: from_now(600), conditions: Vec::new() }
+        .with(json!({ "bucket": "app" }))
+        .with(json!(["starts-with", "$key", "in/"]))
+        .with(json!({ "success_action_redirect": done }))
+        .with(json!({ "x-vk-max": "100" }));
+    let form = Form::signed(&aws, &policy, "in/${filename}").field("success_action_redirect", &done);
+    let fields: serde_json::Map<_, _> =
+        form.fields().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    let address = format!("http://{}/app/", bench.gateway.address());
+    let given = json!({ "address": address, "fields": fields }).to_string();
+    let signed = write(
+        "import json\ngiven = json.loads(sys.argv[1])\nprint(page(given['address'], given['fields']))",
+        &given,
+    );
+
+    let pixel = STANDARD.decode(PIXEL).unwrap();
+    let (picture, large) = (bench.file("my picture.png", &pixel), bench.file("large.png", &[7; 101]));
+    let results = bench.drive(&[
+        json!({ "form": native.origin() + "/", "file": picture }),
+        json!({ "form": native.origin() + "/", "file": picture }),
+        json!({ "form": signed.origin() + "/", "file": picture }),
+        json!({ "form": signed.origin() + "/", "file": large }),
+    ]);
+    assert_eq!(results[0]["status"], 200, "{}", results[0]);
+    assert!(std::fs::read(bench.gateway.file_of("/app/ü \"picture\" & more.png")).unwrap() == pixel);
+    assert_eq!(results[1]["status"], 412, "{}", results[1]);
+    assert!(results[1]["text"].as_str().unwrap().contains("already_exists"), "{}", results[1]);
+    assert_eq!(results[2]["status"], 303, "{}", results[2]);
+    let at = results[2]["at"].as_str().unwrap();
+    assert!(at.starts_with(&format!("{done}?bucket=app&key=in%2Fmy%20picture.png&etag=%22")), "{at}");
+    assert!(std::fs::read(bench.gateway.file_of("/app/in/my picture.png")).unwrap() == pixel);
+    assert_eq!(results[3]["status"], 400, "{}", results[3]);
+    assert!(results[3]["text"].as_str().unwrap().contains("EntityTooLarge"), "{}", results[3]);
 }
 
 #[test]

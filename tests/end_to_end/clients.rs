@@ -105,6 +105,11 @@ mod on_seaweedfs {
 }
 
 #[test]
+fn boto3_makes_forms() {
+    run(&builder().start(), "boto3_forms.py", "files");
+}
+
+#[test]
 fn boto3_over_tls() {
     run(&builder().tls().start(), "boto3_tls.py", "files");
 }

@@ -344,6 +344,36 @@ fn nothing_appears_after_a_revocation_is_answered() {
     });
 }
 
+/// Who asks for the next object before they read the first leaves that one in our kernel: it is dropped all the same.
+#[test]
+fn an_answer_that_was_not_read_before_the_next_request_is_reset() {
+    const BYTES: usize = 256 << 10;
+    let gateway = Gateway::new();
+    gateway.plant("/files/a", vec![7; BYTES]);
+    gateway.plant("/files/b", "0123456789");
+    let first = Key::new("/files/a", "read").set("id", "a");
+    let second = Key::new("/files/b", "read").set("id", "b");
+    let both = |connection: &mut Connection| {
+        let head = |key: &Key| Request::get(key.url()).head_bytes();
+        connection.send(&[head(&first), head(&second)].concat()).unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    // Where nothing is revoked both arrive, the one after the other.
+    let mut patient = gateway.connect();
+    both(&mut patient);
+    for bytes in [BYTES, 10] {
+        let answer = patient.read_answer("GET").unwrap();
+        accepted(&answer, 200);
+        assert_eq!(answer.body.len(), bytes);
+    }
+    let mut unread = gateway.connect();
+    both(&mut unread);
+    revoke_key(&gateway, &first);
+    std::thread::sleep(ENDED);
+    let (bytes, _) = read_to_the_end(&mut unread);
+    assert!(bytes < BYTES, "{bytes} arrived");
+}
+
 /// A connection that sent an answer which is revoked later ends; one that serves another key by then does not.
 #[test]
 fn an_answer_that_was_taken_ends_no_later_request() {

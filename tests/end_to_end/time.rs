@@ -199,6 +199,20 @@ fn clock_moves_refill_no_count() {
     assert!([403, 503].contains(&answer.status), "{}", answer.status);
 }
 
+/// Keys of one id share one count, however long after the first has ended the next is made.
+#[test]
+fn a_later_key_of_an_id_finds_what_the_first_one_used() {
+    let clock = Clock::new();
+    let of_id = |days: i64| key((days + 1) * DAY).set("id", "order-17").set("uses", "1");
+    accepted(&clock.get(&of_id(0)), 200);
+    for days in [3, 800] {
+        clock.offset(days * DAY);
+        // What is due is cleared with what is counted.
+        accepted(&clock.get(&key((days + 1) * DAY).set("uses", "9")), 200);
+        refused(&clock.get(&of_id(days)), 403, "uses_exhausted");
+    }
+}
+
 /// A150: a lost ledger must not refill counts.
 #[test]
 fn new_ledger_beside_an_old_audit_log_refuses_counted_keys_until_accepted() {

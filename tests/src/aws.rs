@@ -1,5 +1,7 @@
 //! A signer of AWS requests for tests, written from AWS's pages alone: it says exactly what it is told to.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
@@ -102,6 +104,21 @@ impl Aws {
         );
         let host = self.host.clone();
         (request.header("Authorization", authorization).header("Host", host), signature)
+    }
+
+    /// The fields of a form that carry this policy, signed.
+    pub fn form(&self, policy: &str) -> Vec<(String, String)> {
+        let policy = STANDARD.encode(policy);
+        let signature = self.signature(&policy);
+        [
+            ("x-amz-algorithm", "AWS4-HMAC-SHA256".to_owned()),
+            ("x-amz-credential", format!("{}/{}", self.signer, self.scope())),
+            ("x-amz-date", self.date()),
+            ("policy", policy),
+            ("x-amz-signature", signature),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
     }
 
     /// Signs `request` with the hash of its own body.

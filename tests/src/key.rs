@@ -95,14 +95,24 @@ impl Key {
     /// The query string with this text as its signature.
     pub fn query_with_sig(&self, sig: &str) -> String {
         let mut parts: Vec<String> =
-            self.base.iter().map(|(name, value)| format!("vk-{name}={}", encode(value, "/:,=;*"))).collect();
-        for (number, block) in self.blocks.iter().enumerate() {
-            for (name, value) in block {
-                parts.push(format!("vk-{name}.{}={}", number + 1, encode(value, "/:,=;*")));
-            }
-        }
+            self.parameters().map(|(name, value)| format!("{name}={}", encode(value, "/:,=;*"))).collect();
         parts.push(format!("vk-sig={sig}"));
         parts.join("&")
+    }
+
+    /// The key as the fields of a form, signature last.
+    pub fn fields(&self) -> Vec<(String, String)> {
+        let mut fields: Vec<_> = self.parameters().map(|(name, value)| (name, value.to_owned())).collect();
+        fields.push(("vk-sig".to_owned(), encoded_sig(&self.sig())));
+        fields
+    }
+
+    fn parameters(&self) -> impl Iterator<Item = (String, &str)> {
+        let base = self.base.iter().map(|(name, value)| (format!("vk-{name}"), value.as_str()));
+        let blocks = self.blocks.iter().enumerate().flat_map(|(number, block)| {
+            block.iter().map(move |(name, value)| (format!("vk-{name}.{}", number + 1), value.as_str()))
+        });
+        base.chain(blocks)
     }
 
     /// The object's path, percent-encoded.

@@ -9,6 +9,7 @@ pub mod aws;
 pub mod clients;
 pub mod expect;
 pub mod faults;
+pub mod form;
 pub mod gateway;
 pub mod http;
 pub mod http2;

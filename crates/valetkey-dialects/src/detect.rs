@@ -120,6 +120,16 @@ fn find<'a>(head: &RequestHead<'a>) -> Result<Credential<'a>, Denial> {
     header_credential(value)
 }
 
+/// Refuses a request whose key is elsewhere and which has one, or an `Authorization` header, in its head too.
+///
+/// # Errors
+/// [`Denial::BadRequest`].
+pub(crate) fn check_keyless(head: &RequestHead<'_>) -> Result<(), Denial> {
+    let has_one =
+        query_credentials(head.query).next().is_some() || head.values("authorization").next().is_some();
+    if has_one { Err(two_credentials()) } else { Ok(()) }
+}
+
 fn query_credentials(query: &str) -> impl Iterator<Item = Credential<'_>> {
     let survey = query::credential_names(query);
     [

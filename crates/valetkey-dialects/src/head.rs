@@ -24,6 +24,11 @@ impl<'a> RequestHead<'a> {
         self.headers.iter().filter(move |(header, _)| *header == name).map(|(_, value)| *value)
     }
 
+    /// The host that it is sent to, perhaps with a port; `""` where it says none.
+    pub fn host(&self) -> &'a str {
+        self.values("host").next().and_then(|host| core::str::from_utf8(host).ok()).unwrap_or("")
+    }
+
     /// The one value of the header `name`, which is in lower case.
     ///
     /// # Errors

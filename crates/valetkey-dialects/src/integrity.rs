@@ -205,6 +205,11 @@ pub(crate) fn read(head: &RequestHead<'_>, with_payload: bool) -> Result<Vec<Che
 
 const AWS_CHUNKED: Denial = Denial::CallNotSupported("an upload in aws-chunked form");
 
+/// Whether what `Content-MD5` says can be an MD5.
+pub(crate) fn is_md5(value: &[u8]) -> bool {
+    BASE64.decode(value.trim_ascii()).is_ok_and(|value| value.len() == ChecksumAlgorithm::Md5.value_bytes())
+}
+
 /// What was read so far, and in which header we are.
 struct Found<'a> {
     header: &'a str,

@@ -12,6 +12,7 @@ pub mod aws;
 mod detect;
 pub mod form;
 mod head;
+mod http_date;
 mod integrity;
 pub mod listing;
 pub mod native;

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use valetkey::{Denial, Grant, SignerSecrets, key};
+use valetkey::{Denial, Grant, ResourcePath, SignerSecrets, key};
 
 use crate::aws;
 
@@ -30,6 +30,14 @@ impl Presented<'_> {
         match self {
             Self::Native(presented) => presented.signer(),
             Self::Aws(presented) => presented.signer(),
+        }
+    }
+
+    /// What a native key says that it was signed for.
+    pub fn path(&self) -> Option<&ResourcePath> {
+        match self {
+            Self::Native(presented) => Some(presented.path()),
+            Self::Aws(_) => None,
         }
     }
 

@@ -9,11 +9,11 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
-use valetkey::{Action, Client, Denial, Intent, Permit};
+use valetkey::{Action, Bounded, Client, Denial, Intent, Permit};
 use valetkey_dialects::Call;
 use valetkey_ledger::{Charge, HoldRequest, LedgerError, Limits, Meter, Purpose, Resource, UnixSeconds};
 
-use crate::bound::{BoundedCall, BoundedRequest, Rehearsal};
+use crate::bound::{BoundedRequest, Rehearsal};
 use crate::gateway::Gateway;
 use crate::notify::BACKLOG_HIGH;
 use crate::revocation;
@@ -88,20 +88,21 @@ pub(crate) fn admit(
     Ok(permit)
 }
 
-/// Admits one of the things that an operation of S3 does.
+/// Admits one of the things that an operation of S3 does, or the upload of a form.
 ///
 /// # Errors
 /// As [`revocation::check`], [`valetkey::admit`] and [`audit_is_sound`].
 pub(crate) fn admit_one(
     gateway: &Gateway,
-    request: &BoundedCall,
+    bounded: &Bounded,
+    rehearsal: Option<&Rehearsal>,
     intent: &Intent<'_>,
     recorder: &Recorder,
 ) -> Result<Permit, Denial> {
     recorder.intends(intent.action, intent.path);
-    revocation::check(&gateway.revoked, &request.bounded.identity(), Some(intent.path), intent.prefix)?;
-    let permit = valetkey::admit(request.bounded.clone(), intent)?;
-    if let Some(Rehearsal { policies, bounded }) = &request.rehearsal
+    revocation::check(&gateway.revoked, &bounded.identity(), Some(intent.path), intent.prefix)?;
+    let permit = valetkey::admit(bounded.clone(), intent)?;
+    if let Some(Rehearsal { policies, bounded }) = rehearsal
         && let Err(denial) = bounded.clone().and_then(|bounded| valetkey::admit(bounded, intent))
     {
         recorder.would_refuse(policies, &denial);
@@ -170,7 +171,8 @@ pub(crate) fn charges(permit: &Permit) -> Vec<Charge> {
     let charges = permit.charges.iter().map(|charge| Charge {
         meter: Meter::new(charge.meter.as_str()),
         limits: limits(charge.limits),
-        keep_until: charge.end.map_or(UnixSeconds::MAX, seconds),
+        ends: charge.end.map_or(UnixSeconds::MAX, seconds),
+        keep_until: charge.kept.map_or(UnixSeconds::MAX, seconds),
     });
     charges.collect()
 }

@@ -4,7 +4,7 @@ use valetkey::{Bounded, Denial, Grant, Now, ResourcePath};
 use valetkey_dialects::Survey;
 
 use crate::gateway::{Gateway, Snapshot};
-use crate::identify::{Asked, Call, Identified};
+use crate::identify::{Asked, AskedForm, Call, Identified, IdentifiedForm};
 use crate::revocation;
 
 /// A request whose grant is bounded by its signer, its policies and the time, and which is not revoked.
@@ -19,6 +19,13 @@ pub(crate) struct BoundedRequest {
 pub(crate) struct BoundedCall {
     pub(crate) bounded: Bounded,
     pub(crate) call: Call,
+    pub(crate) rehearsal: Option<Rehearsal>,
+}
+
+/// The same of a form, whose upload is to be admitted.
+pub(crate) struct BoundedForm {
+    pub(crate) bounded: Bounded,
+    pub(crate) asked: AskedForm,
     pub(crate) rehearsal: Option<Rehearsal>,
 }
 
@@ -57,13 +64,7 @@ pub(crate) fn bound(
     now: Now,
 ) -> Result<Bound, Denial> {
     let Identified { grant, asked } = identified;
-    let house = snapshot.settings.house(&grant);
-    let rehearsal = valetkey::rehearse(&grant, &house, now).map(|bounded| {
-        let dry = house.policies.iter().flatten().filter(|(_, ceiling)| ceiling.dry_run);
-        let names: Vec<_> = dry.map(|(name, _)| *name).collect();
-        Rehearsal { policies: names.join(","), bounded }
-    });
-    let bounded = valetkey::bound(grant, &house, now)?;
+    let (bounded, rehearsal) = within(snapshot, grant, now)?;
     let check = |path, prefix| revocation::check(&gateway.revoked, &bounded.identity(), path, prefix);
     Ok(match asked {
         Asked::Resource { path, survey } => {
@@ -75,4 +76,31 @@ pub(crate) fn bound(
             Bound::S3(Box::new(BoundedCall { bounded, call: *call, rehearsal }))
         }
     })
+}
+
+/// As [`bound`], of a form.
+///
+/// # Errors
+/// As [`bound`].
+pub(crate) fn bound_form(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    identified: IdentifiedForm,
+    now: Now,
+) -> Result<BoundedForm, Denial> {
+    let IdentifiedForm { grant, asked } = identified;
+    let (bounded, rehearsal) = within(snapshot, grant, now)?;
+    revocation::check(&gateway.revoked, &bounded.identity(), Some(&asked.path), "")?;
+    Ok(BoundedForm { bounded, asked, rehearsal })
+}
+
+/// The grant within what the house says, and as if its dry runs were in force.
+fn within(snapshot: &Snapshot, grant: Grant, now: Now) -> Result<(Bounded, Option<Rehearsal>), Denial> {
+    let house = snapshot.settings.house(&grant);
+    let rehearsal = valetkey::rehearse(&grant, &house, now).map(|bounded| {
+        let dry = house.policies.iter().flatten().filter(|(_, ceiling)| ceiling.dry_run);
+        let names: Vec<_> = dry.map(|(name, _)| *name).collect();
+        Rehearsal { policies: names.join(","), bounded }
+    });
+    Ok((valetkey::bound(grant, &house, now)?, rehearsal))
 }

@@ -12,7 +12,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 use valetkey::{decode_component, decode_query_component};
-use valetkey_dialects::is_header_taken;
+use valetkey_dialects::{RequestHead, is_header_taken};
 
 use crate::settings::{Cors, Settings};
 use crate::transfer::body::Body;
@@ -40,7 +40,12 @@ const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-contro
 /// Says on an answer which pages may read it, and on that to a preflight what they may ask.
 ///
 /// To an origin that may not, the answer to a preflight is the same whether there is such a bucket or not.
-pub(crate) fn shared(settings: &Settings, parts: &Parts, mut answer: Response<Body>) -> Response<Body> {
+pub(crate) fn shared(
+    settings: &Settings,
+    parts: &Parts,
+    head: &RequestHead<'_>,
+    mut answer: Response<Body>,
+) -> Response<Body> {
     let is_preflight = parts.method == Method::OPTIONS;
     let origin = origin(&parts.headers);
     let cors = match parts.uri.path().strip_prefix("/-/") {
@@ -50,7 +55,10 @@ pub(crate) fn shared(settings: &Settings, parts: &Parts, mut answer: Response<Bo
             all.find(|cors| origin.is_some_and(|origin| cors.allow(origin).is_some()))
         }
         Some(_) => of_key(settings, parts),
-        None => of_path(settings, parts.uri.path()),
+        None => {
+            let resource = settings.server.virtual_hosts.resource(head.host(), head.path);
+            resource.ok().and_then(|path| of_path(settings, &path))
+        }
     };
     let headers = answer.headers_mut();
     if is_preflight {

@@ -12,6 +12,7 @@
 //! Each stage takes the last stage's value by move, and there is no other way to make one, so that none can
 //! be left out or reordered.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -30,10 +31,11 @@ use crate::serve::forwarded;
 use crate::serve::outbox::Outbox;
 use crate::settle::Recorder;
 use crate::transfer::body::Body;
+use crate::transfer::condition::Conditions;
 use crate::transfer::download::Wanted;
 use crate::transfer::source::Source;
 use crate::transfer::{delete, download, list, upload};
-use crate::{admit, bound, cors, holder, identify, left, request, respond, s3, settle};
+use crate::{admit, bound, cors, form, holder, identify, left, request, respond, s3, settle};
 
 /// The connection that a request came over.
 #[derive(Clone)]
@@ -55,6 +57,8 @@ pub(crate) struct At<'a> {
     pub(crate) parts: &'a Parts,
     pub(crate) head: &'a RequestHead<'a>,
     pub(crate) recorder: &'a Recorder,
+    /// In which it is answered: a form tells its own only once its fields are read.
+    pub(crate) language: &'a Cell<Language>,
     pub(crate) now: Now,
 }
 
@@ -72,7 +76,7 @@ pub(crate) async fn answer(
         query: parts.uri.query().unwrap_or(""),
         headers: &headers,
     };
-    let language = Language::of(&head);
+    let language = Cell::new(Language::of(&head));
     let snapshot = gateway.snapshot();
     let request_id = gateway.request_ids.next();
     let answer = match respond::without_a_key(gateway, &parts) {
@@ -89,19 +93,21 @@ pub(crate) async fn answer(
                 parts: &parts,
                 head: &head,
                 recorder: &recorder,
+                language: &language,
                 now: gateway.clock.now(),
             };
             match run(&at, &mut body).await {
                 Ok(answer) => answer,
                 Err(refusal) => {
+                    let language = language.get();
                     recorder.refused(&refusal.denial, respond::status_of(&refusal, language));
                     respond::refusal(&refusal, language, &request_id, &parts, body)
                 }
             }
         }
     };
-    let answer = cors::shared(&snapshot.settings, &parts, answer);
-    respond::named(answer, &request_id, language)
+    let answer = cors::shared(&snapshot.settings, &parts, &head, answer);
+    respond::named(answer, &request_id, language.get())
 }
 
 async fn run(at: &At<'_>, body: &mut Incoming) -> Result<Response<Body>, Refusal> {
@@ -116,6 +122,9 @@ async fn run(at: &At<'_>, body: &mut Incoming) -> Result<Response<Body>, Refusal
     let at = &At { now: gateway.clock.now(), ..*at };
     if let Some(question) = question {
         return Ok(holder::answer(question, at).await?);
+    }
+    if form::is_one(head) {
+        return form::answer(at, body).await;
     }
 
     let identified = identify::identify(snapshot, head)?;
@@ -134,7 +143,7 @@ async fn resource(
     bounded: BoundedRequest,
     body: &mut Incoming,
 ) -> Result<Response<Body>, Denial> {
-    let &At { gateway, snapshot, connection, parts, head, recorder, now } = at;
+    let &At { gateway, snapshot, connection, parts, head, recorder, now, .. } = at;
     let permit = admit::admit(bounded, parts, body, connection.client, recorder)?;
     admit::audit_is_sound(gateway, &permit)?;
 
@@ -163,7 +172,7 @@ async fn resource(
         }
         Action::Part => Err(Denial::CallNotSupported("a part of an upload")),
         Action::Delete => {
-            let Some(plan) = delete::plan(snapshot, &permit, head).await? else {
+            let Some(plan) = delete::plan(snapshot, &permit, Conditions::of(head)).await? else {
                 return Ok(recorder.answered(respond::status(StatusCode::NO_CONTENT)));
             };
             let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;

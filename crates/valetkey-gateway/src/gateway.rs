@@ -1,6 +1,6 @@
 //! What every request needs: the configuration in force, the ledger, the audit log and the clock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -8,6 +8,7 @@ use valetkey::ResourcePath;
 use valetkey_ledger::{Ledger, RevocationView};
 
 use crate::backend::Space;
+use crate::backend::remote::Service;
 use crate::clock::Clock;
 use crate::notify::Audit;
 use crate::observe::Metrics;
@@ -44,6 +45,8 @@ pub(crate) struct Gateway {
 pub(crate) struct Snapshot {
     pub(crate) settings: Settings,
     pub(crate) buckets: HashMap<String, Space>,
+    /// The remote stores behind them, by the names of their backends.
+    pub(crate) stores: BTreeMap<String, Arc<Service>>,
 }
 
 impl Gateway {

@@ -16,6 +16,7 @@ mod admit;
 mod bound;
 mod cors;
 mod flow;
+mod form;
 mod gateway;
 mod holder;
 mod identify;

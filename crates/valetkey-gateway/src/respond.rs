@@ -240,6 +240,15 @@ pub(crate) fn object(
     answer
 }
 
+/// Sends a client to where an object is, by a URL that opens it for a while: nobody is to keep it.
+pub(crate) fn redirect(url: &str) -> Response<Body> {
+    let mut answer = status(StatusCode::TEMPORARY_REDIRECT);
+    insert(&mut answer, header::LOCATION, url);
+    insert(&mut answer, header::CACHE_CONTROL, "no-store");
+    insert(&mut answer, header::REFERRER_POLICY, "no-referrer");
+    answer
+}
+
 /// When an object was last changed, as HTTP writes it.
 pub(crate) fn last_modified(metadata: &Metadata) -> String {
     httpdate::fmt_http_date(not_before_1970(metadata.modified))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
-use valetkey::{Denial, Fingerprint, Grant, Identity, Permit, ResourcePath, Timestamp};
+use valetkey::{Denial, Fingerprint, Grant, Identity, Permit, ResourcePath};
 use valetkey_ledger::{NewRevocation, Reading, Revocable, Revocation, RevocationView, Target, UnixSeconds};
 
 use crate::admit::seconds;
@@ -203,8 +203,8 @@ fn naming(target: &Target, mut receipt: Receipt) -> Receipt {
 }
 
 /// Until when the revocation of a grant's last level is kept.
-pub(crate) fn keep_until(settings: &Settings, grant: &Grant, now: Timestamp) -> UnixSeconds {
+pub(crate) fn keep_until(settings: &Settings, grant: &Grant) -> UnixSeconds {
     let signer = settings.signers.get(grant.signer());
-    let max_lifetime = signer.and_then(|signer| signer.ceiling.max_lifetime);
-    grant.forgettable_at(max_lifetime, now).map_or(UnixSeconds::MAX, seconds)
+    let keep_ids = signer.and_then(|signer| signer.ceiling.keep_ids);
+    grant.forgettable_at(keep_ids).map_or(UnixSeconds::MAX, seconds)
 }

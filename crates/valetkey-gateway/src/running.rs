@@ -41,8 +41,8 @@ struct Entry {
 pub(crate) struct End {
     is_told: Cell<bool>,
     told: Notify,
-    /// What it is told to end for. An HTTP/1.1 connection keeps it until its next request: what it sent last may
-    /// still be in the kernel.
+    /// What it is told to end for. An HTTP/1.1 connection keeps it until its next request finds the kernel empty: what
+    /// it sent last may still be there.
     noted: Cell<Option<Noted>>,
 }
 
@@ -91,6 +91,14 @@ impl End {
         }
     }
 
+    /// Whether there is something that it may be told to end for.
+    pub(crate) fn is_noted(&self) -> bool {
+        let noted = self.noted.take();
+        let is_noted = noted.is_some();
+        self.noted.set(noted);
+        is_noted
+    }
+
     /// Forgets the transfer, which is over.
     pub(crate) fn forget(&self) {
         drop(self.noted.take());
@@ -107,7 +115,8 @@ impl End {
         self.is_told.get()
     }
 
-    fn tell(&self) {
+    /// Tells it to end.
+    pub(crate) fn tell(&self) {
         self.is_told.set(true);
         self.told.notify_waiters();
     }

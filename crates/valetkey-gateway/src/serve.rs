@@ -7,6 +7,7 @@ mod arrival;
 mod backends;
 mod connect;
 mod connection;
+mod emptied;
 pub(crate) mod forwarded;
 pub(crate) mod framing;
 mod listener;
@@ -80,6 +81,7 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
         );
     }
     let sweeping = runtime.spawn(session::sweep(Arc::clone(&gateway)));
+    let watching = runtime.spawn(backends::watch(Arc::clone(&gateway)));
     let noting = runtime.spawn(note_audit_head(Arc::clone(&gateway)));
     ready(address);
     runtime.block_on(until_told_to_stop(&gateway, signals, reload));
@@ -96,6 +98,7 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
         admin.stop();
     }
     noting.abort();
+    watching.abort();
     sweeping.abort();
     runtime.block_on(close(&gateway));
     Ok(())

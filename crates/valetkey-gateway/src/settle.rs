@@ -343,8 +343,7 @@ fn guard(conditions: Conditions) -> Option<Guard> {
         return None;
     }
     Some(Box::new(move |there: Option<&Metadata>| {
-        let state = there.map(|metadata| State { etag: &metadata.etag, modified: metadata.modified });
-        conditions.judge_change(state) == Verdict::Holds
+        conditions.judge_change(there.map(State::of)) == Verdict::Holds
     }))
 }
 
@@ -388,6 +387,8 @@ struct Record {
     metrics: Arc<Metrics>,
     /// As which action the request is counted while it runs.
     running: Cell<Option<&'static str>>,
+    /// How an upload is answered that is stored.
+    stored: Cell<StatusCode>,
     started: Instant,
     receipt: RefCell<Option<Receipt>>,
 }
@@ -403,6 +404,7 @@ impl Recorder {
             audit: gateway.audit.clone(),
             metrics: Arc::clone(&gateway.metrics),
             running: Cell::new(None),
+            stored: Cell::new(StatusCode::OK),
             started: Instant::now(),
             receipt: RefCell::new(Some(receipt)),
         }))
@@ -439,9 +441,15 @@ impl Recorder {
             audit: self.0.audit.clone(),
             metrics: Arc::clone(&self.0.metrics),
             running: Cell::new(None),
+            stored: Cell::new(StatusCode::OK),
             started: Instant::now(),
             receipt: RefCell::new(self.0.receipt.borrow().clone()),
         }))
+    }
+
+    /// Notes how the upload will be answered once it is stored, if that is not 200.
+    pub(crate) fn answers_with(&self, status: StatusCode) {
+        self.0.stored.set(status);
     }
 
     /// The name of the request.
@@ -549,7 +557,7 @@ impl Recorder {
 
     async fn uploaded(&self, digest: Option<[u8; 32]>) -> Result<(), Denial> {
         self.note(|receipt| receipt.digest = digest.map(blake3::Hash::from_bytes));
-        self.record_durably(StatusCode::OK).await
+        self.record_durably(self.0.stored.get()).await
     }
 
     async fn deleted(&self) -> Result<(), Denial> {
@@ -610,6 +618,7 @@ mod tests {
             let charge = Charge {
                 meter: meter.clone(),
                 limits: Limits { uses: Some(1), ..Limits::default() },
+                ends: UnixSeconds::MAX,
                 keep_until: UnixSeconds::MAX,
             };
             let request = HoldRequest {

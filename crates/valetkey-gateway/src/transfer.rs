@@ -5,8 +5,10 @@ pub(crate) mod condition;
 pub(crate) mod delete;
 pub(crate) mod download;
 pub(crate) mod first_bytes;
+pub(crate) mod form;
 pub(crate) mod integrity;
 pub(crate) mod list;
+pub(crate) mod made_of;
 pub(crate) mod range;
 pub(crate) mod rate;
 pub(crate) mod receiving;
@@ -66,6 +68,14 @@ pub(crate) async fn blocking<T: Send + 'static>(
 pub(crate) fn bad_name() -> Denial {
     Denial::BadRequest(
         "the store cannot hold this name: a segment is over 255 bytes or begins with .valetkey-".into(),
+    )
+}
+
+/// The answer to what is asked of a folder's marker that it does not have.
+pub(crate) fn of_a_marker() -> Denial {
+    Denial::BadRequest(
+        "a name that ends in / is a folder's marker, which is empty: it can be made, asked for by HEAD and deleted"
+            .into(),
     )
 }
 

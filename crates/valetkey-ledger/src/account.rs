@@ -258,7 +258,7 @@ impl Accounts {
         let row = row.unwrap_or_else(|| {
             *meters_made += 1;
             let (usage, limits) = (Usage::default(), charge.limits);
-            MeterRow { usage, limits, keep_until: charge.keep_until, made: *meters_made }
+            MeterRow { usage, limits, ends: charge.ends, keep_until: charge.keep_until, made: *meters_made }
         });
         Ok(Account { meter, row, parallel: self.running(meter), file })
     }
@@ -275,7 +275,7 @@ struct Account<'a> {
 impl Account<'_> {
     /// Takes what one level costs, or says what it has not enough of, and the limit of that.
     fn charge(&mut self, charge: &Charge, cost: Cost, now: UnixSeconds) -> Result<Charged, (Resource, u64)> {
-        let Self { meter, row: MeterRow { usage, limits, keep_until, made }, parallel, file } = self;
+        let Self { meter, row: MeterRow { usage, limits, ends, keep_until, made }, parallel, file } = self;
         let named = cost.file.is_some() && counts_names(charge);
         let new_files = u64::from(named && file.is_none());
         let Limits { uses, in_bytes, out_bytes, files, parallel: parallel_max } = charge.limits;
@@ -299,12 +299,13 @@ impl Account<'_> {
         }
         usage.last_seen = usage.last_seen.max(Some(now));
         *limits = charge.limits;
+        *ends = charge.ends.max(*ends);
         *keep_until = charge.keep_until.max(*keep_until);
         Ok(Charged { meter: (*meter).clone(), made: *made, in_max: in_bytes, named })
     }
 }
 
-/// Names are kept one by one, so those of a quota that lasts for ever and does not limit them are not.
+/// Names are kept one by one, so those of a quota, which has no end, are not where it does not limit them.
 fn counts_names(charge: &Charge) -> bool {
-    charge.limits.files.is_some() || charge.keep_until < UnixSeconds::MAX
+    charge.limits.files.is_some() || charge.ends < UnixSeconds::MAX
 }

@@ -72,6 +72,7 @@ macro_rules! conformance {
             highest_time_seen_never_falls
             cleared_key_never_gets_a_fresh_count
             meter_is_kept_a_day_beyond_the_latest_end
+            count_that_is_kept_for_ever_is_that_of_every_later_key
             new_ledger_is_fresh_and_may_be_distrusted
             newest_record_of_the_audit_log_is_kept
             session_holds_one_use_until_it_ends
@@ -155,6 +156,7 @@ fn charge(meter: &str, uses_max: impl Into<Option<u64>>) -> Charge {
     Charge {
         meter: Meter::new(meter),
         limits: Limits { uses: uses_max.into(), ..Limits::default() },
+        ends: END,
         keep_until: END,
     }
 }

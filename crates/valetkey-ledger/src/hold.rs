@@ -54,8 +54,8 @@ pub enum Purpose {
 
 /// A download, as its lease sees it.
 ///
-/// A lease belongs to one client, one version of one object, and the last meter of the charges that is not counted for
-/// ever: the last level of the key, and not a quota that it shares with others. They are compared as a tuple, never as
+/// A lease belongs to one client, one version of one object, and the last meter of the charges that has an end: the
+/// last level of the key, and not a quota that it shares with others. They are compared as a tuple, never as
 /// joined text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseRequest {

@@ -88,8 +88,11 @@ pub struct Charge {
     /// common count with its own limits.
     pub limits: Limits,
     /// The end of the key at this level, as far as its holder can ever have it moved, and without what deeper levels
-    /// narrow; [`UnixSeconds::MAX`] for what is counted for ever. The meter is kept at least until then: the latest
-    /// one that was charged to it decides.
+    /// narrow; [`UnixSeconds::MAX`] for a quota, which is no level of a key.
+    pub ends: UnixSeconds,
+    /// Until when the count matters: not before the end, and later where further keys may share the count;
+    /// [`UnixSeconds::MAX`] is for ever. The meter is kept at least until then: the latest one that was charged to it
+    /// decides.
     pub keep_until: UnixSeconds,
 }
 
@@ -98,7 +101,7 @@ pub struct Charge {
 pub struct MeterQuery {
     /// How their names begin; empty for all.
     pub prefix: String,
-    /// Only those that are kept beyond this moment: the meters of keys that have not ended.
+    /// Only those of keys that end after this moment, and quotas.
     pub live_at: UnixSeconds,
     /// Only those whose names come after this one, bytewise.
     pub after: Option<Meter>,
@@ -130,6 +133,6 @@ pub struct MeterUsage {
     pub usage: Usage,
     /// The limits that the latest charge compared it with.
     pub limits: Limits,
-    /// As in [`Charge::keep_until`], the latest of all charges.
-    pub keep_until: UnixSeconds,
+    /// As in [`Charge::ends`], the latest of all charges.
+    pub ends: UnixSeconds,
 }

@@ -5,6 +5,7 @@
 //! `cleared_before` for good, so that no clock that was set back revives what was revoked.
 
 pub(crate) mod rows;
+mod table;
 pub(crate) mod view;
 
 pub use view::{Reading, Revocable, RevocationView};

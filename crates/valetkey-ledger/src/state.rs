@@ -9,12 +9,13 @@
 //! - A ride that no level limits the bytes of costs no commit. It is answered after the commit of the batch it stands in all the
 //!   same, since the lease it rides on may be of that batch.
 //! - Time has two halves. The highest time seen judges ends and measures leases; it is written with every commit that
-//!   happens anyway, and by itself after [`MARK_LAG_SECS`] at the latest. The asker's own time is only compared with it.
+//!   happens anyway, and by itself after [`standing::MARK_LAG_SECS`] at the latest. The asker's own time is only compared with it.
 //! - Meters go a day after their keys have ended, a few at a time. Since clocks lie, that raises `cleared_before` for
 //!   good, and a key that ended earlier is refused whatever the clock later says: no key gets a fresh count.
 
 mod revocations;
 mod sessions;
+mod standing;
 
 use std::sync::Arc;
 
@@ -25,20 +26,10 @@ use crate::lease::{Ended, LeaseKey, Leases, Opening, Ride};
 use crate::revocation::view::Change;
 use crate::store::{Charged, Fault, FileName, Header, HoldRow, HoldState, Standing, Store};
 use crate::{
-    Action, AuditHead, Charge, Distrust, HoldId, HoldRequest, LedgerError, Limits, Meter, MeterPage,
-    MeterQuery, MeterUsage, Purpose, RevocationView, Settlement, Status, UnixSeconds, Unresolved, Usage,
+    Action, AuditHead, Charge, HoldId, HoldRequest, LedgerError, Limits, Meter, MeterPage, MeterQuery,
+    MeterUsage, Purpose, RevocationView, Settlement, UnixSeconds, Unresolved, Usage,
 };
 
-/// How far the clock may lie behind the highest time seen, inclusive.
-pub(crate) const CLOCK_BEHIND_SECS_MAX: u64 = 300;
-/// How far the durable time mark may lag: each write of it alone costs a sync of the disk.
-pub(crate) const MARK_LAG_SECS: u64 = 10;
-/// How long a meter outlives its keys.
-pub(crate) const KEEP_SECS: u64 = 86_400;
-/// How many meters one commit clears. Enough to keep up with any load that makes them, too few to be felt.
-const CLEARED_MAX: u32 = 128;
-/// How long to wait with clearing after nothing was left to clear.
-const CLEAR_PAUSE_SECS: u64 = 60;
 /// How many leases one commit sweeps.
 const SWEPT_MAX: usize = 1024;
 
@@ -190,11 +181,11 @@ impl<S: Store> Machine<S> {
         let rows = self.store.meters(&MeterQuery { max, ..query.clone() })?;
         let is_full = u32::try_from(rows.len()).is_ok_and(|found| found >= max);
         let next = rows.last().filter(|_| is_full).map(|(meter, _)| meter.clone());
-        let live = rows.into_iter().filter(|(_, row)| row.keep_until > query.live_at);
+        let live = rows.into_iter().filter(|(_, row)| row.ends > query.live_at);
         let meters = live
             .map(|(meter, row)| {
                 let usage = Usage { parallel: self.accounts.running(&meter), ..row.usage };
-                MeterUsage { meter, usage, limits: row.limits, keep_until: row.keep_until }
+                MeterUsage { meter, usage, limits: row.limits, ends: row.ends }
             })
             .collect();
         Ok(Ok(MeterPage { meters, next }))
@@ -211,33 +202,6 @@ impl<S: Store> Machine<S> {
             }
         }
         Ok(Ok(unresolved))
-    }
-
-    pub(crate) fn status(&mut self) -> Decided<Status> {
-        self.refresh()?;
-        Ok(Ok(Status {
-            ledger: self.header.ledger,
-            fresh: self.fresh,
-            accepted: self.header.standing != Standing::Distrusted,
-            time_mark: self.header.time_mark,
-            cleared_before: self.header.cleared_before,
-        }))
-    }
-
-    pub(crate) fn observe(&mut self, now: UnixSeconds) -> Decided<UnixSeconds> {
-        if now > UnixSeconds::MAX {
-            return Ok(Err(LedgerError::OutOfRange { name: "time", value: now.0 }));
-        }
-        if self.clock_behind(now).is_some() {
-            self.refresh()?;
-        }
-        self.see(now);
-        Ok(Ok(self.header.time_mark))
-    }
-
-    pub(crate) fn distrust_counts(&mut self) -> Decided<()> {
-        self.header.standing = Standing::Distrusted;
-        Ok(Ok(()))
     }
 
     pub(crate) fn note_audit_head(&mut self, head: AuditHead) -> Decided<()> {
@@ -379,87 +343,12 @@ impl<S: Store> Machine<S> {
         }
         self.store.remove_hold(id)
     }
-
-    /// Refuses while the operator must accept something, after a look whether that has happened.
-    fn trust(&mut self, now: UnixSeconds) -> Decided<()> {
-        if self.distrust(now).is_some() {
-            self.refresh()?;
-        }
-        Ok(self.distrust(now).map_or(Ok(()), |distrust| Err(LedgerError::NotAccepted(distrust))))
-    }
-
-    fn distrust(&self, now: UnixSeconds) -> Option<Distrust> {
-        if self.header.standing == Standing::Distrusted {
-            return Some(Distrust::NewLedger);
-        }
-        self.clock_behind(now)
-    }
-
-    fn clock_behind(&self, now: UnixSeconds) -> Option<Distrust> {
-        let mark = self.header.time_mark;
-        (now.plus(CLOCK_BEHIND_SECS_MAX) < mark).then_some(Distrust::ClockBehind { mark, now })
-    }
-
-    fn remembered(&self, charges: &[Charge]) -> Result<(), LedgerError> {
-        let cleared_before = self.header.cleared_before;
-        match charges.iter().enumerate().find(|(_, charge)| charge.keep_until < cleared_before) {
-            Some((level, &Charge { keep_until, .. })) => {
-                Err(LedgerError::Forgotten { level, keep_until, cleared_before })
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Takes note of the time, and of the ledger's being in use.
-    fn see(&mut self, now: UnixSeconds) {
-        if now <= UnixSeconds::MAX {
-            self.header.time_mark = self.header.time_mark.max(now);
-        }
-        if self.header.standing == Standing::New {
-            self.header.standing = Standing::Accepted;
-        }
-        self.leases.tick(self.header.time_mark);
-    }
-
-    /// Takes over what an operator accepted in another process.
-    fn refresh(&mut self) -> Result<(), Fault> {
-        let found = self.store.header()?;
-        if found.acceptances != self.header.acceptances {
-            self.header.acceptances = found.acceptances;
-            self.header.standing = found.standing;
-            self.header.time_mark = found.time_mark;
-            self.durable = found;
-            self.clear_at = UnixSeconds(0);
-            self.leases.tick(found.time_mark);
-        }
-        Ok(())
-    }
-
-    fn header_due(&self) -> bool {
-        self.header.standing != self.durable.standing
-            || self.header.time_mark >= self.durable.time_mark.plus(MARK_LAG_SECS)
-    }
-
-    fn clear(&mut self) -> Result<(), Fault> {
-        let now = self.header.time_mark;
-        if now < self.clear_at {
-            return Ok(());
-        }
-        // A meter goes when a whole day lies between its last second and now.
-        let before = UnixSeconds(now.0.saturating_sub(KEEP_SECS));
-        let cleared = self.store.clear_meters(before, CLEARED_MAX)?;
-        match cleared.max(self.clear_revocations(before, CLEARED_MAX)?) {
-            Some(latest) => self.header.cleared_before = self.header.cleared_before.max(latest.plus(1)),
-            None => self.clear_at = now.plus(CLEAR_PAUSE_SECS),
-        }
-        Ok(())
-    }
 }
 
-/// The last level of the key itself. What follows it is counted for ever: quotas, which other keys share and which no
-/// lease may belong to.
+/// The last level of the key itself. What follows it has no end: quotas, which other keys share and which no lease may
+/// belong to.
 fn key_level(charges: &[Charge]) -> Option<&Charge> {
-    charges.iter().rfind(|charge| charge.keep_until < UnixSeconds::MAX).or(charges.last())
+    charges.iter().rfind(|charge| charge.ends < UnixSeconds::MAX).or(charges.last())
 }
 
 fn in_range(charges: &[Charge], now: UnixSeconds) -> Result<(), LedgerError> {
@@ -467,11 +356,12 @@ fn in_range(charges: &[Charge], now: UnixSeconds) -> Result<(), LedgerError> {
         return Err(LedgerError::NoCharge);
     }
     check_range("time", now.0)?;
-    for Charge { limits, keep_until, .. } in charges {
+    for Charge { limits, ends, keep_until, .. } in charges {
         let Limits { uses, in_bytes, out_bytes, files, parallel } = *limits;
         for limit in [uses, in_bytes, out_bytes, files, parallel].into_iter().flatten() {
             check_range("limit", limit)?;
         }
+        check_range("end", ends.0)?;
         check_range("end", keep_until.0)?;
     }
     Ok(())

@@ -26,9 +26,11 @@ pub(crate) trait Store: SessionRows + RevocationRows {
     fn put_meter(&mut self, meter: &Meter, row: MeterRow) -> Result<(), Fault>;
     /// The meters that a query looks at, whether or not they are kept long enough.
     fn meters(&mut self, query: &MeterQuery) -> Result<Vec<(Meter, MeterRow)>, Fault>;
-    /// Removes at most `rows_max` meters that need not be kept until `before`, those that end first first, and the
-    /// names under them. Returns the latest `keep_until` among them.
+    /// Removes at most `rows_max` meters that need not be kept until `before`, those that end first first. The names
+    /// under them are out of reach from then on. Returns the latest `keep_until` among them.
     fn clear_meters(&mut self, before: UnixSeconds, rows_max: u32) -> Result<Option<UnixSeconds>, Fault>;
+    /// Removes at most `rows_max` names of meters that are removed. Says whether there may be more.
+    fn clear_names(&mut self, rows_max: u32) -> Result<bool, Fault>;
 
     /// A name under a meter, which is named by its place in the ledger's history.
     fn file(&mut self, made: u64, name: FileName) -> Result<Option<FileRow>, Fault>;
@@ -90,6 +92,8 @@ pub(crate) struct MeterRow {
     pub(crate) usage: Usage,
     /// As they were last presented.
     pub(crate) limits: Limits,
+    /// When the last key that was charged here ends.
+    pub(crate) ends: UnixSeconds,
     pub(crate) keep_until: UnixSeconds,
     /// Which meter of the ledger's history this is: a name may come again after it was cleared, and a use that was
     /// charged to the old one must not be given back to the new one.

@@ -48,6 +48,7 @@ pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
         end: grant.end,
         charges,
         is_counted,
+        is_for_some_clients: !grant.clients.is_empty(),
         rates,
         tell: grant.tell,
         lease,
@@ -67,11 +68,13 @@ fn charges(grant: &Grant) -> Vec<Charge> {
         meter: level.name.clone(),
         limits: level.limits,
         end: Some(level.end),
+        kept: level.kept,
     });
     let quotas = grant.quotas.iter().map(|quota| Charge {
         meter: quota.name.clone(),
         limits: quota.limits,
         end: None,
+        kept: None,
     });
     levels.chain(quotas).collect()
 }

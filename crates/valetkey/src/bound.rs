@@ -34,6 +34,8 @@ pub struct Ceiling {
     pub end: Option<Timestamp>,
     /// How far ahead a key's end may lie.
     pub max_lifetime: Option<Duration>,
+    /// How long what is remembered under an id outlives a key that used it; `None` is for ever. A signer's alone.
+    pub keep_ids: Option<Duration>,
     /// The largest upload, in bytes.
     pub size_max: Option<u64>,
     /// The smallest upload, in bytes.
@@ -163,25 +165,29 @@ fn bound_by(
             said = true;
         }
     }
-    if grant.id.is_some()
-        && let Some(max) = house.signer.max_lifetime
-    {
-        // Another key of this id, which shares the count, may end later, but not later than this.
-        let base = grant.levels.first_mut().expect("a grant has a level");
-        base.end = base.end.max(now.clock.plus(max));
-    }
-    // So may another narrowing of the same id, but not later than what it narrows.
-    let mut above = None;
-    for level in &mut grant.levels {
-        if level.name.is_by_id() {
-            level.end = level.end.max(above.unwrap_or(level.end));
-        }
-        above = Some(level.end);
-    }
+    keep_counts(&mut grant, house.signer.keep_ids);
     // A ceiling may have a window of its own.
     check_window(&grant, house.clock_skew, now)?;
     let policies = house.policies.iter().flatten().map(|(name, _)| (*name).to_owned()).collect();
     Ok(Bounded { grant, lease, policies })
+}
+
+/// Says until when what each level counts matters.
+///
+/// A fingerprint is that of one key, so its count goes with it. An id may stand in a further key at any later time,
+/// and the two share one count. In a narrowing it is its holder's word, who is not to make us remember anything for
+/// ever: there it is kept as long as what it narrows, and with it every key that it could be in today.
+fn keep_counts(grant: &mut Grant, keep_ids: Option<Duration>) {
+    let mut above = None;
+    for level in &mut grant.levels {
+        let by_id = level.name.is_by_id();
+        let end = if by_id { above.unwrap_or(level.end) } else { level.end };
+        level.kept = match (by_id, above) {
+            (true, None) => keep_ids.map(|keep| end.plus(keep)),
+            _ => Some(end),
+        };
+        above = Some(end);
+    }
 }
 
 impl Grant {

@@ -120,12 +120,14 @@ impl From<Foreign> for Grant {
         let signed_start = if is_of_request { None } else { Some(issued) };
         let start = claims.start.max(claims.issued).max(signed_start);
         let unnamed = if is_of_request { Unnamed::ByHeader } else { Unnamed::By(fingerprint) };
+        // The next request of the same name is signed later, and is to find what this one counted.
+        let level_end = if is_of_request { Timestamp::MAX } else { end };
         let level = GrantLevel {
             name: MeterName::of_foreign(&signer, claims.id.as_deref(), unnamed),
             fingerprint,
             limits: claims.limits,
-            // The next request of the same name is signed later, and is to find what this one counted.
-            end: if is_of_request { Timestamp::MAX } else { end },
+            end: level_end,
+            kept: Some(level_end),
         };
         Self {
             dialect,

@@ -92,8 +92,11 @@ pub struct GrantLevel {
     /// Its own limits.
     pub limits: Limits,
     /// The first second at which it opens nothing new, as far as its holder can ever have that moved, before the
-    /// house bounded it and whatever is narrowed below it: until then what is counted under its name matters.
+    /// house bounded it and whatever is narrowed below it.
     pub end: Timestamp,
+    /// Until when what is counted under its name matters, since another level of this name may end later; `None` is
+    /// for ever. The house decides it: before that it is the end.
+    pub kept: Option<Timestamp>,
 }
 
 /// What a policy or a signer allows over many keys together.
@@ -332,7 +335,8 @@ impl From<Key<'_>> for Grant {
             let own = level.claims.end.map(|end| end.max(level.claims.renew.unwrap_or(end)));
             let end = stricter(parent.map(|parent| parent.end), own);
             let end = end.expect("a decoded key has an end");
-            names.push(GrantLevel { name, fingerprint: level.fingerprint, limits: level.claims.limits, end });
+            let (fingerprint, limits) = (level.fingerprint, level.claims.limits);
+            names.push(GrantLevel { name, fingerprint, limits, end, kept: Some(end) });
         }
         let mut levels = levels.into_iter().map(|level| level.claims);
         let base = levels.next().expect("a key has a base");

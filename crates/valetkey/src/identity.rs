@@ -32,10 +32,9 @@ impl Grant {
     /// From when on a revocation of the grant's last level revokes nothing that could open anyway; `None` is
     /// never.
     ///
-    /// What is named by its fingerprint ends with that very key. What is named by its id may have namesakes that
-    /// end later, but not later than the signer's `max_lifetime` from `now`, where there is one: a key that ends
-    /// further ahead is refused.
-    pub fn forgettable_at(&self, max_lifetime: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
+    /// What is named by its fingerprint ends with that very key. What is named by its id may have namesakes at any
+    /// later time, which are revoked with it for as long as its signer has ids kept.
+    pub fn forgettable_at(&self, keep_ids: Option<Duration>) -> Option<Timestamp> {
         let own = self.levels.last().expect("a grant has a level").end;
         // Nothing below a key outlives it, so one level that is told apart by its fingerprint bounds the rest.
         let parents = core::iter::once(None).chain(self.levels.iter().map(|level| Some(level.name.as_str())));
@@ -49,10 +48,9 @@ impl Grant {
             })
             .map(|(level, _)| level.end)
             .min();
-        match (of_fingerprint, max_lifetime) {
-            (Some(end), _) => Some(end.max(own)),
-            (None, Some(max)) => Some(now.plus(max).max(own)),
-            (None, None) => None,
+        match of_fingerprint {
+            Some(end) => Some(end.max(own)),
+            None => keep_ids.map(|keep| own.plus(keep)),
         }
     }
 }
@@ -62,7 +60,6 @@ mod tests {
     use super::*;
     use crate::{Claims, ResourcePath, Secret, SignerSecrets, Verb, Verbs, key, mint, narrow};
 
-    const NOW: Timestamp = Timestamp::from_unix(1_000_000);
     const WEEK: Duration = Duration::from_secs(604_800);
 
     /// The grant of a key that ends at 1_000_900, with these ids, `None` for none, and ends of its narrowings.
@@ -84,9 +81,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(grant: &Grant, max_lifetime: Option<Duration>, expected: Option<i64>) {
+    fn check(grant: &Grant, keep_ids: Option<Duration>, expected: Option<i64>) {
         let expected = expected.map(Timestamp::from_unix);
-        assert_eq!(grant.forgettable_at(max_lifetime, NOW), expected);
+        assert_eq!(grant.forgettable_at(keep_ids), expected);
     }
 
     #[test]
@@ -100,8 +97,8 @@ mod tests {
     #[test]
     fn a_level_named_by_its_id_may_have_namesakes() {
         check(&grant(Some("id"), &[]), None, None);
-        check(&grant(Some("id"), &[]), Some(WEEK), Some(1_604_800));
-        check(&grant(Some("id"), &[]), Some(Duration::from_secs(60)), Some(1_000_900));
+        check(&grant(Some("id"), &[]), Some(WEEK), Some(1_605_700));
+        check(&grant(Some("id"), &[]), Some(Duration::ZERO), Some(1_000_900));
         check(&grant(Some("id"), &[(Some("child"), Some(1_000_500))]), None, None);
         // An id that looks like another kind of name is still an id.
         check(&grant(Some("fp"), &[(Some("fp"), None)]), None, None);

@@ -46,6 +46,8 @@ pub struct Permit {
     pub charges: Vec<Charge>,
     /// Whether it uses something up, at any level of its key or of a quota.
     pub is_counted: bool,
+    /// Whether its key is for clients at some addresses alone.
+    pub is_for_some_clients: bool,
     /// How fast its bytes may move, together with those of others.
     pub rates: Vec<Rate>,
     /// Whether the answer says what is left.
@@ -84,8 +86,10 @@ pub struct Charge {
     pub meter: MeterName,
     /// How much there is in all.
     pub limits: Limits,
-    /// Until when the count matters: the level's own end; `None` for a quota, which is counted for ever.
+    /// The level's own end, as far as its holder can ever have it moved; `None` for a quota, which has none.
     pub end: Option<Timestamp>,
+    /// Until when the count matters; `None` is for ever.
+    pub kept: Option<Timestamp>,
 }
 
 /// How fast all transfers under one name may move together.

@@ -2,7 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -12,6 +12,7 @@ use super::query::{Query, shown};
 use super::signature::{ALGORITHM, CredentialScope, Signature};
 use crate::form::Form;
 use crate::head::RequestHead;
+use crate::http_date;
 
 /// A week, the longest that [S3 takes](https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html).
 pub(super) const EXPIRES_SECS_MAX: u64 = 604_800;
@@ -90,9 +91,21 @@ impl Credential {
                 "Authorization must have Credential, SignedHeaders and Signature".to_owned(),
             ));
         };
-        let time = head.one("x-amz-date")?.unwrap_or_default();
-        Claimed { credential, time, signed_headers, signature }.read(Way::Header)
+        let time = match (head.one("x-amz-date")?, head.one("date")?) {
+            (Some(time), _) => time.to_owned(),
+            (None, date) => date.map(basic_date).unwrap_or_default(),
+        };
+        Claimed { credential, time: &time, signed_headers, signature }.read(Way::Header)
     }
+}
+
+/// What `x-amz-date` would say of the time in a `Date`, which clients may send and sign instead: either form.
+fn basic_date(date: &str) -> String {
+    let date = date.trim_matches([' ', '\t']);
+    http_date::parse(date).map_or_else(
+        || date.to_owned(),
+        |time| time.to_string().chars().filter(|char| !matches!(char, '-' | ':')).collect(),
+    )
 }
 
 /// The texts of a credential.

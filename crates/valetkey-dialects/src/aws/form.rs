@@ -2,7 +2,6 @@
 //! [browser-based uploads](https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-UsingHTTPPOST.html).
 
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 
 use valetkey::{
     Denial, Dialect, Fingerprint, Foreign, ForeignClaims, Grant, ResourcePath, Scopes, SignerSecrets,
@@ -14,7 +13,7 @@ use super::operation::refuse_headers;
 use super::policy::PostPolicy;
 use super::reply::{Code, Refusal};
 use super::signature;
-use crate::form::{Form, object};
+use crate::form::{Form, FormHeaders, object};
 
 /// What stands for the file's own name in the field `key`.
 const FILENAME: &str = "${filename}";
@@ -139,18 +138,17 @@ impl VerifiedForm<'_> {
         &self.path
     }
 
-    /// What a plain upload would say in its headers, names in lower case. All of it is signed, since the policy
-    /// names every field.
+    /// What a plain upload would say in its headers. All of it is signed, since the policy names every field.
     ///
     /// The type that the client gives its file is not among them, as S3 has it: no policy could bind it.
-    pub fn headers(&self) -> Vec<(String, String)> {
+    pub fn headers(&self) -> FormHeaders {
         let header = |(name, value): (&str, &str)| {
             let name = name.to_ascii_lowercase();
             let is_header = HEADERS.contains(&name.as_str())
                 || HEADER_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
             is_header.then(|| (name, value.to_string()))
         };
-        self.form.fields().filter_map(header).collect()
+        FormHeaders { values: self.form.fields().filter_map(header).collect(), are_signed: true }
     }
 
     /// How the upload is to be answered. A redirect that is no absolute URL of the web counts as none, as S3 has

@@ -31,7 +31,7 @@ const CREDENTIAL: [&str; 7] = [
 
 /// What a signature may cover besides checksums and metadata. Anything else of the family asks for what is not
 /// done here, and is refused rather than left undone; an operation that reads a header of its own adds it.
-const UNDERSTOOD: [&str; 17] = [
+const UNDERSTOOD: [&str; 21] = [
     "x-amz-cf-id",
     "x-amz-content-sha256",
     "x-amz-copy-source",
@@ -42,9 +42,13 @@ const UNDERSTOOD: [&str; 17] = [
     "x-amz-copy-source-range",
     "x-amz-date",
     "x-amz-decoded-content-length",
+    "x-amz-if-match-last-modified-time",
+    "x-amz-if-match-size",
+    "x-amz-max-parts",
     "x-amz-metadata-directive",
     "x-amz-mp-object-size",
     "x-amz-object-attributes",
+    "x-amz-part-number-marker",
     "x-amz-request-payer",
     "x-amz-sdk-checksum-algorithm",
     "x-amz-trailer",

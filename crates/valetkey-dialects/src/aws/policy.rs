@@ -24,8 +24,9 @@ const LIMIT_PREFIX: &str = "x-vk-";
 /// Fields that no condition needs to name.
 const UNNAMED: [&str; 3] = ["policy", "submit", "x-amz-signature"];
 
-/// Fields whose names begin so may say what they like.
-const IGNORED_PREFIX: &str = "x-ignore-";
+/// Fields whose names begin so may say what they like: nothing is done with the first, and the others, what the file
+/// hashes to, can only have it refused.
+const UNNAMED_PREFIXES: [&str; 2] = ["x-ignore-", "x-amz-checksum-"];
 
 /// What a form may upload, as its signer wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,13 +111,15 @@ impl PostPolicy {
     pub fn check(&self, form: &Form, bucket: &str, key: &str) -> Result<(), Refusal> {
         for (name, _) in form.fields() {
             let lower = name.to_ascii_lowercase();
+            let needs_no_name = UNNAMED.contains(&lower.as_str())
+                || UNNAMED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix));
             let named = self.conditions.iter().any(|condition| condition.field == lower);
             if lower.starts_with(LIMIT_PREFIX) {
                 if lower != name || !named {
                     let text = format!("the field {} is a limit that the policy does not say", shown(name));
                     return Err(Denial::MalformedKey(text).into());
                 }
-            } else if !named && !UNNAMED.contains(&lower.as_str()) && !lower.starts_with(IGNORED_PREFIX) {
+            } else if !named && !needs_no_name {
                 return Err(denied(
                     Denial::NotAllowed("a field that its policy does not name"),
                     format!("Extra input fields: {}", shown(name)),
@@ -156,15 +159,14 @@ impl PostPolicy {
             },
             Json::Array(values) => match <[_; 3]>::try_from(values) {
                 Ok([Json::Text(kind), Json::Text(field), Json::Text(text)])
-                    if kind == "eq" || kind == "starts-with" =>
+                    if let Some(is) = Is::of(&kind) =>
                 {
-                    let is = if kind == "eq" { Is::Equal } else { Is::Beginning };
                     let field = field.strip_prefix('$').ok_or_else(|| {
                         invalid("the field of a condition that is an array begins with a dollar")
                     })?;
                     self.name(field.to_string(), is, text)
                 }
-                Ok([Json::Text(kind), min, max]) if kind == "content-length-range" => {
+                Ok([Json::Text(kind), min, max]) if kind.eq_ignore_ascii_case("content-length-range") => {
                     let bounds = min.number().zip(max.number()).filter(|(min, max)| min <= max);
                     let (min_bytes, max) = bounds
                         .ok_or_else(|| invalid("a content-length-range has a least and a largest size"))?;
@@ -200,6 +202,15 @@ impl PostPolicy {
                 Err(Denial::MalformedKey(format!("{LIMIT_PREFIX}{} is said twice", shown(pair[0]))).into())
             }
         }
+    }
+}
+
+impl Is {
+    /// S3 takes the names of conditions in any case.
+    fn of(name: &str) -> Option<Self> {
+        [(Self::Equal, "eq"), (Self::Beginning, "starts-with")]
+            .into_iter()
+            .find_map(|(is, known)| name.eq_ignore_ascii_case(known).then_some(is))
     }
 }
 

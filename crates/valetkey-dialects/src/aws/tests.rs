@@ -79,7 +79,12 @@ impl Request {
 
     /// Signs it in its header, with all the headers that it has so far; `payload` is `x-amz-content-sha256`.
     fn header_signed(self, payload: &str) -> Self {
-        let request = self.with("x-amz-date", "20261122T100000Z").with("x-amz-content-sha256", payload);
+        self.with("x-amz-date", "20261122T100000Z").header_signed_as_it_is(payload)
+    }
+
+    /// As [`Request::header_signed`], with the date that it says already.
+    fn header_signed_as_it_is(self, payload: &str) -> Self {
+        let request = self.with("x-amz-content-sha256", payload);
         let scope = CredentialScope::new(time(), "eu-central-1");
         let mut headers: Vec<_> =
             request.headers.iter().map(|(name, value)| (name.as_str(), header_value(value))).collect();
@@ -128,6 +133,29 @@ impl Request {
     fn reason(&self) -> Option<&'static str> {
         self.verify().err().map(|denial| denial.reason())
     }
+}
+
+#[test]
+fn a_date_may_stand_for_the_one_of_the_family() {
+    let signed = |dates: &[(&str, &str)]| {
+        let request =
+            dates.iter().fold(Request::new("GET", "/files/a", ""), |it, (name, value)| it.with(name, value));
+        request.header_signed_as_it_is(EMPTY)
+    };
+    let (date, other) = ("Sun, 22 Nov 2026 10:00:00 GMT", "Sun, 22 Nov 2026 10:00:01 GMT");
+    let ours = ("x-amz-date", "20261122T100000Z");
+    let (grant, _) = signed(&[("date", date)]).verify().unwrap();
+    assert_eq!(grant.issued(), Some(time()));
+    assert_eq!(signed(&[("date", "20261122T100000Z")]).reason(), None);
+    // Beside it, the other is a header as others.
+    assert_eq!(signed(&[("date", other), ours]).reason(), None);
+    assert_eq!(signed(&[("date", other)]).reason(), Some("bad_signature"));
+    for dates in
+        [&[][..], &[("date", "yesterday")], &[("date", "2026-11-22T10:00:00Z")], &[("x-amz-date", date)]]
+    {
+        assert_eq!(signed(dates).reason(), Some("malformed_key"), "{dates:?}");
+    }
+    assert_eq!(signed(&[("date", date), ("date", date)]).reason(), Some("bad_request"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! A form's fields come before its file and say what is to become of it; they are read whole and are bounded. The
 //! file is handed on in pieces, as it comes, and is never held. What follows it is not looked at.
 
+mod headers;
 mod part;
 mod reader;
 mod split;
@@ -12,6 +13,9 @@ use alloc::vec::Vec;
 
 use valetkey::{Denial, ResourcePath};
 
+use crate::detect::Language;
+
+pub use headers::FormHeaders;
 pub use reader::{FormEvent, FormReader};
 
 /// The fields of a form, and what is said of its file.
@@ -78,6 +82,15 @@ impl Form {
             (Some(_), Some(_)) => Err(two_credentials()),
         }
     }
+}
+
+/// The language that a form speaks by this field, if the field tells one.
+fn language(field: &str) -> Option<Language> {
+    let name = field.to_ascii_lowercase();
+    let is_s3 = matches!(name.as_str(), "policy" | "acl" | "awsaccesskeyid" | "signature")
+        || name.starts_with("x-amz-")
+        || name.starts_with("success_action_");
+    if name.starts_with("vk-") { Some(Language::Native) } else { is_s3.then_some(Language::Aws) }
 }
 
 fn two_credentials() -> Denial {

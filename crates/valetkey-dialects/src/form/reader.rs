@@ -10,14 +10,17 @@ use valetkey::Denial;
 
 use super::part::PartHead;
 use super::split::{Split, Splitter, boundary};
-use super::{Form, malformed};
+use super::{Form, headers, malformed};
+use crate::detect::Language;
+use crate::head::RequestHead;
 
 /// How many fields may stand before the file.
 const FIELDS_MAX: usize = 100;
 /// How long one field's value may be, in bytes.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
-/// How long all fields may be together, names and values, in bytes.
-const FIELDS_BYTES_MAX: usize = 1024 * 1024;
+/// How long all fields may be together, names and values, in bytes. They are held before anybody vouches for them;
+/// S3 takes 20 KB.
+const FIELDS_BYTES_MAX: usize = 128 * 1024;
 /// How long the head of one part may be, in bytes.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// How much of the input is looked at together where a head may end in it, in bytes: so much of the file is copied
@@ -25,6 +28,8 @@ const HEAD_BYTES_MAX: usize = 8 * 1024;
 const LOOK_BYTES: usize = 4 * 1024;
 /// How much may follow the file, in bytes. It is not looked at.
 const REST_BYTES_MAX: usize = 1024 * 1024;
+/// No delimiter is longer with its line, in bytes.
+const DELIMITER_BYTES_MAX: usize = 128;
 
 /// Takes a form apart, in pieces of any length, without waiting for any.
 ///
@@ -37,6 +42,7 @@ pub struct FormReader {
     /// What of the file came with the end of its head.
     begun: Vec<u8>,
     rest_bytes: usize,
+    language: Option<Language>,
 }
 
 /// Where in the form we are.
@@ -71,11 +77,18 @@ pub enum FormEvent<'i> {
 }
 
 impl FormReader {
-    /// Begins a form by its request's `Content-Type`.
+    /// Begins to read the form of a request.
     ///
     /// # Errors
-    /// [`Denial::BadRequest`] where that is none of a form, or has no boundary.
-    pub fn new(content_type: &str) -> Result<Self, Denial> {
+    /// [`Denial::BadRequest`] where the request's `Content-Type` is none of a form, or has no boundary, and where its
+    /// head says what a form says in its fields.
+    pub fn of(head: &RequestHead<'_>) -> Result<Self, Denial> {
+        headers::check_head(head)?;
+        Self::new(head.one("content-type")?.unwrap_or_default())
+    }
+
+    /// Begins a form by its request's `Content-Type`.
+    fn new(content_type: &str) -> Result<Self, Denial> {
         Ok(Self {
             splitter: Splitter::new(boundary(content_type)?),
             at: At::Start,
@@ -83,7 +96,19 @@ impl FormReader {
             fields_bytes: 0,
             begun: Vec::new(),
             rest_bytes: 0,
+            language: None,
         })
+    }
+
+    /// The language that the fields so far speak, sound or not, if they tell one.
+    pub fn language(&self) -> Option<Language> {
+        self.language
+    }
+
+    /// How long the file is at least of which nothing was taken yet, where `left_bytes` of the body are to come.
+    pub fn file_bytes_min(&self, left_bytes: u64) -> u64 {
+        let rest_bytes = u64::try_from(REST_BYTES_MAX + DELIMITER_BYTES_MAX).unwrap_or(u64::MAX);
+        left_bytes.saturating_sub(rest_bytes)
     }
 
     /// Takes the next event off `input`; `None` where all of it is taken and more is needed.
@@ -177,6 +202,11 @@ impl FormReader {
             if self.fields.len() == FIELDS_MAX {
                 return Err(malformed("the form has more than 100 fields"));
             }
+            // A key among the fields says it, whatever else there is.
+            self.language = match (self.language, super::language(&head.name)) {
+                (Some(Language::Native), _) | (_, Some(Language::Native)) => Some(Language::Native),
+                (known, told) => known.or(told),
+            };
             self.at = At::Field { name: head.name, value: Vec::new() };
             return self.data(Cow::Owned(begun));
         }
@@ -198,7 +228,7 @@ impl FormReader {
                     String::from_utf8(value).map_err(|_| malformed("a field of the form is not UTF-8"))?;
                 self.fields_bytes += name.len() + value.len();
                 if self.fields_bytes > FIELDS_BYTES_MAX {
-                    return Err(malformed("the fields of the form exceed 1 MiB"));
+                    return Err(malformed("the fields of the form exceed 128 KiB"));
                 }
                 self.fields.push((name, value));
             }

@@ -59,6 +59,9 @@ impl Listing {
             None | Some("2") => {}
             Some(other) => return Err(bad_value("list-type", other, "the only type of listing is 2")),
         }
+        if parameters.value("continuation-token")?.as_deref() == Some("") {
+            return Err(bad_value("continuation-token", "", "it is none that this listing gave"));
+        }
         // What clients of the first version of this call send says the same.
         let marker = parameters.value("marker")?;
         let listing = Self::read(parameters, Form::Second, path.bucket(), prefix)?;
@@ -109,6 +112,10 @@ impl Listing {
             None => listing,
         };
         let Some(token) = token else { return Ok(listing) };
+        if token.is_empty() {
+            // S3's clients send it on their first page, and are told it again.
+            return Ok(Self { token: Some(token), ..listing });
+        }
         let after = token::open(&token, bucket, prefix)
             .ok_or_else(|| bad_value("continuation-token", &token, "it is none that this listing gave"))?;
         Ok(Self { after, token: Some(token), ..listing })
@@ -235,6 +242,8 @@ mod tests {
         assert_eq!((second.form, second.prefix(), second.after()), (Form::Second, "", "b"));
         assert!(!second.owns);
         assert!(listing("list-type=2&fetch-owner=true").unwrap().owns);
+        let empty = listing("list-type=2&continuation-token=&start-after=a%2F1").unwrap();
+        assert_eq!((empty.after(), empty.token.as_deref()), ("a/1", Some("")));
         for query in ["list-type=1", "list-type=", "prefix=a&prefix=b", "prefix=%ff", "max-keys=-1"] {
             assert_eq!(listing(query).map_err(|denial| denial.reason()), Err("bad_request"), "{query}");
         }

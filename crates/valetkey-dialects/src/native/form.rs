@@ -3,9 +3,9 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use valetkey::{Denial, ResourcePath, encode_component};
+use valetkey::{Denial, ResourcePath, encode_component, key};
 
-use crate::form::{Form, object};
+use crate::form::{Form, FormHeaders, object};
 
 /// Fields that say what the file hashes to; each is the header of that name.
 const CHECKSUMS: [&str; 5] =
@@ -18,11 +18,11 @@ const S3_CHECKSUM_PREFIX: &str = "x-amz-checksum-";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NativeForm {
     /// The `vk-` fields as a query string, to be read as the key that they are.
-    pub query: String,
+    query: String,
     /// What `key` names: the object that the file becomes, and the path of a key that says none.
     pub path: ResourcePath,
-    /// What a plain upload would say in its headers: the declared type and checksums, names in lower case.
-    pub headers: Vec<(String, String)>,
+    /// What a plain upload would say in its headers: the declared type and checksums.
+    pub headers: FormHeaders,
 }
 
 impl NativeForm {
@@ -61,7 +61,16 @@ impl NativeForm {
         }
         headers.extend(declared.map(|declared| ("content-type".to_string(), declared.to_string())));
         let key = key.ok_or_else(|| Denial::BadRequest("the form has no field named key".to_string()))?;
+        let headers = FormHeaders { values: headers, are_signed: false };
         Ok(Self { query, path: object(bucket, key)?, headers })
+    }
+
+    /// The key that the fields are.
+    ///
+    /// # Errors
+    /// [`Denial::MalformedKey`].
+    pub fn present(&self) -> Result<key::Presented<'_>, Denial> {
+        super::decode(&self.query, Some(&self.path))
     }
 }
 
@@ -88,7 +97,7 @@ mod tests {
         .unwrap();
         assert_eq!(read.query, "vk-signer=web&vk-disposition=inline%3B%20filename%3D%22a%2Bb%26c%3Dd%22");
         assert_eq!(read.path.as_str(), "/files/a b/${filename}");
-        assert_eq!(read.headers, []);
+        assert_eq!(read.headers.values, []);
     }
 
     #[test]
@@ -108,7 +117,7 @@ mod tests {
         let declared = |fields: &[(&str, &str)], file_type: Option<&str>| {
             let mut form = form(fields);
             form.file_type = file_type.map(ToString::to_string);
-            read(&form).unwrap().headers.into_iter().next().map(|(_, value)| value)
+            read(&form).unwrap().headers.declared_type().map(ToString::to_string)
         };
         assert_eq!(declared(&[("key", "a")], None), None);
         assert_eq!(declared(&[("key", "a")], Some("text/html")).as_deref(), Some("text/html"));
@@ -125,7 +134,7 @@ mod tests {
         }
         for name in ["x-amz-checksum-crc32", "Content-MD5", "digest", "repr-digest"] {
             let read = read(&form(&[("key", "a"), (name, "x")])).unwrap();
-            assert_eq!(read.headers, [(name.to_ascii_lowercase(), "x".to_string())]);
+            assert_eq!(read.headers.values, [(name.to_ascii_lowercase(), "x".to_string())]);
         }
     }
 

@@ -40,7 +40,12 @@ pub fn check_headers(head: &RequestHead<'_>) -> Result<(), Denial> {
 
 /// Whether a header of the families may stand in a request although nothing signs it, in every dialect.
 pub(crate) fn is_free(name: &str) -> bool {
-    name.starts_with("x-amz-checksum-") || CHECKSUMS.contains(&name) || IGNORED.contains(&name)
+    name.starts_with("x-amz-checksum-") || CHECKSUMS.contains(&name) || describes_client(name)
+}
+
+/// Whether a header of the families only describes the client.
+pub(crate) fn describes_client(name: &str) -> bool {
+    IGNORED.contains(&name)
 }
 
 #[cfg(test)]

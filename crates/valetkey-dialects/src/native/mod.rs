@@ -9,7 +9,7 @@ use crate::presented::Presented;
 
 pub use form::NativeForm;
 pub use headers::check_headers;
-pub(crate) use headers::{FAMILIES, is_free};
+pub(crate) use headers::{FAMILIES, describes_client, is_free};
 
 /// Decodes the key in `text`, a query string from the URL or from an `Authorization: Valetkey` header.
 pub(crate) fn present<'a>(text: &'a str, path: Option<&ResourcePath>) -> Result<Presented<'a>, Denial> {

@@ -1,5 +1,6 @@
 //! Who answers operators: each call has one answer, made from what the gateway is and remembers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
@@ -30,12 +31,14 @@ pub(super) struct Desk {
 
 /// How the gateway is.
 #[derive(Serialize)]
-struct Health {
+struct Health<'a> {
     status: &'static str,
     /// Whether the ledger answers.
     ledger: bool,
     /// Whether the audit log is written.
     audit: bool,
+    /// Which remote backends answer.
+    backends: BTreeMap<&'a str, bool>,
     version: &'static str,
 }
 
@@ -108,7 +111,9 @@ impl Desk {
             (false, true) => "ok",
         };
         let code = if status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        json(code, &Health { status, ledger, audit, version: env!("CARGO_PKG_VERSION") })
+        let snapshot = self.gateway.snapshot();
+        let backends = snapshot.stores.iter().map(|(name, store)| (name.as_str(), store.answers())).collect();
+        json(code, &Health { status, ledger, audit, backends, version: env!("CARGO_PKG_VERSION") })
     }
 
     async fn reload(&self, call: &Call) -> Result<Reloaded, Problem> {
@@ -137,43 +142,49 @@ impl Desk {
         let gateway = &self.gateway;
         let flag = |flag: bool| u64::from(flag);
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        gateway.metrics.text(&[
-            Gauge {
-                name: "valetkey_changes_settling",
-                help: "Uploads and deletes that are being made true right now.",
-                value: count(gateway.settling.load(Ordering::Relaxed)),
-            },
-            Gauge {
-                name: "valetkey_audit_backlog",
-                help: "Records that are not durable yet.",
-                value: count(gateway.audit.backlog()),
-            },
-            Gauge {
-                name: "valetkey_audit_sound",
-                help: "Whether the audit log can be written.",
-                value: flag(gateway.audit.is_sound()),
-            },
-            Gauge {
-                name: "valetkey_audit_records",
-                help: "Durable records of the audit log, over all its files.",
-                value: gateway.audit.head().records,
-            },
-            Gauge {
-                name: "valetkey_revocations",
-                help: "Revocations in force.",
-                value: count(gateway.ledger.revocations_view().len()),
-            },
-            Gauge {
-                name: "valetkey_ledger_answers",
-                help: "Whether the ledger answers.",
-                value: flag(gateway.ledger_answers.load(Ordering::Relaxed)),
-            },
-            Gauge {
-                name: "valetkey_ledger_accepted",
-                help: "Whether the ledger's counts are trusted; where not, keys with limits are refused.",
-                value: flag(gateway.ledger.status().await.is_ok_and(|status| status.accepted)),
-            },
-        ])
+        let snapshot = gateway.snapshot();
+        let stores: Vec<_> =
+            snapshot.stores.iter().map(|(name, store)| (name.as_str(), store.answers())).collect();
+        gateway.metrics.text(
+            &stores,
+            &[
+                Gauge {
+                    name: "valetkey_changes_settling",
+                    help: "Uploads and deletes that are being made true right now.",
+                    value: count(gateway.settling.load(Ordering::Relaxed)),
+                },
+                Gauge {
+                    name: "valetkey_audit_backlog",
+                    help: "Records that are not durable yet.",
+                    value: count(gateway.audit.backlog()),
+                },
+                Gauge {
+                    name: "valetkey_audit_sound",
+                    help: "Whether the audit log can be written.",
+                    value: flag(gateway.audit.is_sound()),
+                },
+                Gauge {
+                    name: "valetkey_audit_records",
+                    help: "Durable records of the audit log, over all its files.",
+                    value: gateway.audit.head().records,
+                },
+                Gauge {
+                    name: "valetkey_revocations",
+                    help: "Revocations in force.",
+                    value: count(gateway.ledger.revocations_view().len()),
+                },
+                Gauge {
+                    name: "valetkey_ledger_answers",
+                    help: "Whether the ledger answers.",
+                    value: flag(gateway.ledger_answers.load(Ordering::Relaxed)),
+                },
+                Gauge {
+                    name: "valetkey_ledger_accepted",
+                    help: "Whether the ledger's counts are trusted; where not, keys with limits are refused.",
+                    value: flag(gateway.ledger.status().await.is_ok_and(|status| status.accepted)),
+                },
+            ],
+        )
     }
 }
 

@@ -288,7 +288,7 @@ pub(super) async fn list(desk: &Desk, call: &Call) -> Result<Page, Problem> {
             signer,
             id: named("id"),
             fingerprint: named("fp"),
-            end: (meter.keep_until != UnixSeconds::MAX).then(|| timestamp(meter.keep_until).to_string()),
+            end: (meter.ends != UnixSeconds::MAX).then(|| timestamp(meter.ends).to_string()),
             usage: Usage::of(&meter.usage, &meter.limits),
             level,
         })

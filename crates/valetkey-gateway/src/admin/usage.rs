@@ -4,13 +4,16 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use valetkey::key::{self, KeyUrl};
-use valetkey::{Denial, Dialect, Grant, GrantLevel, MeterName, Now, QuotaOwner, Timestamp, bound};
+use valetkey::{
+    Denial, Dialect, Grant, GrantLevel, MeterName, Now, QuotaOwner, ResourcePath, Timestamp, bound,
+};
 use valetkey_ledger::{Limits, Meter, MeterQuery, MeterUsage, UnixSeconds};
 
 use super::desk::Desk;
 use super::keys;
 use super::problem::Problem;
 use super::request::{Call, said};
+use crate::command::presigned;
 use crate::revocation;
 use crate::serve::timestamp;
 use crate::settings::{Settings, is_name};
@@ -106,12 +109,17 @@ pub(super) struct Verified {
 pub(super) fn verified(url: &str, settings: &Settings, now: Now) -> Result<Verified, Problem> {
     let grant = || -> Result<Grant, Denial> {
         let url = KeyUrl::parse(url).map_err(|error| Denial::BadRequest(error.to_string()))?;
-        let path = match url.path() {
+        let resource = settings.server.virtual_hosts.resource_of_url(&url)?;
+        let path = match ResourcePath::from_url(&resource) {
             Ok(path) => Some(path),
             // The gateway's own space has no resources; there the key says what it is for.
             Err(_) if url.raw_path.starts_with("/-/") => None,
             Err(error) => return Err(Denial::BadName(error)),
         };
+        if let Some(path) = path.as_ref().filter(|_| presigned::is_presigned(url.query)) {
+            let (_, verified) = presigned::look(&url, path, Some(settings))?;
+            return Ok(verified.ok_or(Denial::BadSignature)?.grant);
+        }
         let presented = key::decode(url.query, path.as_ref())?.ok_or(Denial::NoKey)?;
         let signer = settings.signers.get(presented.signer());
         Ok(Grant::from(presented.verify(signer.map(|signer| &signer.secrets))?))
@@ -131,7 +139,7 @@ pub(super) fn verified(url: &str, settings: &Settings, now: Now) -> Result<Verif
         subject: whole.subject().map(str::to_owned),
         id: whole.id().map(str::to_owned),
         policy: whole.policy().map(str::to_owned),
-        keep_until: revocation::keep_until(settings, &whole, now.clock),
+        keep_until: revocation::keep_until(settings, &whole),
         levels: levels.unwrap_or_else(|| whole.levels().to_vec()),
     })
 }

@@ -140,6 +140,7 @@ struct SettingsView {
     tls: bool,
     trusted_proxies: Option<String>,
     proxy_protocol: bool,
+    virtual_hosts: Option<String>,
     ledger: LedgerView,
     audit: AuditView,
     backends: BTreeMap<String, BackendView>,
@@ -252,6 +253,7 @@ impl SettingsView {
             tls: server.tls.is_some(),
             trusted_proxies: Some(server.trusted_proxies.to_string()).filter(|ranges| !ranges.is_empty()),
             proxy_protocol: server.proxy_protocol,
+            virtual_hosts: server.virtual_hosts.listed(),
             ledger: match &settings.ledger {
                 Ledger::Sqlite { path } => {
                     LedgerView { engine: "sqlite", path: Some(path.display().to_string()) }
@@ -284,6 +286,9 @@ impl SettingsView {
             let header =
                 if self.proxy_protocol { ", and a proxy's header before each connection" } else { "" };
             writeln!(out, "takes the word of proxies at {ranges} on who its clients are{header}")?;
+        }
+        if let Some(hosts) = &self.virtual_hosts {
+            writeln!(out, "reads a bucket from the host below {hosts}")?;
         }
         writeln!(out, "an application's clock may be {} ahead", self.clock_skew)?;
         writeln!(out, "a download may pause for {} and still be one use", self.lease)?;

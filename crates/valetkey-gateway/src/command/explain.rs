@@ -19,6 +19,8 @@ pub(super) struct CeilingView {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_lifetime: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    keep_ids: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     renew: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_renew: Option<String>,
@@ -104,6 +106,7 @@ impl CeilingView {
             start: ceiling.start.map(|time| time.to_string()),
             end: ceiling.end.map(|time| time.to_string()),
             max_lifetime: ceiling.max_lifetime.map(span),
+            keep_ids: ceiling.keep_ids.map(span),
             renew: ceiling.renew.map(|time| time.to_string()),
             max_renew: ceiling.max_renew.map(span),
             max: ceiling.size_max,
@@ -154,6 +157,7 @@ impl CeilingView {
             self.start.as_ref().map(|time| format!("opens nothing before {time}")),
             self.end.as_ref().map(|time| format!("opens nothing new from {time} on")),
             self.max_lifetime.as_ref().map(|span| format!("a key ends at most {span} from now")),
+            self.keep_ids.as_ref().map(|span| format!("ids are remembered for {span} after their last key")),
             self.renew.as_ref().map(|time| format!("a key is renewed to {time} at most")),
             self.max_renew.as_ref().map(|span| format!("a key is renewed to {span} after its issue at most")),
             self.max.map(|bytes| format!("an upload has at most {}", Size(bytes))),

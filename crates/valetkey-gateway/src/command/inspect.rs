@@ -3,6 +3,7 @@
 //! What was used of a key, and whether it was revoked, is in the ledger of the gateway and not asked here. The
 //! key's signature is never printed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write};
 
@@ -165,7 +166,9 @@ pub fn inspect(url: &str, settings: Option<&Settings>, now: Timestamp) -> Report
 /// Fills in the report as far as the key is sound.
 fn look(url: &str, settings: Option<&Settings>, now: Timestamp, report: &mut Report) -> Result<(), Denial> {
     let url = KeyUrl::parse(url).map_err(|error| Denial::BadRequest(error.to_string()))?;
-    let path = url.path();
+    let hosts = settings.map(|settings| &settings.server.virtual_hosts);
+    let resource = hosts.map_or(Ok(Cow::Borrowed(url.raw_path)), |hosts| hosts.resource_of_url(&url));
+    let path = resource.and_then(|resource| ResourcePath::from_url(&resource));
     // Only the gateway's own space has paths that are no resource's; there the key says what it is for.
     if let Err(error) = path
         && !url.raw_path.starts_with("/-/")
@@ -219,8 +222,7 @@ fn look_presigned(
     report.permit(bounded.grant());
     report.ip = bounded.grant().clients().iter().map(ToString::to_string).collect();
     report.ip.dedup();
-    check_use(bounded.grant(), Some(path), url.query)?;
-    Err(Denial::CallNotSupported("the aws dialect"))
+    check_use(bounded.grant(), Some(path), url.query)
 }
 
 /// All sets of address ranges in which the client must lie.

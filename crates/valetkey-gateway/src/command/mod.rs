@@ -10,7 +10,7 @@ pub mod inspect;
 pub mod ledger;
 pub mod narrow;
 pub mod operate;
-mod presigned;
+pub(crate) mod presigned;
 pub mod serve;
 pub mod sign;
 pub mod signer;

@@ -104,7 +104,7 @@ impl Presign<'_> {
 }
 
 /// Whether the query carries an AWS signature.
-pub(super) fn is_presigned(query: &str) -> bool {
+pub(crate) fn is_presigned(query: &str) -> bool {
     parameter(query, "X-Amz-Signature").is_some()
 }
 
@@ -112,7 +112,7 @@ pub(super) fn is_presigned(query: &str) -> bool {
 ///
 /// # Errors
 /// As the gateway refuses it; [`Denial::BadRequest`] where it signs headers whose values it does not tell.
-pub(super) fn look(
+pub(crate) fn look(
     url: &KeyUrl<'_>,
     path: &ResourcePath,
     settings: Option<&Settings>,

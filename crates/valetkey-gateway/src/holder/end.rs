@@ -6,13 +6,13 @@
 
 use http::{Response, StatusCode};
 use valetkey::Denial;
-use valetkey_ledger::{Meter, NewRevocation, Target};
+use valetkey_ledger::{Meter, NewRevocation, Target, UnixSeconds};
 
 use crate::admit::seconds;
 use crate::flow::At;
 use crate::identify::Holder;
+use crate::respond;
 use crate::transfer::body::Body;
-use crate::{respond, revocation};
 
 /// Ends the last level of a key, with all that is narrowed below it. Of one that is revoked already nothing is left
 /// to be done: whoever lost the answer may ask again.
@@ -35,12 +35,13 @@ pub(super) async fn answer(at: &At<'_>, holder: Holder<'_>) -> Result<Response<B
     grant.admit_client(at.connection.client)?;
     super::audit_is_sound(at)?;
     let last = grant.levels().last().ok_or(Denial::BadSignature)?;
-    let now = at.now.clock;
+    // Of a narrowing no longer than what it narrows lasts: its holder can name and end any number of them.
+    let keep_until = last.kept.map_or(UnixSeconds::MAX, seconds);
     let new = NewRevocation {
         target: Target::Level(Meter::new(last.name.as_str())),
         before: None,
-        now: seconds(now),
-        keep_until: revocation::keep_until(settings, grant, now),
+        now: seconds(at.now.clock),
+        keep_until,
     };
     at.gateway.revoke(new, at.recorder.receipt(StatusCode::NO_CONTENT)).await?;
     at.recorder.was_recorded(StatusCode::NO_CONTENT);

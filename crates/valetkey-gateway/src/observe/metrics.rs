@@ -1,6 +1,6 @@
 //! What is counted of everything that the gateway does, for whoever watches it.
 //!
-//! Labels come from closed lists of ours, never from a request: a stranger can make numbers grow and no list.
+//! Labels come from closed lists of ours or of the configuration, never from a request: a stranger can make numbers grow and no list.
 //! Each thread counts into a part of its own, so that counting waits for nobody.
 
 use std::fmt::{self, Write as _};
@@ -167,7 +167,7 @@ impl Metrics {
 
     /// Everything that is counted, and what `more` says of the moment, in
     /// [Prometheus' text format](https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format).
-    pub(crate) fn text(&self, more: &[Gauge]) -> String {
+    pub(crate) fn text(&self, stores: &[(&str, bool)], more: &[Gauge]) -> String {
         let mut page = Page(String::new());
         let Part { answers, actions, holds } = self.sum();
         page.family("valetkey_requests_total", "counter", "Requests that ended, refusals among them.");
@@ -207,6 +207,10 @@ impl Metrics {
         page.histogram("valetkey_ledger_hold_seconds", &[], &holds);
         page.family("valetkey_connections", "gauge", "Connections of clients that are open.");
         page.sample("valetkey_connections", &[], self.connections.load(Ordering::Relaxed));
+        page.family("valetkey_backend_answers", "gauge", "Whether a remote backend answers.");
+        for (name, answers) in stores {
+            page.sample("valetkey_backend_answers", &[("backend", name)], u64::from(*answers));
+        }
         for Gauge { name, help, value } in more {
             page.family(name, "gauge", help);
             page.sample(name, &[], value);
@@ -302,7 +306,7 @@ mod tests {
             }
         });
         metrics.began("upload");
-        let text = metrics.text(&[]);
+        let text = metrics.text(&[], &[]);
         for line in [
             "valetkey_requests_total{action=\"upload\",status=\"200\",reason=\"\"} 4",
             "valetkey_bytes_received_total{action=\"upload\"} 20",
@@ -323,7 +327,7 @@ mod tests {
         let refused = |reason| Receipt { reason: Some(reason), ..Receipt::at(Timestamp::from_unix(0)) };
         metrics.ended(&refused(Denial::BadSignature.reason().into()), None);
         metrics.ended(&refused(format!("{} of them", 7).into()), None);
-        let text = metrics.text(&[]);
+        let text = metrics.text(&[], &[]);
         assert!(text.contains("{action=\"none\",status=\"0\",reason=\"bad_signature\"} 1"), "{text}");
         assert!(text.contains("reason=\"other\"} 1") && !text.contains("of them"), "{text}");
     }

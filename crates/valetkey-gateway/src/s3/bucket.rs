@@ -1,14 +1,15 @@
 //! What is asked of buckets as such.
 
-use http::header::HeaderName;
+use http::header::{self, HeaderName};
 use http::{Response, StatusCode};
+use hyper::body::Incoming;
 use valetkey::{Denial, Permit, ResourcePath};
 use valetkey_dialects::aws::operation::ListBuckets;
 use valetkey_dialects::aws::reply::{
-    BucketEntry, Refusal, access_control, bucket_location, bucket_versioning, list_buckets,
+    BucketEntry, Code, Refusal, access_control, bucket_location, bucket_versioning, list_buckets,
 };
 
-use super::Asker;
+use super::{Asker, put};
 use crate::flow::At;
 use crate::respond;
 use crate::transfer::body::Body;
@@ -39,6 +40,31 @@ pub(crate) fn list_all(asker: &Asker<'_>, asked: &ListBuckets) -> Result<Respons
         seen.iter().map(|permit| BucketEntry { name: permit.path.bucket(), created_ms: CREATED_MS });
     let document = list_buckets(asked, entries, asker.asked.bounded.grant().signer());
     Ok(at.recorder.listed(respond::document(document, at.parts)))
+}
+
+/// `CreateBucket` of one that the configuration made, which its user may ask for again and again: the first of AWS's
+/// regions, which we are said to be, answers so too.
+///
+/// # Errors
+/// [`Denial::CallNotSupported`] for another bucket, told only to whoever may know that it does not exist.
+pub(crate) async fn create(
+    asker: &Asker<'_>,
+    bucket: &ResourcePath,
+    body: &mut Incoming,
+) -> Result<Response<Body>, Refusal> {
+    let at = asker.at;
+    let permit = asker.somewhere(bucket).map_err(|refusal| match refusal.code {
+        Code::NoSuchBucket => {
+            Denial::CallNotSupported("creating a bucket, which the configuration does,").into()
+        }
+        _ => refusal,
+    })?;
+    let checksums = put::described(at, &asker.asked.call)?.checksums;
+    // It may say a region and more, and all of it is as the configuration has it.
+    put::document(&asker.asked.call, checksums, body).await?;
+    let mut answer = respond::status(StatusCode::OK);
+    respond::insert(&mut answer, header::LOCATION, &format!("/{}", permit.path.bucket()));
+    Ok(at.recorder.answered(answer))
 }
 
 /// `HeadBucket`.

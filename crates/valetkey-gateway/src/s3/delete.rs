@@ -4,22 +4,35 @@ use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use valetkey::{Action, Denial, Permit, ResourcePath};
 use valetkey_dialects::Language;
-use valetkey_dialects::aws::operation::Delete;
+use valetkey_dialects::aws::operation::{Delete, DeleteConditions, DeleteKey};
 use valetkey_dialects::aws::reply::{Deleted, Refusal, delete_result};
 
 use super::{Asker, put};
 use crate::flow::At;
 use crate::transfer::body::Body;
+use crate::transfer::condition::Conditions;
 use crate::transfer::delete;
 use crate::{admit, respond, settle};
+
+/// Deletes one object as the request says; that nothing is there is no error, whatever the conditions.
+///
+/// # Errors
+/// As [`delete::plan`], [`admit::hold`] and [`settle::delete`].
+pub(crate) async fn object(
+    at: &At<'_>,
+    permit: Permit,
+    conditions: &DeleteConditions,
+) -> Result<Response<Body>, Denial> {
+    one(at, permit, Conditions::of(at.head).deleting(conditions)).await
+}
 
 /// Deletes one object; that nothing is there is no error.
 ///
 /// # Errors
 /// As [`delete::plan`], [`admit::hold`] and [`settle::delete`].
-pub(crate) async fn one(at: &At<'_>, permit: Permit) -> Result<Response<Body>, Denial> {
-    let &At { gateway, snapshot, head, recorder, .. } = at;
-    let Some(plan) = delete::plan(snapshot, &permit, head).await? else {
+async fn one(at: &At<'_>, permit: Permit, conditions: Conditions) -> Result<Response<Body>, Denial> {
+    let &At { gateway, snapshot, recorder, .. } = at;
+    let Some(plan) = delete::plan(snapshot, &permit, conditions).await? else {
         return Ok(recorder.answered(respond::status(StatusCode::NO_CONTENT)));
     };
     let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
@@ -56,9 +69,11 @@ pub(crate) async fn many(
     Ok(at.recorder.listed(respond::document(delete_result(&asked, &outcomes), at.parts)))
 }
 
-async fn named(asker: &Asker<'_>, bucket: &ResourcePath, key: &str) -> Deleted {
+async fn named(asker: &Asker<'_>, bucket: &ResourcePath, named: &DeleteKey) -> Deleted {
+    let DeleteKey { key, conditions } = named;
     let path = ResourcePath::from_text(&format!("/{}/{key}", bucket.bucket()))?;
     let permit = asker.permit(Action::Delete, &path, "", None)?;
-    one(asker.at, permit).await?;
+    // What the request's own headers say, they say of its document.
+    one(asker.at, permit, Conditions::default().deleting(conditions)).await?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::{admit, left, respond};
 /// Sends an object, or the part of it that is asked for.
 ///
 /// # Errors
-/// As [`download::find`] and [`admit::hold`]; [`Code::InvalidPartNumber`].
+/// As [`download::find`] and [`admit::hold`]; [`Denial::BadRequest`] for a part and a range.
 pub(crate) async fn body(
     at: &At<'_>,
     permit: Permit,
@@ -22,10 +22,10 @@ pub(crate) async fn body(
     part: Option<PartNumber>,
 ) -> Result<Response<Body>, Refusal> {
     let &At { gateway, snapshot, connection, head, recorder, now, .. } = at;
-    let wanted = wanted(call, part)?;
+    let wanted = wanted(at, call, part)?;
     let found = match download::find(snapshot, &permit, head, &wanted, now).await? {
         download::Found::Object(found) => found,
-        download::Found::Nothing(answer) => return Ok(recorder.answered(in_words(at, answer))),
+        download::Found::Nothing(answer) => return Ok(recorder.answered(in_words(at, answer, part))),
     };
     let held = admit::hold(gateway, permit, found.purpose(head, connection.client.address)).await?;
     let left = left::of(gateway, &held.permit);
@@ -35,7 +35,7 @@ pub(crate) async fn body(
 /// Tells what an object is.
 ///
 /// # Errors
-/// As [`download::find`]; [`Code::InvalidPartNumber`].
+/// As [`body`].
 pub(crate) async fn head(
     at: &At<'_>,
     permit: Permit,
@@ -43,27 +43,31 @@ pub(crate) async fn head(
     part: Option<PartNumber>,
 ) -> Result<Response<Body>, Refusal> {
     let &At { gateway, snapshot, head, recorder, now, .. } = at;
-    let wanted = wanted(call, part)?;
+    let wanted = wanted(at, call, part)?;
     let left = left::of(gateway, &permit);
     Ok(left.tell(download::stat(snapshot, permit, head, &wanted, recorder, now).await?).await)
 }
 
-/// What the signature says of the answer. An object that was not uploaded in parts is its own first part.
-fn wanted(call: &Call, part: Option<PartNumber>) -> Result<Wanted<'_>, Refusal> {
-    if part.is_some_and(|part| part.get() > 1) {
-        let denial = Denial::BadRequest("the object has no part of this number".into());
-        return Err(Refusal { code: Code::InvalidPartNumber, ..Refusal::from(denial) });
+/// Which part is asked for, and what the signature says of the answer.
+fn wanted<'a>(at: &At<'_>, call: &'a Call, part: Option<PartNumber>) -> Result<Wanted<'a>, Refusal> {
+    if part.is_some() && at.head.values("range").next().is_some() {
+        return Err(Denial::BadRequest("a Range and a partNumber cannot both be asked for".into()).into());
     }
     let overrides = call.signed.as_ref().map_or(&[][..], |signed| &signed.overrides);
-    Ok(Wanted { overrides, is_part: part.is_some() })
+    Ok(Wanted { overrides, part })
 }
 
-/// A range that the object does not have, told in S3's words too.
-fn in_words(at: &At<'_>, answer: Response<Body>) -> Response<Body> {
+/// A range or a part that the object does not have, told in S3's words too.
+fn in_words(at: &At<'_>, answer: Response<Body>, part: Option<PartNumber>) -> Response<Body> {
     if answer.status() != StatusCode::RANGE_NOT_SATISFIABLE {
         return answer;
     }
-    let denial = Denial::BadRequest("the object does not have the range that is asked for".into());
-    let refusal = Refusal { code: Code::InvalidRange, ..Refusal::from(denial) };
+    let (code, text) = match part {
+        Some(_) => {
+            (Code::InvalidPartNumber, "the object has no part of this number, or its parts are not kept")
+        }
+        None => (Code::InvalidRange, "the object does not have the range that is asked for"),
+    };
+    let refusal = Refusal { code, ..Refusal::from(Denial::BadRequest(text.into())) };
     respond::with_document(answer, refusal.document(at.parts.uri.path(), &at.recorder.request_id()), at.parts)
 }

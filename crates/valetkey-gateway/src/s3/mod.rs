@@ -20,7 +20,7 @@ use http::Response;
 use hyper::body::Incoming;
 use valetkey::{Action, Denial, Intent, Permit, ResourcePath};
 use valetkey_dialects::aws::operation::Operation;
-use valetkey_dialects::aws::reply::Refusal;
+use valetkey_dialects::aws::reply::{Code, Refusal};
 
 use crate::admit;
 use crate::bound::BoundedCall;
@@ -41,6 +41,7 @@ pub(crate) async fn answer(
     match &asked.call.operation {
         Operation::ListBuckets(page) => bucket::list_all(&asker, page),
         Operation::HeadBucket => bucket::head(at, &asker.somewhere(path()?)?),
+        Operation::CreateBucket => bucket::create(&asker, path()?, body).await,
         Operation::GetBucketLocation => bucket::location(at, &asker.somewhere(path()?)?),
         Operation::GetBucketVersioning => bucket::versioning(at, &asker.somewhere(path()?)?),
         Operation::GetBucketAcl => bucket::acl(at, &asker.somewhere(path()?)?),
@@ -54,7 +55,9 @@ pub(crate) async fn answer(
         Operation::HeadObject { part } => {
             get::head(at, asker.of_object(Action::Stat)?, &asked.call, *part).await
         }
-        Operation::DeleteObject => Ok(delete::one(at, asker.of_object(Action::Delete)?).await?),
+        Operation::DeleteObject(conditions) => {
+            Ok(delete::object(at, asker.of_object(Action::Delete)?, conditions).await?)
+        }
         Operation::PutObject => {
             let declared_bytes = put::declared_bytes(&asked.call, body);
             let permit = asker.of_object(Action::Upload { declared_bytes })?;
@@ -67,7 +70,11 @@ pub(crate) async fn answer(
         Operation::GetObjectAttributes(attributes) => {
             object::attributes(at, &asker.of_object(Action::Stat)?, attributes).await
         }
-        Operation::PostObject => Err(Denial::CallNotSupported("an upload by a form").into()),
+        Operation::PostObject => {
+            let denial =
+                Denial::BadRequest("a POST to a bucket takes a form, whose fields carry its key".into());
+            Err(Refusal { code: Code::MalformedPostRequest, ..Refusal::from(denial) })
+        }
         Operation::CreateMultipartUpload => multipart::create(&asker).await,
         Operation::UploadPart { upload, part } => part::upload(&asker, upload, *part, body).await,
         Operation::UploadPartCopy { upload, part, source, range } => {
@@ -100,7 +107,8 @@ impl Asker<'_> {
         declared_type: Option<&str>,
     ) -> Result<Permit, Denial> {
         let intent = Intent { action, path, prefix, declared_type, client: self.at.connection.client };
-        admit::admit_one(self.at.gateway, self.asked, &intent, self.at.recorder)
+        let BoundedCall { bounded, rehearsal, .. } = self.asked;
+        admit::admit_one(self.at.gateway, bounded, rehearsal.as_ref(), &intent, self.at.recorder)
     }
 
     /// Admits what is asked of the object that the request names.

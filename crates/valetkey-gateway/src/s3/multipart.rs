@@ -5,10 +5,10 @@ use std::rc::Rc;
 use http::header::HeaderName;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
-use valetkey::{Action, Denial, Permit};
-use valetkey_dialects::Checksum;
+use valetkey::{Action, Denial, Permit, ResourcePath};
 use valetkey_dialects::aws::operation::{CompletedParts, ListMultipartUploads, UploadId};
 use valetkey_dialects::aws::reply::{Refusal, WholeSum, completed_upload, created_upload};
+use valetkey_dialects::{Checksum, ChecksumAlgorithm};
 use valetkey_ledger::{Part, SessionId};
 
 use super::{Asker, put, sums};
@@ -17,7 +17,7 @@ use crate::respond;
 use crate::transfer::body::Body;
 use crate::transfer::condition::Conditions;
 use crate::transfer::session::{self, Completion, Marks, Open, WholeEtag, etag_of_md5s};
-use crate::transfer::{download, upload};
+use crate::transfer::{download, integrity, made_of, upload};
 
 /// The least that a part may have which is not the last, in bytes: S3's own bound.
 const PART_BYTES_MIN: u64 = 5 << 20;
@@ -82,14 +82,13 @@ pub(crate) async fn complete(
     let tells = full.and_then(|sums| sums.algorithm()).or(checksums.first().map(|sum| sum.algorithm));
     let md5s: Option<Vec<&str>> = marks.iter().map(Marks::md5).collect();
     let etag = md5s.and_then(|md5s| etag_of_md5s(&md5s)).map_or(WholeEtag::OfParts, WholeEtag::Given);
-    let completion = Completion {
-        parts,
-        conditions: Conditions::of(at.head),
-        checksums,
-        etag,
-        tells,
-        headers: vec![(UPLOAD.to_owned(), mark)],
-    };
+    let conditions = Conditions::of(at.head);
+    upload::check_there(&open.space, &permit, &conditions, open.terms.only_create).await?;
+    let mut headers = vec![(UPLOAD.to_owned(), mark)];
+    let kept =
+        made_of::Parts { sizes: parts.iter().map(|part| part.bytes).collect(), sums: sums_of(&open, &marks) };
+    kept.keep(composite.as_ref(), &open.terms.headers, &mut headers);
+    let completion = Completion { parts, conditions, checksums, etag, tells, headers };
     let path = permit.path.clone();
     let published = session::publish(at.gateway, open, Rc::new(permit), completion, at.recorder);
     let published = published.await.map_err(refused)?;
@@ -99,7 +98,7 @@ pub(crate) async fn complete(
         is_composite: false,
     });
     let sum = composite.or(full);
-    let document = completed_upload(&path, &location(at), &published.metadata.etag, sum.as_ref());
+    let document = completed_upload(&path, &location(at, &path), &published.metadata.etag, sum.as_ref());
     Ok(published.tell_left(respond::document(document, at.parts)).await)
 }
 
@@ -163,13 +162,24 @@ async fn chosen(
     Ok(chosen)
 }
 
+/// What each part hashes to by the upload's function, where all of them have it.
+fn sums_of(open: &Open, marks: &[Marks]) -> Option<(ChecksumAlgorithm, Vec<String>)> {
+    let algorithm = open.terms.sums.as_ref().and_then(|sums| sums.algorithm())?;
+    let of_part = |marks: &Marks| {
+        let mut sums = marks.checksums().into_iter();
+        sums.find(|sum| sum.algorithm == algorithm).map(|sum| sum.base64())
+    };
+    Some((algorithm, marks.iter().map(of_part).collect::<Option<_>>()?))
+}
+
 /// The answer to a completion that is asked for again, while its object stands.
 async fn completed_before(at: &At<'_>, permit: &Permit, mark: &str) -> Option<Response<Body>> {
     let metadata = download::open_under(at.snapshot, permit, &[]).await.ok()?.metadata;
     let headers = &metadata.attributes.headers;
     headers.iter().find(|(name, value)| name == UPLOAD && value == mark)?;
     at.recorder.does("part");
-    let document = completed_upload(&permit.path, &location(at), &metadata.etag, None);
+    let sums = integrity::kept(&metadata.attributes);
+    let document = completed_upload(&permit.path, &location(at, &permit.path), &metadata.etag, sums.first());
     Some(at.recorder.answered(respond::document(document, at.parts)))
 }
 
@@ -180,6 +190,6 @@ pub(crate) fn marker(root: &str, asked: &ListMultipartUploads) -> Option<(String
 }
 
 /// The object's URL, as the client knows us.
-fn location(at: &At<'_>) -> String {
-    format!("{}{}", at.snapshot.settings.server.public_url, at.parts.uri.path())
+fn location(at: &At<'_>, path: &ResourcePath) -> String {
+    format!("{}{}", at.snapshot.settings.server.public_url, path.encoded())
 }

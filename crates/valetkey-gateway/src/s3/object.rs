@@ -4,11 +4,12 @@ use http::Response;
 use http::header;
 use valetkey::Permit;
 use valetkey_dialects::aws::operation::ObjectAttributes;
-use valetkey_dialects::aws::reply::{AttributesReply, Refusal, access_control, object_tagging};
+use valetkey_dialects::aws::reply::{AttributesReply, ObjectParts, Refusal, access_control, object_tagging};
 
 use crate::flow::At;
 use crate::respond;
 use crate::transfer::body::Body;
+use crate::transfer::made_of::Parts;
 use crate::transfer::{download, integrity};
 
 /// `GetObjectAttributes`.
@@ -21,11 +22,15 @@ pub(crate) async fn attributes(
     asked: &ObjectAttributes,
 ) -> Result<Response<Body>, Refusal> {
     let metadata = download::open_under(at.snapshot, permit, &[]).await?.metadata;
+    let parts = Parts::of(&metadata);
     let reply = AttributesReply {
         etag: &metadata.etag,
         size_bytes: metadata.size_bytes,
-        checksums: &integrity::stored(&metadata.attributes),
-        parts: None,
+        sums: &integrity::kept(&metadata.attributes),
+        parts: parts.as_ref().map(|parts| ObjectParts {
+            sizes: &parts.sizes,
+            sums: parts.sums.as_ref().map(|(algorithm, values)| (*algorithm, values.as_slice())),
+        }),
     };
     let mut answer = respond::document(reply.document(asked), at.parts);
     respond::insert(&mut answer, header::LAST_MODIFIED, &respond::last_modified(&metadata));

@@ -1,13 +1,15 @@
 //! The backends that are open.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use super::start::StartError;
 use crate::backend::Space;
 use crate::backend::disk::{self, Disk};
 use crate::backend::remote::{Remote, Service};
+use crate::gateway::Gateway;
 use crate::settings::{self, Etag, Settings};
 
 /// The backends that are open. Conditions are atomic among the callers of one, so a root or a store is not opened
@@ -18,13 +20,33 @@ pub(super) struct Backends {
     services: Vec<(settings::Backend, Weak<Service>)>,
 }
 
+/// What was opened for a configuration.
+pub(super) struct Opened {
+    pub(super) buckets: HashMap<String, Space>,
+    /// By the names of their backends.
+    pub(super) stores: BTreeMap<String, Arc<Service>>,
+}
+
+/// How often it is asked whether a remote store answers.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Asks the remote stores whether they answer for as long as the gateway runs, the first time at once.
+pub(super) async fn watch(gateway: Arc<Gateway>) {
+    loop {
+        for (name, store) in &gateway.snapshot().stores {
+            store.watch(name).await;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 impl Backends {
-    /// Opens the space of each bucket. Remote stores are not spoken to yet.
+    /// Opens the space of each bucket; with the remote stores among them, which are not spoken to yet.
     ///
     /// # Errors
     /// [`StartError::Backend`], [`StartError::Store`].
-    pub(super) fn buckets(&mut self, settings: &Settings) -> Result<HashMap<String, Space>, StartError> {
-        let mut buckets = HashMap::new();
+    pub(super) fn buckets(&mut self, settings: &Settings) -> Result<Opened, StartError> {
+        let (mut buckets, mut stores) = (HashMap::new(), BTreeMap::new());
         for (name, bucket) in &settings.buckets {
             let Some(backend) = settings.backends.get(&bucket.backend) else { continue };
             let space = match backend {
@@ -36,12 +58,13 @@ impl Backends {
                 settings::Backend::S3(_) | settings::Backend::Azure(_) | settings::Backend::Gcs(_) => {
                     let failed = |error| StartError::Store(bucket.backend.clone(), error);
                     let Some(service) = self.service(backend).map_err(failed)? else { continue };
+                    stores.insert(bucket.backend.clone(), Arc::clone(&service));
                     Space::Remote(Remote::new(service, &bucket.prefix, bucket.etag == Etag::Md5))
                 }
             };
             buckets.insert(name.clone(), space);
         }
-        Ok(buckets)
+        Ok(Opened { buckets, stores })
     }
 
     fn disk(&mut self, root: &Path) -> Result<Arc<Disk>, disk::OpenError> {

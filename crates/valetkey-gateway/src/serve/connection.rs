@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use valetkey::Client;
 
 use super::arrival::{self, Arrival, Protocol};
+use super::emptied::Emptied;
 use super::framing::Verdicts;
 use super::outbox::Outbox;
 use super::stream::Stream;
@@ -75,16 +76,25 @@ async fn serve_http1(
     // What is encrypted must pass through our memory.
     let offered = matches!(stream, Stream::Plain(_)).then(|| outbox.clone());
     let end = Rc::new(End::default());
-    let wire = Wire::new(stream, outbox, verdicts.clone(), Rc::clone(&end));
+    let emptied = Emptied::default();
+    let wire = Wire::new(stream, outbox, verdicts.clone(), emptied.clone(), Rc::clone(&end));
     let from = Connection { client, outbox: offered, end: Rc::clone(&end) };
     let service = service_fn(|mut request: Request<Incoming>| {
         if let Err(doubtful) = verdicts.next() {
             request.extensions_mut().insert(doubtful);
         }
-        // The answer before it has been taken.
-        from.end.forget();
-        let (gateway, from) = (Arc::clone(&gateway), from.clone());
-        async move { Ok::<_, Infallible>(flow::answer(&gateway, &from, request).await) }
+        let (gateway, from, emptied) = (Arc::clone(&gateway), from.clone(), emptied.clone());
+        async move {
+            if from.end.is_noted() {
+                if emptied.wait().await.is_err() {
+                    // With what its client never took.
+                    from.end.tell();
+                    std::future::pending::<()>().await;
+                }
+                from.end.forget();
+            }
+            Ok::<_, Infallible>(flow::answer(&gateway, &from, request).await)
+        }
     });
     let mut served = pin!(
         http1::Builder::new()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::StartError;
-use super::backends::Backends;
+use super::backends::{Backends, Opened};
 use crate::gateway::{Gateway, Snapshot};
 use crate::settings::{Settings, SettingsErrors, Watch};
 
@@ -107,7 +107,8 @@ impl Reloader {
             return Err("there is neither a bucket nor a signer in it".to_owned());
         }
         let kept = settings.keep_fixed(&self.gateway.snapshot().settings)?;
-        let buckets = self.backends.buckets(&settings).map_err(|error| error.to_string())?;
+        let Opened { buckets, stores } =
+            self.backends.buckets(&settings).map_err(|error| error.to_string())?;
         let warnings = [settings.warnings.as_slice(), &kept].concat();
         for warning in &warnings {
             tracing::warn!("{warning}");
@@ -115,7 +116,7 @@ impl Reloader {
         let running = self.gateway.snapshot();
         let removed: Vec<_> =
             running.settings.policies.keys().filter(|name| !settings.policies.contains_key(*name)).collect();
-        self.gateway.replace(Snapshot { settings, buckets });
+        self.gateway.replace(Snapshot { settings, buckets, stores });
         for policy in removed {
             let now = self.gateway.clock.now().clock;
             let keys = self.gateway.recent.naming(policy, RECENTLY, now);

@@ -12,7 +12,7 @@ use valetkey_ledger::{
     Action, AuditHead, Ledger, LedgerError, MemoryLedger, Settlement, SqliteLedger, UnixSeconds, Unresolved,
 };
 
-use super::backends::Backends;
+use super::backends::{Backends, Opened};
 use crate::admin::ListenError;
 use crate::admit::seconds;
 use crate::backend::Space;
@@ -136,12 +136,12 @@ pub(super) async fn gateway(settings: Settings, backends: &mut Backends) -> Resu
         );
     }
     let mark = ledger.observe(seconds(clock::now())).await?;
-    let buckets = backends.buckets(&settings)?;
+    let Opened { buckets, stores } = backends.buckets(&settings)?;
     resolve(ledger.as_ref(), &buckets, &opened.audit, &settings.audit).await?;
     session::clear(ledger.as_ref(), &buckets).await?;
     let start = getrandom::u64().map_err(StartError::Random)?;
     let clock = Clock::starting_at(timestamp(mark));
-    Ok(Gateway::new(Snapshot { settings, buckets }, ledger, opened.audit, clock, start))
+    Ok(Gateway::new(Snapshot { settings, buckets, stores }, ledger, opened.audit, clock, start))
 }
 
 /// When the newest record of the log was made; `None` where there is none, or it cannot be read, which opening the log

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use super::emptied::Emptied;
 use super::framing::{Framing, Verdicts};
 use super::outbox::{Next, Outbox};
 use super::stream::Stream;
@@ -33,6 +34,7 @@ pub(crate) struct Wire {
     /// Runs while the socket takes nothing.
     stall: Option<Pin<Box<Sleep>>>,
     linger: Option<Linger>,
+    emptied: Emptied,
     end: Rc<End>,
 }
 
@@ -42,10 +44,17 @@ struct Linger {
 }
 
 impl Wire {
-    /// A connection that sends the pieces of `outbox`, and gives `verdicts` on the requests that it reads.
-    pub(crate) fn new(stream: Stream, outbox: Outbox, verdicts: Verdicts, end: Rc<End>) -> Self {
+    /// A connection that sends the pieces of `outbox`, gives `verdicts` on the requests that it reads, and tells
+    /// through `emptied` when all is sent.
+    pub(super) fn new(
+        stream: Stream,
+        outbox: Outbox,
+        verdicts: Verdicts,
+        emptied: Emptied,
+        end: Rc<End>,
+    ) -> Self {
         let followed = Followed { stream, framing: Framing::new(verdicts) };
-        Self { stream: TokioIo::new(followed), outbox, stall: None, linger: None, end }
+        Self { stream: TokioIo::new(followed), outbox, stall: None, linger: None, emptied, end }
     }
 
     /// Passes on how far the client was served, unless it has taken nothing for too long.
@@ -146,7 +155,9 @@ impl Write for Wire {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let served = Pin::new(&mut this.stream.inner_mut().stream).poll_flush(cx);
-        this.or_stalled(cx, served)
+        ready!(this.or_stalled(cx, served))?;
+        this.emptied.look(this.stream.inner_mut().stream.socket());
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -15,7 +15,7 @@ use super::names::{self, nearest};
 use super::section::Section;
 
 /// The longest lifetime that can be written, a hundred years.
-const LIFETIME_MAX: Duration = Duration::from_secs(36_500 * 86_400);
+pub(super) const LIFETIME_MAX: Duration = Duration::from_secs(36_500 * 86_400);
 
 /// The largest number of a key, 2^63-1.
 pub(crate) const NUMBER_MAX: u64 = i64::MAX.cast_unsigned();

@@ -22,6 +22,7 @@ mod secret;
 mod section;
 mod server;
 mod tls;
+mod virtual_hosts;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ pub use self::cors::Cors;
 pub use self::errors::{SettingsError, SettingsErrors};
 pub(crate) use self::read::is_name;
 pub use self::secret::SecretText;
+pub use self::virtual_hosts::VirtualHosts;
 pub(crate) use self::watch::Seen;
 pub use self::watch::Watch;
 
@@ -101,6 +103,8 @@ pub struct Server {
     pub trusted_proxies: ClientRanges,
     /// Whether each connection begins with a proxy's header that says the client's address.
     pub proxy_protocol: bool,
+    /// Below which host names every bucket has one of its own.
+    pub virtual_hosts: VirtualHosts,
     /// What TLS is spoken with; `None` is plain HTTP.
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }

@@ -36,9 +36,10 @@ pub(super) const SERVER: Table = Table {
         "connections_max",
         "trusted_proxies",
         "proxy_protocol",
+        "virtual_hosts",
         "tls",
     ],
-    later: &["virtual_hosts"],
+    later: &[],
 };
 
 pub(super) const TLS: Table =
@@ -134,6 +135,7 @@ pub(super) const SIGNER: Table = Table {
         "previous_secret_env",
         "policy",
         "dialects",
+        "keep_ids",
         "scope",
         "allow",
         "start",

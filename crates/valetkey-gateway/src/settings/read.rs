@@ -232,7 +232,9 @@ impl Reader<'_> {
             findings.fault(policy.at, missing("policy", policy.value, policies.keys().copied()));
         }
         let dialects = dialects(&mut section, findings);
-        let ceiling = ceiling::read(&mut section, buckets, findings);
+        let keep_ids = Duration::ZERO..=ceiling::LIFETIME_MAX;
+        let keep_ids = ceiling::duration(&mut section, "keep_ids", keep_ids, findings);
+        let ceiling = Ceiling { keep_ids, ..ceiling::read(&mut section, buckets, findings) };
         section.finish(findings);
         Some(Signer {
             // A secret that could not be read has been told of already.

@@ -9,7 +9,7 @@ use valetkey::ClientRanges;
 use super::errors::Findings;
 use super::read::Reader;
 use super::section::{Placed, Section};
-use super::{Server, ceiling, names, tls};
+use super::{Server, ceiling, names, tls, virtual_hosts};
 
 /// Reads `[server]`.
 pub(super) fn read(mut section: Section<'_>, reader: &mut Reader<'_>, findings: &mut Findings) -> Server {
@@ -41,6 +41,7 @@ pub(super) fn read(mut section: Section<'_>, reader: &mut Reader<'_>, findings: 
     if proxy_protocol.value && trusted_proxies.is_none() {
         findings.fault(proxy_protocol.at, "proxy_protocol is believed from trusted_proxies only; say which");
     }
+    let virtual_hosts = virtual_hosts::read(&mut section, public_url.as_deref(), findings);
     let tls = tls::read(section.table("tls", &names::TLS, findings), reader, findings);
     section.finish(findings);
 
@@ -69,6 +70,7 @@ pub(super) fn read(mut section: Section<'_>, reader: &mut Reader<'_>, findings: 
         connections_max: connections_max.unwrap_or(const { NonZeroUsize::new(10_000).unwrap() }),
         trusted_proxies: trusted_proxies.unwrap_or_else(|| ClientRanges::of([])),
         proxy_protocol: proxy_protocol.value,
+        virtual_hosts,
         tls,
     }
 }

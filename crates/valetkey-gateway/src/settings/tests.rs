@@ -104,7 +104,7 @@ fn what_was_typed_is_what_is_meant() {
     let settings = taken(
         "[server]\nlisten = \"[::1]:9\"\npublic_url = \"https://files.example.com/\"\nclock_skew = \"1m\"\n\
          lease = \"1h\"\nworkers = 3\nconnections_max = 50\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n\
-         proxy_protocol = true\n\
+         proxy_protocol = true\nvirtual_hosts = [\"S3.example.org\"]\n\
          [ledger]\nengine = \"memory\"\n[audit]\npath = \"/var/log/a.log\"\nkey_file = \"/etc/a.key\"\n\
          rotate = \"100MiB\"\nkeep = 9\n\
          [backends.local]\nroot = \"/srv/objects\"\n\
@@ -121,6 +121,7 @@ fn what_was_typed_is_what_is_meant() {
     assert_eq!((settings.server.workers.unwrap().get(), settings.server.connections_max.get()), (3, 50));
     assert_eq!(settings.server.trusted_proxies.to_string(), "10.0.0.0/8,::1/128");
     assert!(settings.server.proxy_protocol && settings.server.tls.is_none());
+    assert_eq!(settings.server.virtual_hosts.bucket("files.s3.example.org"), Some("files"));
     assert_eq!(settings.ledger, Ledger::Memory);
     assert_eq!(settings.audit.key_file, PathBuf::from("/etc/a.key"));
     assert_eq!((settings.audit.rotate_bytes, settings.audit.keep), (Some(100 << 20), Some(9)));
@@ -634,6 +635,20 @@ fn who_is_trusted_is_a_list_of_ranges() {
     check(&server("proxy_protocol = \"yes\""), &[(2, "must be true or false")]);
     check(&server("proxy_protocol = true"), &[(2, "is believed from trusted_proxies only; say which")]);
     check_limit("require_tls = 1", "require_tls must be true or false");
+}
+
+#[test]
+fn virtual_hosts_are_host_names_beside_the_gateways_own() {
+    let server = |line: &str| format!("[server]\npublic_url = \"https://gate.example.com:444\"\n{line}\n");
+    for host in ["", "s3.example.com:80", "http://s3.example.com", "10.0.0.1", "[::1]", "a..b", "-a.b", "*.b"]
+    {
+        let line = format!("virtual_hosts = [\"s3.example.com\", {host:?}]");
+        check(&server(&line), &[(3, "must be a host name without a port")]);
+    }
+    check(&server("virtual_hosts = []"), &[(3, "must be a list of at least one text")]);
+    check(&server("virtual_hosts = [\"example.com\"]"), &[(3, "would name the bucket \"gate\"")]);
+    let same = taken(&server("virtual_hosts = [\"gate.example.com\"]"));
+    assert_eq!(same.server.virtual_hosts.bucket("files.gate.example.com:444"), Some("files"));
 }
 
 const PAGE: &str = include_str!("../../../../docs/CONFIGURATION.md");

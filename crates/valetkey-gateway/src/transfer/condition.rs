@@ -3,7 +3,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use valetkey::Timestamp;
 use valetkey_dialects::RequestHead;
+use valetkey_dialects::aws::operation::DeleteConditions;
+
+use crate::backend::Metadata;
 
 /// What the conditions of a request say about the object that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +28,14 @@ pub(crate) struct Conditions {
     if_modified_since: Option<SystemTime>,
     if_unmodified_since: Option<SystemTime>,
     if_range: Option<String>,
+    of_delete: Option<OfDelete>,
+}
+
+/// The conditions that only a delete of S3's has. All of a request's hold where nothing is there.
+#[derive(Clone, Copy, Debug)]
+struct OfDelete {
+    modified: Option<SystemTime>,
+    size_bytes: Option<u64>,
 }
 
 /// What identifies the state of an object.
@@ -32,6 +44,13 @@ pub(crate) struct State<'a> {
     /// The entity tag, without its quotes.
     pub(crate) etag: &'a str,
     pub(crate) modified: SystemTime,
+    pub(crate) size_bytes: u64,
+}
+
+impl<'a> State<'a> {
+    pub(crate) fn of(metadata: &'a Metadata) -> Self {
+        Self { etag: &metadata.etag, modified: metadata.modified, size_bytes: metadata.size_bytes }
+    }
 }
 
 /// The entity tags of one header.
@@ -54,7 +73,20 @@ impl Conditions {
                 .values("if-range")
                 .next()
                 .map(|value| String::from_utf8_lossy(value).trim().to_owned()),
+            of_delete: None,
         }
+    }
+
+    /// The same of a delete as S3 has it, which says `more`.
+    pub(crate) fn deleting(self, more: &DeleteConditions) -> Self {
+        let etag = more.etag.as_ref().and_then(|etag| Tags::of(std::iter::once(etag.as_bytes())));
+        let of_delete = OfDelete { modified: more.modified.map(system_time), size_bytes: more.size_bytes };
+        Self { if_match: etag.or(self.if_match), of_delete: Some(of_delete), ..self }
+    }
+
+    /// Whether a change asks for something to be there: `If-Match`.
+    pub(crate) fn only_replace(&self) -> bool {
+        self.if_match.is_some()
     }
 
     /// Whether an upload asks for the object not to be there: `If-None-Match: *`.
@@ -77,11 +109,23 @@ impl Conditions {
 
     /// Whether any of them speaks of a change.
     pub(crate) fn restrict_changes(&self) -> bool {
-        self.if_match.is_some() || self.if_none_match.is_some() || self.if_unmodified_since.is_some()
+        let of_delete =
+            self.of_delete.is_some_and(|said| said.modified.is_some() || said.size_bytes.is_some());
+        of_delete
+            || self.if_match.is_some()
+            || self.if_none_match.is_some()
+            || self.if_unmodified_since.is_some()
     }
 
     /// Judges an upload over, or a delete of, what is there.
     pub(crate) fn judge_change(&self, state: Option<State<'_>>) -> Verdict {
+        if let Some(of_delete) = &self.of_delete {
+            let Some(state) = state else { return Verdict::Holds };
+            let same_time = of_delete.modified.is_none_or(|time| in_whole_seconds(state.modified) == time);
+            if !same_time || of_delete.size_bytes.is_some_and(|size| size != state.size_bytes) {
+                return Verdict::Fails;
+            }
+        }
         let absent_enough = match (&self.if_none_match, state) {
             (Some(tags), Some(state)) => !tags.match_weakly(state.etag),
             _ => true,
@@ -155,6 +199,11 @@ fn in_whole_seconds(time: SystemTime) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
+fn system_time(time: Timestamp) -> SystemTime {
+    // Nothing is told to be older than that.
+    SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time.unix()).unwrap_or(0))
+}
+
 fn parse_time(value: &[u8]) -> Option<SystemTime> {
     httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()
 }
@@ -173,7 +222,7 @@ mod tests {
 
     fn state() -> State<'static> {
         let modified = httpdate::parse_http_date(AT).unwrap() + Duration::from_millis(900);
-        State { etag: "abc-1", modified }
+        State { etag: "abc-1", modified, size_bytes: 5 }
     }
 
     fn check_download(headers: &[(&str, &str)], expected: Verdict) {
@@ -220,6 +269,31 @@ mod tests {
             assert_eq!(conditions(headers).judge_change(None), absent, "{headers:?}");
         }
         assert!(conditions(&[("if-none-match", "*")]).only_create());
+    }
+
+    #[test]
+    fn a_delete_of_s3_asks_nothing_of_what_is_not_there() {
+        let at = Timestamp::from_unix(784_111_777);
+        let more = |etag: Option<&str>, modified, size_bytes| DeleteConditions {
+            etag: etag.map(ToOwned::to_owned),
+            modified,
+            size_bytes,
+        };
+        for (headers, more, there) in [
+            (&[][..], more(None, None, None), Verdict::Holds),
+            (&[("if-match", "\"abc-1\"")], more(None, None, None), Verdict::Holds),
+            (&[("if-match", "\"x\"")], more(None, None, None), Verdict::Fails),
+            (&[], more(Some("abc-1"), Some(at), Some(5)), Verdict::Holds),
+            (&[], more(Some("*"), None, None), Verdict::Holds),
+            (&[], more(Some("x"), None, None), Verdict::Fails),
+            (&[], more(None, Some(Timestamp::from_unix(784_111_776)), None), Verdict::Fails),
+            (&[], more(None, None, Some(6)), Verdict::Fails),
+            (&[], more(Some("abc-1"), Some(at), Some(0)), Verdict::Fails),
+        ] {
+            let conditions = conditions(headers).deleting(&more);
+            assert_eq!(conditions.judge_change(Some(state())), there, "{headers:?} {more:?}");
+            assert_eq!(conditions.judge_change(None), Verdict::Holds, "{headers:?} {more:?}");
+        }
     }
 
     #[test]

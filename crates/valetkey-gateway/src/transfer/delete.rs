@@ -1,7 +1,6 @@
 //! Deletes.
 
 use valetkey::{Denial, Permit};
-use valetkey_dialects::RequestHead;
 use valetkey_ledger::Purpose;
 
 use super::condition::{Conditions, State, Verdict};
@@ -31,9 +30,8 @@ impl Plan {
 pub(crate) async fn plan(
     snapshot: &Snapshot,
     permit: &Permit,
-    head: &RequestHead<'_>,
+    conditions: Conditions,
 ) -> Result<Option<Plan>, Denial> {
-    let conditions = Conditions::of(head);
     let space = snapshot.space(&permit.path).ok_or_else(|| absent(permit))?.clone();
     let name = permit.path.name().to_owned();
     let there = match space.probe(&name).await {
@@ -42,8 +40,7 @@ pub(crate) async fn plan(
         Err(StoreError::NameConflict) => None,
         Err(error) => return Err(refused(error, permit)),
     };
-    let state = there.as_ref().map(|metadata| State { etag: &metadata.etag, modified: metadata.modified });
-    match conditions.judge_change(state) {
+    match conditions.judge_change(there.as_ref().map(State::of)) {
         Verdict::Fails | Verdict::NotModified => return Err(Denial::PreconditionFailed),
         Verdict::Holds => {}
     }

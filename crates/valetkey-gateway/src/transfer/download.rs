@@ -2,39 +2,49 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use valetkey::{Denial, Now, Permit};
 use valetkey_dialects::RequestHead;
+use valetkey_dialects::aws::operation::PartNumber;
 use valetkey_ledger::{LeaseRequest, Purpose};
 
 use super::Transfer;
 use super::body::Body;
 use super::condition::{Conditions, State, Verdict};
-use super::integrity::{self, Confirmed};
+use super::integrity;
+use super::made_of::Parts;
 use super::range::Asked;
 use crate::admit::Held;
-use crate::backend::{Metadata, Opened, Space, StoreError};
+use crate::backend::{Content, Metadata, Opened, Space, StoreError};
 use crate::flow::Connection;
 use crate::gateway::Snapshot;
 use crate::respond;
+use crate::settings::Delivery;
 use crate::settle::{Recorder, Settling};
+
+/// How long the URL of a redirected download is good.
+const REDIRECT_LIFETIME: Duration = Duration::from_secs(30);
+
+/// Of how many parts an object was made, told to who asks for one of them.
+const PARTS_COUNT: HeaderName = HeaderName::from_static("x-amz-mp-parts-count");
 
 /// How a download is to be answered, as far as its key's signature says it.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Wanted<'a> {
     /// What headers of the answer are to say, names in lower case.
     pub(crate) overrides: &'a [(&'static str, String)],
-    /// Whether the whole is asked for as a part of itself.
-    pub(crate) is_part: bool,
+    /// Which part of the object is asked for, as it was uploaded. What was not uploaded in parts is its own first.
+    pub(crate) part: Option<PartNumber>,
 }
 
 /// What a download found.
 pub(crate) enum Found {
     /// Bytes to be sent.
     Object(Box<FoundObject>),
-    /// An answer without a body: 304 or 416.
+    /// An answer without a body: 304, 416, or 307 to where the object is.
     Nothing(Response<Body>),
 }
 
@@ -80,15 +90,47 @@ pub(crate) async fn find(
     wanted: &Wanted<'_>,
     now: Now,
 ) -> Result<Found, Denial> {
-    let space = snapshot.space(&permit.path).ok_or(Denial::NotFound)?;
+    let space = of_object(snapshot, permit)?;
     let opened = open(space, permit.path.name()).await?;
     let chosen = match choose(&opened.metadata, permit, head, wanted, now)? {
         Chosen::Body { offset, bytes, answer } => (offset, bytes, answer),
         Chosen::Nothing(answer) => return Ok(Found::Nothing(answer)),
     };
+    if let Content::Remote(object) = &opened.content
+        && is_redirected(snapshot, permit, head, wanted, &chosen.2)
+    {
+        let url = object.url(REDIRECT_LIFETIME).await.map_err(unreadable)?;
+        return Ok(Found::Nothing(respond::redirect(&url)));
+    }
     let (offset, bytes, answer) = chosen;
     let (lease_secs, path) = (permit.lease.as_secs(), permit.path.as_str().to_owned());
     Ok(Found::Object(Box::new(FoundObject { opened, offset, bytes, answer, lease_secs, path })))
+}
+
+/// Whether an object is fetched from its store by the client itself: nothing of what we would say or count is lost by
+/// that.
+fn is_redirected(
+    snapshot: &Snapshot,
+    permit: &Permit,
+    head: &RequestHead<'_>,
+    wanted: &Wanted<'_>,
+    answer: &Response<Body>,
+) -> bool {
+    let bucket = snapshot.settings.buckets.get(permit.path.bucket());
+    let is_limited = permit.is_counted
+        || !permit.charges.is_empty()
+        || !permit.rates.is_empty()
+        || permit.is_for_some_clients
+        || permit.tell;
+    let is_presented = wanted.part.is_some()
+        || !wanted.overrides.is_empty()
+        || answer.headers().contains_key(header::CONTENT_DISPOSITION);
+    // A client would send the header to the other host too, which takes no two credentials.
+    let bears_a_header = head.values("authorization").next().is_some();
+    bucket.is_some_and(|bucket| bucket.delivery == Delivery::Redirect)
+        && !is_limited
+        && !is_presented
+        && !bears_a_header
 }
 
 /// Sends what was found. The transfer settles when the transport took the last of it, or gave up.
@@ -150,16 +192,9 @@ fn choose(
     wanted: &Wanted<'_>,
     now: Now,
 ) -> Result<Chosen, Denial> {
-    let object = |code| {
-        let mut answer = respond::object(code, metadata, permit, wanted.overrides, now);
-        // A part of what was hashed hashes to something else.
-        if code == StatusCode::OK && head.values("x-amz-checksum-mode").any(|mode| mode == b"ENABLED") {
-            Confirmed::of(&integrity::stored(&metadata.attributes)).tell(&mut answer);
-        }
-        answer
-    };
+    let object = |code| respond::object(code, metadata, permit, wanted.overrides, now);
     let conditions = Conditions::of(head);
-    let state = State { etag: &metadata.etag, modified: metadata.modified };
+    let state = State::of(metadata);
     match conditions.judge_download(state) {
         Verdict::Fails => return Err(Denial::PreconditionFailed),
         Verdict::NotModified => {
@@ -168,11 +203,27 @@ fn choose(
         Verdict::Holds => {}
     }
     let size = metadata.size_bytes;
-    let asked =
-        if conditions.range_counts(state) { Asked::of(head.values("range"), size) } else { Asked::Whole };
-    let asked = match asked {
-        Asked::Whole if wanted.is_part && size > 0 => Asked::Part { offset: 0, bytes: size },
-        asked => asked,
+    let parts = wanted.part.and_then(|_| Parts::of(metadata));
+    let asked = match wanted.part {
+        Some(number) => part(number, parts.as_ref(), size),
+        None if conditions.range_counts(state) => Asked::of(head.values("range"), size),
+        None => Asked::Whole,
+    };
+    let object = |code| {
+        let mut answer = object(code);
+        if let Some(parts) = &parts {
+            respond::insert(&mut answer, PARTS_COUNT, &parts.sizes.len().to_string());
+        }
+        if head.values("x-amz-checksum-mode").any(|mode| mode == b"ENABLED") {
+            let sums = match (wanted.part, &parts) {
+                (Some(number), Some(parts)) => parts.sum(number.get(), metadata).into_iter().collect(),
+                // A range of what was hashed hashes to something else.
+                (None, _) if code != StatusCode::OK => Vec::new(),
+                _ => integrity::kept(&metadata.attributes),
+            };
+            integrity::tell(&sums, &mut answer);
+        }
+        answer
     };
     Ok(match asked {
         Asked::Whole => {
@@ -193,6 +244,27 @@ fn choose(
     })
 }
 
+/// Where part `number` of an object is.
+fn part(number: PartNumber, parts: Option<&Parts>, size: u64) -> Asked {
+    let range = match parts {
+        Some(parts) => parts.part(number.get()),
+        None => (number.get() == 1).then_some((0, size)),
+    };
+    match range {
+        Some((_, 0)) if size == 0 => Asked::Whole,
+        Some((_, 0)) | None => Asked::Nothing,
+        Some((offset, bytes)) => Asked::Part { offset, bytes },
+    }
+}
+
+/// The space of an object that has content: a folder's marker has none.
+fn of_object<'a>(snapshot: &'a Snapshot, permit: &Permit) -> Result<&'a Space, Denial> {
+    if !permit.path.is_object() {
+        return Err(super::of_a_marker());
+    }
+    snapshot.space(&permit.path).ok_or(Denial::NotFound)
+}
+
 /// Opens an object that is not sent, where `conditions` hold, which have the names that a download gives them.
 ///
 /// # Errors
@@ -202,11 +274,11 @@ pub(crate) async fn open_under(
     permit: &Permit,
     conditions: &[(&'static str, String)],
 ) -> Result<Opened, Denial> {
-    let space = snapshot.space(&permit.path).ok_or(Denial::NotFound)?;
+    let space = of_object(snapshot, permit)?;
     let opened = open(space, permit.path.name()).await?;
     let headers: Vec<_> = conditions.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
     let head = RequestHead { method: "GET", path: permit.path.as_str(), query: "", headers: &headers };
-    let state = State { etag: &opened.metadata.etag, modified: opened.metadata.modified };
+    let state = State::of(&opened.metadata);
     match Conditions::of(&head).judge_download(state) {
         Verdict::Holds => Ok(opened),
         Verdict::Fails | Verdict::NotModified => Err(Denial::PreconditionFailed),

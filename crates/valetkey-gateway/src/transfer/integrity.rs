@@ -12,9 +12,11 @@ use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 use valetkey::{Denial, Digest, DigestAlgorithm};
+use valetkey_dialects::aws::reply::WholeSum;
 use valetkey_dialects::{Checksum, ChecksumAlgorithm};
 
 use super::body::Body;
+use super::made_of;
 use crate::backend::Attributes;
 use crate::respond;
 
@@ -246,11 +248,37 @@ impl Confirmed {
 
     /// Says them in the answer.
     pub(crate) fn tell(&self, answer: &mut Response<Body>) {
-        for (name, value) in self.headers() {
-            let Ok(name) = HeaderName::try_from(name) else { continue };
-            respond::insert(answer, name, &value);
-        }
+        say(self.headers(), answer);
     }
+}
+
+fn say(headers: impl Iterator<Item = (String, String)>, answer: &mut Response<Body>) {
+    for (name, value) in headers {
+        let Ok(name) = HeaderName::try_from(name) else { continue };
+        respond::insert(answer, name, &value);
+    }
+}
+
+/// What is kept of what an object hashes to: all of it, or its parts together.
+pub(crate) fn kept(attributes: &Attributes) -> Vec<WholeSum> {
+    let whole = stored(attributes).into_iter().map(|sum| WholeSum {
+        algorithm: sum.algorithm,
+        text: sum.base64(),
+        is_composite: false,
+    });
+    // Clients read one kind of an object.
+    match made_of::composite(attributes) {
+        Some(composite) => vec![composite],
+        None => whole.collect(),
+    }
+}
+
+/// Says in the answer what is kept of what an object hashes to.
+pub(crate) fn tell(sums: &[WholeSum], answer: &mut Response<Body>) {
+    let values =
+        sums.iter().map(|sum| (format!("x-amz-checksum-{}", sum.algorithm.name()), sum.text.clone()));
+    let kind = sums.first().map(|sum| (CHECKSUM_TYPE.to_owned(), sum.kind().to_owned()));
+    say(values.chain(kind), answer);
 }
 
 /// What an object hashes to, as far as its upload said it in S3's words.

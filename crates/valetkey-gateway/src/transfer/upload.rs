@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body as _, Frame, Incoming};
 use tokio::time::{Instant, timeout_at};
-use valetkey::{Action, Denial, Permit};
+use valetkey::{Action, Denial, Dialect, Permit};
 use valetkey_dialects::{Checksum, RequestHead, UploadHeaders, checksums};
 use valetkey_ledger::Purpose;
 
@@ -22,7 +22,7 @@ use super::receiving::Receiving;
 use super::session::Sums;
 use super::source::Source;
 use crate::admit::{self, Held};
-use crate::backend::{Attributes, Finished, Metadata, Space, StoreError};
+use crate::backend::{Attributes, Finished, Space, StoreError};
 use crate::gateway::Snapshot;
 use crate::settings::Etag;
 use crate::settle::Recorder;
@@ -118,8 +118,8 @@ impl Description {
 /// Checks an upload as far as that can be done before its body is read.
 ///
 /// # Errors
-/// [`Denial::AlreadyExists`], [`Denial::PreconditionFailed`],
-/// [`Denial::NameConflict`], [`Denial::NotFound`] for a bucket that does not exist.
+/// As [`check_there`]; [`Denial::NotFound`] for a bucket that does not exist, and [`Denial::BadRequest`] for a folder's
+/// marker that is not declared empty.
 pub(crate) async fn plan(
     snapshot: &Snapshot,
     permit: &Permit,
@@ -129,14 +129,16 @@ pub(crate) async fn plan(
     let Description { headers, checksums } = described;
     let conditions = Conditions::of(head);
     let space = snapshot.space(&permit.path).ok_or_else(|| absent(permit))?.clone();
-    let name = permit.path.name().to_owned();
-    let there = space.probe(&name).await.map_err(|error| refused(error, permit))?;
-    let only_create = conditions.only_create() || !permit.may_replace;
-    judge(there.as_ref(), &conditions, only_create)?;
     let declared_bytes = match permit.action {
         Action::Upload { declared_bytes } => declared_bytes,
         _ => None,
     };
+    if !permit.path.is_object() && declared_bytes != Some(0) {
+        return Err(super::of_a_marker());
+    }
+    let only_create = conditions.only_create() || !permit.may_replace;
+    check_there(&space, permit, &conditions, only_create).await?;
+    let name = permit.path.name().to_owned();
     let path = permit.path.as_str().to_owned();
     let etag = snapshot.settings.buckets.get(permit.path.bucket()).map_or(Etag::Blake3, |bucket| bucket.etag);
     Ok(Plan {
@@ -154,14 +156,27 @@ pub(crate) async fn plan(
     })
 }
 
-/// Whether an upload may take the place of what is there.
-fn judge(there: Option<&Metadata>, conditions: &Conditions, only_create: bool) -> Result<(), Denial> {
+/// Looks whether an upload may take the place of what is there.
+///
+/// # Errors
+/// [`Denial::AlreadyExists`], [`Denial::PreconditionFailed`], [`Denial::NameConflict`]; [`Denial::NotFound`] where S3
+/// says so of a replacement of nothing.
+pub(crate) async fn check_there(
+    space: &Space,
+    permit: &Permit,
+    conditions: &Conditions,
+    only_create: bool,
+) -> Result<(), Denial> {
+    let there = space.probe(permit.path.name()).await.map_err(|error| refused(error, permit))?;
     if only_create && there.is_some() {
         return Err(Denial::AlreadyExists);
     }
-    let state = there.map(|metadata| State { etag: &metadata.etag, modified: metadata.modified });
-    match conditions.judge_change(state) {
+    let replaces_nothing = there.is_none() && conditions.only_replace();
+    match conditions.judge_change(there.as_ref().map(State::of)) {
         Verdict::Holds => Ok(()),
+        _ if replaces_nothing && permit.may_know_absence && permit.bearer.dialect == Dialect::Aws => {
+            Err(Denial::NotFound)
+        }
         Verdict::Fails | Verdict::NotModified => Err(Denial::PreconditionFailed),
     }
 }
@@ -312,6 +327,9 @@ pub(super) async fn next_piece(
         let piece = copied.next().await?;
         return Ok(Some(piece).filter(|piece| !piece.is_empty()));
     }
+    if let Some(begun) = source.begun() {
+        return source.decode(begun).map(Some);
+    }
     let Some(body) = source.body() else { return Ok(None) };
     let Some(frame) = next_frame(body, file, pace).await? else { return Ok(None) };
     let data = frame.into_data().unwrap_or_default();
@@ -337,7 +355,7 @@ async fn next_frame(
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped by")]
-fn broken_off(error: hyper::Error) -> Denial {
+pub(super) fn broken_off(error: hyper::Error) -> Denial {
     tracing::debug!(%error, "the body of an upload broke off");
     Denial::BadRequest("the body broke off before its end".into())
 }

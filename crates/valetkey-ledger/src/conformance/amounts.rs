@@ -9,7 +9,7 @@ use crate::{MeterQuery, MeterUsage, Resource, Usage};
 const NONE: Limits = Limits { uses: None, in_bytes: None, out_bytes: None, files: None, parallel: None };
 
 fn level(meter: &str, limits: Limits) -> Charge {
-    Charge { meter: Meter::new(meter), limits, keep_until: END }
+    Charge { meter: Meter::new(meter), limits, ends: END, keep_until: END }
 }
 
 fn ask(ledger: &impl Ledger, charges: Vec<Charge>, purpose: Purpose) -> Result<HoldId, LedgerError> {
@@ -174,7 +174,8 @@ pub fn different_names_are_counted(ledger: &impl Ledger) {
 
 /// A name under a key is counted even without a limit; a quota for ever keeps names only where it limits them.
 pub fn names_are_kept_where_they_matter(ledger: &impl Ledger) {
-    let quota = |limits| Charge { keep_until: UnixSeconds::MAX, ..level("quota", limits) };
+    let quota =
+        |limits| Charge { ends: UnixSeconds::MAX, keep_until: UnixSeconds::MAX, ..level("quota", limits) };
     ask(ledger, vec![quota(NONE), level("m", NONE)], put("a", None, 0)).expect("there is no limit");
     assert_eq!((used(ledger, "quota").files, used(ledger, "m").files), (0, 1));
     let limited = quota(Limits { files: Some(1), ..NONE });
@@ -256,8 +257,9 @@ pub fn sums_beyond_the_largest_number_are_refused(ledger: &impl Ledger) {
 pub fn meters_are_listed_in_pages(ledger: &impl Ledger) {
     let limits = Limits { uses: Some(5), parallel: Some(3), ..NONE };
     for name in ["b/2", "a", "b/1", "b/3", "c"] {
-        let keep_until = if name == "b/2" { END.plus(10) } else { END };
-        ask(ledger, vec![Charge { keep_until, ..level(name, limits) }], get("c", 7)).expect("a use is left");
+        let ends = if name == "b/2" { END.plus(10) } else { END };
+        ask(ledger, vec![Charge { ends, keep_until: UnixSeconds::MAX, ..level(name, limits) }], get("c", 7))
+            .expect("a use is left");
     }
     let page = |prefix: &str, after: Option<&str>, live_at, max| {
         let (prefix, after) = (prefix.to_owned(), after.map(Meter::new));
@@ -272,7 +274,7 @@ pub fn meters_are_listed_in_pages(ledger: &impl Ledger) {
         (["a", "b/1", "b/2", "b/3", "c"].map(str::to_owned).to_vec(), &None)
     );
     let usage = Usage { uses: 1, out_bytes: 7, parallel: 1, last_seen: Some(NOW), ..Usage::default() };
-    let expected = MeterUsage { meter: Meter::new("a"), usage, limits, keep_until: END };
+    let expected = MeterUsage { meter: Meter::new("a"), usage, limits, ends: END };
     assert_eq!(all.meters[0], expected);
     let first = page("b/", None, NOW, 2);
     assert_eq!(

@@ -86,7 +86,11 @@ pub fn leases_differ_by_every_part_of_their_name(ledger: &impl Ledger) {
 /// Keys that share a quota share no lease, and a quota that is new does not end one.
 pub fn lease_belongs_to_a_key_and_to_no_quota(ledger: &impl Ledger) {
     let hold = |key: &str, quota: Option<&str>| {
-        let quota = quota.map(|name| Charge { keep_until: UnixSeconds::MAX, ..charge(name, None) });
+        let quota = quota.map(|name| Charge {
+            ends: UnixSeconds::MAX,
+            keep_until: UnixSeconds::MAX,
+            ..charge(name, None)
+        });
         let request = HoldRequest {
             charges: [charge("base", None), charge(key, 1)].into_iter().chain(quota).collect(),
             purpose: Purpose::Download(Download::asking(10).lease),

@@ -328,7 +328,7 @@ pub fn sessions_and_parts_are_listed_page_by_page(ledger: &impl Ledger) {
 }
 
 fn limited(limits: Limits) -> Charge {
-    Charge { meter: Meter::new("limited"), limits, keep_until: END }
+    Charge { meter: Meter::new("limited"), limits, ends: END, keep_until: END }
 }
 
 fn usage(ledger: &impl Ledger) -> crate::Usage {

@@ -1,7 +1,7 @@
 //! The highest time seen, and what is forgotten.
 
 use super::*;
-use crate::{AuditHead, Distrust, Status};
+use crate::{AuditHead, Distrust, MeterQuery, Status};
 
 const DAY: u64 = 86_400;
 
@@ -85,6 +85,31 @@ pub fn meter_is_kept_a_day_beyond_the_latest_end(ledger: &impl Ledger) {
     // The next look at what is due comes a minute after one that found nothing.
     hold_ending(ledger, "b", end.plus(60), end.plus(60)).expect("a use is left");
     check_usage(ledger, "late", 0);
+}
+
+/// The keys that used it have ended and are listed no more; the next one that shares it finds what they used.
+pub fn count_that_is_kept_for_ever_is_that_of_every_later_key(ledger: &impl Ledger) {
+    let key = |ends: UnixSeconds, uses_max, now| {
+        let charges = vec![Charge { ends, keep_until: UnixSeconds::MAX, ..charge("id", uses_max) }];
+        wait(ledger.hold(HoldRequest { now, ..upload(charges) }))
+    };
+    let done_by =
+        |hold, now| wait(ledger.settle(hold, Settlement::Done { bytes: 0 }, now)).expect("it is open");
+    done_by(key(NOW.plus(60), 2, NOW).expect("a use is left"), NOW);
+    for (years, used) in [(1, 1), (2, 3), (3, 4)] {
+        let now = NOW.plus(years * 366 * DAY);
+        hold_ending(ledger, &format!("other {years}"), now.plus(60), now).expect("a use is left");
+        let query = MeterQuery { prefix: "id".to_owned(), live_at: now, after: None, max: 9 };
+        check_is!(wait(ledger.meters(query)), Ok(page) if page.meters.is_empty());
+        check_usage(ledger, "id", used);
+        match (years, key(now.plus(60), 2, now)) {
+            (1, held) => done_by(held.expect("one of two is left"), now),
+            (_, held) => check_exhausted(held, 0, 2),
+        }
+        done_by(key(now.plus(60), 9, now).expect("it allows more"), now);
+        wait(ledger.settle(key(now, 9, now).expect("it allows more"), Settlement::Released, now))
+            .expect("open");
+    }
 }
 
 /// It stays fresh as long as this life lasts, and is refused while it is distrusted.

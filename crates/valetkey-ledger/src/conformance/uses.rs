@@ -166,7 +166,7 @@ pub fn numbers_beyond_the_largest_are_refused(ledger: &impl Ledger) {
     let largest = UnixSeconds::MAX;
     let too_large = UnixSeconds(largest.0 + 1);
     let limit = |uses_max| upload(vec![charge("m", uses_max)]);
-    let end = |keep_until| upload(vec![Charge { keep_until, ..charge("m", 9) }]);
+    let end = |ends| upload(vec![Charge { ends, ..charge("m", 9) }]);
     wait(ledger.hold(limit(largest.0))).expect("the largest limit");
     wait(ledger.hold(end(largest))).expect("the last moment");
     for request in [limit(too_large.0), end(too_large), HoldRequest { now: too_large, ..limit(9) }] {

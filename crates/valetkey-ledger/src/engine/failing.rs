@@ -82,6 +82,10 @@ impl Store for FailingStore {
         self.rows.clear_meters(before, rows_max)
     }
 
+    fn clear_names(&mut self, rows_max: u32) -> Result<bool, Fault> {
+        self.rows.clear_names(rows_max)
+    }
+
     fn file(&mut self, made: u64, name: FileName) -> Result<Option<FileRow>, Fault> {
         self.rows.file(made, name)
     }

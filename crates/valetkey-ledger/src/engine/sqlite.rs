@@ -17,6 +17,8 @@
 
 mod backup;
 mod file;
+#[cfg(feature = "conformance")]
+mod fill;
 mod meters;
 mod revocations;
 mod schema;
@@ -41,6 +43,8 @@ use crate::{
 };
 pub use backup::backup;
 use file::{LockFile, failed};
+#[cfg(feature = "conformance")]
+pub use fill::fill_sqlite;
 use store::SqliteStore;
 use writer::Writer;
 

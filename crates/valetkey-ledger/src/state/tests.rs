@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod amounts;
+mod kept;
 mod model;
 mod renewed;
 mod revoked;
@@ -126,6 +127,7 @@ impl History {
         let level = |(level, limit): (usize, &u64)| Charge {
             meter: Meter::new(model::METERS[level]),
             limits: crate::Limits { uses: Some(*limit), ..crate::Limits::default() },
+            ends: UnixSeconds::MAX,
             keep_until: UnixSeconds::MAX,
         };
         let purpose = match *ask {

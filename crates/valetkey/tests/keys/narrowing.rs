@@ -311,16 +311,18 @@ fn the_count_of_a_narrowing_with_an_id_is_kept_as_long_as_its_parent() {
         let query = narrow(&query, Some(&at), &block).unwrap();
         let client = Client { address: "10.1.2.3".parse().ok(), is_secure: true };
         let intent = Intent { action: Action::Read, path: &at, prefix: "", declared_type: None, client };
-        judge(&query, &intent, &Ceiling::default(), 50).unwrap().charges[1].end.unwrap().unix()
+        let ceiling = Ceiling { keep_ids: Some(Duration::from_secs(1000)), ..Ceiling::default() };
+        judge(&query, &intent, &ceiling, 50).unwrap().charges[1].kept.unwrap().unix()
     };
+    // Whatever the house keeps: who narrows chooses the id, and could make it remember any number of them.
     assert_eq!(kept_until(Some("c1")), 100);
     assert_eq!(kept_until(None), 60);
 }
 
 #[test]
-fn the_count_of_an_id_is_kept_as_long_as_another_key_of_it_can_live() {
+fn the_count_of_an_id_is_kept_for_ever_unless_the_house_says_how_long() {
     let at = path("/files/a");
-    let kept_until = |id: Option<&str>, max_lifetime: Option<Duration>| {
+    let kept_until = |id: Option<&str>, keep_ids: Option<Duration>| {
         let claims = Claims {
             id: id.map(Into::into),
             limits: Limits { uses: Some(1), ..Limits::default() },
@@ -329,11 +331,14 @@ fn the_count_of_an_id_is_kept_as_long_as_another_key_of_it_can_live() {
         let query = mint("web", &at, &claims, &Secret::new(SECRET)).unwrap();
         let client = Client { address: "10.1.2.3".parse().ok(), is_secure: true };
         let intent = Intent { action: Action::Read, path: &at, prefix: "", declared_type: None, client };
-        let ceiling = Ceiling { max_lifetime, ..Ceiling::default() };
-        judge(&query, &intent, &ceiling, 50).unwrap().charges[0].end.unwrap().unix()
+        // However short a key's life must be, the next one of its id may be made when it is over.
+        let max_lifetime = Some(Duration::from_secs(60));
+        let ceiling = Ceiling { keep_ids, max_lifetime, ..Ceiling::default() };
+        judge(&query, &intent, &ceiling, 50).unwrap().charges[0].kept.map(Timestamp::unix)
     };
-    let week = Some(Duration::from_secs(1000));
-    assert_eq!(kept_until(Some("k1"), week), 1050);
-    assert_eq!(kept_until(Some("k1"), None), 100);
-    assert_eq!(kept_until(None, week), 100);
+    let keep = Some(Duration::from_secs(1000));
+    assert_eq!(kept_until(Some("k1"), None), None);
+    assert_eq!(kept_until(Some("k1"), keep), Some(1100));
+    assert_eq!(kept_until(None, None), Some(100));
+    assert_eq!(kept_until(None, keep), Some(100));
 }

@@ -88,7 +88,7 @@ fn part(reader: &mut Reader<'_>) -> Result<CompletedPart, Refusal> {
 }
 
 /// Clients send it with its quotes and without.
-fn unquoted(text: &str) -> Option<String> {
+pub(super) fn unquoted(text: &str) -> Option<String> {
     let text = text.trim();
     let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     (1..=ETAG_BYTES_MAX).contains(&bare.len()).then(|| bare.into())

@@ -1,25 +1,82 @@
-//! The document of
+//! What is to be deleted, and under which conditions:
+//! [`DeleteObject`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html), and the document of
 //! [`DeleteObjects`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html).
 
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use valetkey::Denial;
+use valetkey::{Denial, Timestamp};
 
-use super::DOCUMENT_BYTES_MAX;
-use super::complete::{malformed, once};
+use super::complete::{malformed, once, unquoted};
+use super::{DOCUMENT_BYTES_MAX, header, values};
+use crate::aws::credential::whole;
 use crate::aws::reply::Refusal;
+use crate::head::RequestHead;
+use crate::http_date;
+use crate::query::bad_value;
 use crate::xml::{Malformed, Reader};
+
+const SIZE: &str = "x-amz-if-match-size";
+const MODIFIED: &str = "x-amz-if-match-last-modified-time";
 
 /// How many objects one call deletes at most.
 const KEYS_MAX: usize = 1000;
 
+/// What an object must be to be deleted. Of one that is not there every condition holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteConditions {
+    /// Its entity tag, or `*`, in a document; a header says it as that of any other request.
+    pub etag: Option<String>,
+    /// When it was last changed.
+    pub modified: Option<Timestamp>,
+    /// Its length.
+    pub size_bytes: Option<u64>,
+}
+
+impl DeleteConditions {
+    /// Whether a request says any that only a delete has.
+    pub(super) fn are_said(head: &RequestHead<'_>) -> bool {
+        [SIZE, MODIFIED].into_iter().any(|name| values(head, name).next().is_some())
+    }
+
+    /// Those of one object, in the headers of the request.
+    pub(super) fn of(head: &RequestHead<'_>) -> Result<Self, Refusal> {
+        let unsound = |name, text: &str, instead| Refusal::invalid_argument(bad_value(name, text, instead));
+        let size_bytes = header(head, SIZE)?
+            .map(|text| whole(&text).ok_or_else(|| unsound(SIZE, &text, "write a number of bytes")))
+            .transpose()?;
+        let modified = header(head, MODIFIED)?
+            .map(|text| time(&text).ok_or_else(|| unsound(MODIFIED, &text, "write a date as HTTP has them")))
+            .transpose()?;
+        Ok(Self { etag: None, modified, size_bytes })
+    }
+}
+
+/// Clients write a time as HTTP does; one in the form of the documents is read too.
+fn time(text: &str) -> Option<Timestamp> {
+    let whole_seconds = |text: &str| {
+        let (seconds, fraction) = text.strip_suffix('Z')?.split_once('.')?;
+        let is_fraction = fraction.bytes().all(|byte| byte.is_ascii_digit());
+        is_fraction.then(|| Timestamp::parse(&alloc::format!("{seconds}Z"))).flatten()
+    };
+    http_date::parse(text).or_else(|| Timestamp::parse(text)).or_else(|| whole_seconds(text))
+}
+
+/// One object that is to be deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeleteKey {
+    /// Its name below the bucket, as it was sent: it has to be parsed and admitted by itself.
+    pub key: String,
+    /// Under which conditions.
+    pub conditions: DeleteConditions,
+}
+
 /// Which objects are to be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delete {
-    /// Their names below the bucket, as they were sent: each has to be parsed and admitted by itself.
-    pub keys: Vec<String>,
+    /// Each of them.
+    pub keys: Vec<DeleteKey>,
     /// Whether only failures are to be told.
     pub quiet: bool,
 }
@@ -29,8 +86,7 @@ impl Delete {
     ///
     /// # Errors
     /// [`Code::MalformedXml`](crate::aws::reply::Code::MalformedXml) for what is no such document or names
-    /// none or over 1000 keys, [`Code::NotImplemented`](crate::aws::reply::Code::NotImplemented) for a version
-    /// or a condition on an object.
+    /// none or over 1000 keys, [`Code::NotImplemented`](crate::aws::reply::Code::NotImplemented) for a version.
     pub fn parse(document: &[u8]) -> Result<Self, Refusal> {
         if document.len() > DOCUMENT_BYTES_MAX {
             return Err(malformed());
@@ -54,8 +110,9 @@ impl Delete {
     }
 }
 
-fn object(reader: &mut Reader<'_>) -> Result<String, Refusal> {
+fn object(reader: &mut Reader<'_>) -> Result<DeleteKey, Refusal> {
     let mut key = None;
+    let (mut etag, mut modified, mut size_bytes) = (None, None, None);
     while let Some(name) = reader.child().map_err(|_| malformed())? {
         match name {
             "Key" => once(&mut key, reader.text().map(Cow::into_owned))?,
@@ -65,13 +122,18 @@ fn object(reader: &mut Reader<'_>) -> Result<String, Refusal> {
                     return Err(Denial::CallNotSupported("a version of an object").into());
                 }
             }
-            "ETag" | "LastModifiedTime" | "Size" => {
-                return Err(Denial::CallNotSupported("a delete under this condition").into());
+            "ETag" => once(&mut etag, reader.text().and_then(|text| unquoted(&text).ok_or(Malformed)))?,
+            "LastModifiedTime" => {
+                once(&mut modified, reader.text().and_then(|text| time(text.trim()).ok_or(Malformed)))?;
+            }
+            "Size" => {
+                once(&mut size_bytes, reader.text().and_then(|text| whole(text.trim()).ok_or(Malformed)))?;
             }
             _ => reader.skip().map_err(|_| malformed())?,
         }
     }
-    key.filter(|key| !key.is_empty()).ok_or_else(malformed)
+    let key = key.filter(|key| !key.is_empty()).ok_or_else(malformed)?;
+    Ok(DeleteKey { key, conditions: DeleteConditions { etag, modified, size_bytes } })
 }
 
 fn flag(reader: &mut Reader<'_>) -> Result<bool, Malformed> {
@@ -92,8 +154,8 @@ mod tests {
     fn check(content: &str, expected: Result<(&[&str], bool), &str>) {
         let parsed = Delete::parse(format!("<Delete>{content}</Delete>").as_bytes());
         let parsed = parsed.as_ref().map_err(|refusal| refusal.code.name());
-        let parsed =
-            parsed.map(|delete| (delete.keys.iter().map(String::as_str).collect::<Vec<_>>(), delete.quiet));
+        let parsed = parsed
+            .map(|delete| (delete.keys.iter().map(|named| &*named.key).collect::<Vec<_>>(), delete.quiet));
         let expected = expected.map(|(keys, quiet)| (keys.to_vec(), quiet));
         assert_eq!(parsed, expected, "{content:.200}");
     }
@@ -108,7 +170,8 @@ mod tests {
         check("<Object><Key>a</Key></Object><Quiet>false</Quiet>", Ok((&["a"], false)));
         let document = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
             <Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Object><Key>a</Key></Object></Delete>";
-        assert_eq!(Delete::parse(document).unwrap(), Delete { keys: vec!["a".into()], quiet: false });
+        let a = DeleteKey { key: "a".into(), conditions: DeleteConditions::default() };
+        assert_eq!(Delete::parse(document).unwrap(), Delete { keys: vec![a], quiet: false });
     }
 
     #[test]
@@ -127,7 +190,47 @@ mod tests {
             check(content, Err("MalformedXML"));
         }
         check("<Object><Key>a</Key><VersionId>7</VersionId></Object>", Err("NotImplemented"));
-        check("<Object><Key>a</Key><ETag>7</ETag></Object>", Err("NotImplemented"));
+        for condition in [
+            "<ETag/>",
+            "<ETag>7</ETag><ETag>7</ETag>",
+            "<Size>-1</Size>",
+            "<Size>+1</Size>",
+            "<LastModifiedTime>yesterday</LastModifiedTime>",
+            "<LastModifiedTime>2015-01-01T00:00:00.x0Z</LastModifiedTime>",
+        ] {
+            check(&format!("<Object><Key>a</Key>{condition}</Object>"), Err("MalformedXML"));
+        }
+    }
+
+    #[test]
+    fn conditions_are_read_of_each_object() {
+        let document = "<Delete><Object><Key>a</Key><ETag>&quot;ab-1&quot;</ETag><Size>5</Size>\
+            <LastModifiedTime>Thu, 01 Jan 2015 00:00:00 GMT</LastModifiedTime></Object>\
+            <Object><Key>b</Key><LastModifiedTime>2015-01-01T00:00:00.000Z</LastModifiedTime></Object></Delete>";
+        let delete = Delete::parse(document.as_bytes()).unwrap();
+        let modified = Some(Timestamp::from_unix(1_420_070_400));
+        let first = DeleteConditions { etag: Some("ab-1".into()), modified, size_bytes: Some(5) };
+        assert_eq!(delete.keys[0].conditions, first);
+        assert_eq!(delete.keys[1].conditions, DeleteConditions { modified, ..Default::default() });
+    }
+
+    #[test]
+    fn a_request_says_conditions_in_headers() {
+        use super::super::Operation;
+        use super::super::test::with_headers;
+        let read = |method, path, headers: &[(&str, &str)]| {
+            with_headers(method, path, "", headers).map_err(|refusal| refusal.code.name())
+        };
+        let both = [(SIZE, "0"), (MODIFIED, "Thu, 01 Jan 2015 00:00:00 GMT")];
+        let modified = Some(Timestamp::from_unix(1_420_070_400));
+        let expected = DeleteConditions { etag: None, modified, size_bytes: Some(0) };
+        assert_eq!(read("DELETE", "/files/a", &both), Ok(Operation::DeleteObject(expected)));
+        for (name, value) in [(SIZE, "many"), (SIZE, ""), (MODIFIED, "1420070400")] {
+            assert_eq!(read("DELETE", "/files/a", &[(name, value)]), Err("InvalidArgument"));
+        }
+        // Where nobody would look at them, they are not left out.
+        assert_eq!(read("PUT", "/files/a", &both), Err("NotImplemented"));
+        assert_eq!(read("GET", "/files/a", &both), Err("NotImplemented"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub use attributes::ObjectAttributes;
 pub use buckets::ListBuckets;
 pub use complete::{CompletedPart, CompletedParts};
 pub use copy::{ByteRange, CopySource, MetadataDirective};
-pub use delete::Delete;
+pub use delete::{Delete, DeleteConditions, DeleteKey};
 pub(crate) use not_offered::refuse_headers;
 pub use part::{PartNumber, UploadId};
 pub use parts::ListParts;
@@ -29,6 +29,7 @@ pub use uploads::ListMultipartUploads;
 
 use crate::aws::reply::{Code, Refusal};
 use crate::head::RequestHead;
+use crate::integrity::is_md5;
 use crate::listing::Listing;
 use crate::query::Parameters;
 
@@ -42,6 +43,8 @@ pub const DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub enum Operation {
     ListBuckets(ListBuckets),
     HeadBucket,
+    /// Of one that the configuration made.
+    CreateBucket,
     GetBucketLocation,
     GetBucketVersioning,
     GetBucketAcl,
@@ -68,7 +71,7 @@ pub enum Operation {
         source: CopySource,
         directive: MetadataDirective,
     },
-    DeleteObject,
+    DeleteObject(DeleteConditions),
     CreateMultipartUpload,
     UploadPart {
         upload: UploadId,
@@ -105,7 +108,8 @@ impl Operation {
     ///
     /// # Errors
     /// [`Code::NotImplemented`] for a call, a parameter or a header that S3 knows and that is not offered,
-    /// [`Code::InvalidArgument`] for a value without meaning, [`Code::InvalidRequest`] for parameters or
+    /// [`Code::InvalidArgument`] for a value without meaning, [`Code::InvalidDigest`] for what is no MD5,
+    /// [`Code::InvalidRequest`] for parameters or
     /// headers that contradict each other, [`Code::NoSuchUpload`] for what is no upload's ID.
     pub fn of(head: &RequestHead<'_>, path: Option<&ResourcePath>) -> Result<Self, Refusal> {
         let target = match path {
@@ -116,6 +120,9 @@ impl Operation {
         let method = head.method;
         let parameters = Parameters::of(head.query);
         not_offered::check(parameters, head)?;
+        if !head.values("content-md5").all(is_md5) {
+            return Err(Refusal::bad_request(Code::InvalidDigest, "the Content-MD5 is no MD5 in base64"));
+        }
         let selector = selector(parameters)?;
         if parameters.value("partNumber")?.is_some()
             && !matches!((method, selector), ("GET" | "HEAD", None) | ("PUT", Some(Selector::UploadId)))
@@ -128,6 +135,10 @@ impl Operation {
         if copies && !(method == "PUT" && target == Target::Object) {
             return Err(Denial::BadRequest("x-amz-copy-source has no meaning here".into()).into());
         }
+        let deletes = method == "DELETE" && target == Target::Object && selector.is_none();
+        if DeleteConditions::are_said(head) && !deletes {
+            return Err(Denial::CallNotSupported("this condition").into());
+        }
         let upload = || UploadId::of(parameters);
         let optional_part = || PartNumber::of(parameters);
         let part = || PartNumber::of(parameters)?.ok_or_else(PartNumber::missing);
@@ -138,6 +149,7 @@ impl Operation {
                 Self::ListObjects(Listing::of_s3(head.query, bucket).map_err(Refusal::invalid_argument)?)
             }
             (Target::Bucket, "HEAD", None) => Self::HeadBucket,
+            (Target::Bucket, "PUT", None) => Self::CreateBucket,
             (Target::Bucket, "POST", None) => Self::PostObject,
             (Target::Bucket, "GET", Some(Selector::Location)) => Self::GetBucketLocation,
             (Target::Bucket, "GET", Some(Selector::Versioning)) => Self::GetBucketVersioning,
@@ -153,7 +165,7 @@ impl Operation {
                     .changing_something(path)?
             }
             (Target::Object, "PUT", None) => Self::PutObject,
-            (Target::Object, "DELETE", None) => Self::DeleteObject,
+            (Target::Object, "DELETE", None) => Self::DeleteObject(DeleteConditions::of(head)?),
             (Target::Object, "GET", Some(Selector::Acl)) => Self::GetObjectAcl,
             (Target::Object, "GET", Some(Selector::Tagging)) => Self::GetObjectTagging,
             (Target::Object, "GET", Some(Selector::Attributes)) => {
@@ -191,6 +203,7 @@ impl Operation {
         match self {
             Self::ListBuckets(_) => None,
             Self::HeadBucket
+            | Self::CreateBucket
             | Self::GetBucketLocation
             | Self::GetBucketVersioning
             | Self::GetBucketAcl
@@ -210,7 +223,7 @@ impl Operation {
             | Self::CompleteMultipartUpload { .. }
             | Self::AbortMultipartUpload { .. }
             | Self::ListParts(_) => Some(Verb::Create),
-            Self::DeleteObjects | Self::DeleteObject => Some(Verb::Delete),
+            Self::DeleteObjects | Self::DeleteObject(_) => Some(Verb::Delete),
         }
     }
 
@@ -229,7 +242,7 @@ impl Operation {
     /// Whether a URL may carry the signature. What names its objects in its body, or opens more than one bucket,
     /// needs a signed header; a form is signed by its own fields.
     pub fn is_presignable(&self) -> bool {
-        !matches!(self, Self::ListBuckets(_) | Self::DeleteObjects | Self::PostObject)
+        !matches!(self, Self::ListBuckets(_) | Self::CreateBucket | Self::DeleteObjects | Self::PostObject)
     }
 
     /// A copy of an object onto itself that changes nothing is a mistake, and S3 says so.

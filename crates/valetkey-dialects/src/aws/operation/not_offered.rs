@@ -46,7 +46,7 @@ const PARAMETERS: [(&str, &str); 35] = [
 ];
 
 /// Beginnings of headers that change what is stored, deleted or copied, and what they ask for.
-const HEADERS: [(&str, &str); 13] = [
+const HEADERS: [(&str, &str); 12] = [
     ("x-amz-grant-", "an access control list"),
     ("x-amz-server-side-encryption", "encryption by keys of the caller's choice"),
     ("x-amz-copy-source-server-side-encryption", "encryption by keys of the caller's choice"),
@@ -56,7 +56,6 @@ const HEADERS: [(&str, &str); 13] = [
     ("x-amz-write-offset-bytes", "appending to an object"),
     ("x-amz-rename-source", "renaming an object"),
     ("x-amz-mfa", "versions of objects"),
-    ("x-amz-if-match-", "a delete under this condition"),
     ("x-amz-expected-bucket-owner", "a request for a bucket of a certain owner"),
     ("x-amz-source-expected-bucket-owner", "a request for a bucket of a certain owner"),
     ("x-amz-optional-object-attributes", "a listing with further attributes"),
@@ -106,7 +105,6 @@ pub(crate) fn refuse_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8
 /// The words for a call that is none of the table's.
 pub(super) fn call(target: Target, method: &str, selector: Option<Selector>) -> &'static str {
     match (target, method, selector) {
-        (Target::Bucket, "PUT", None) => "creating a bucket, which the configuration does,",
         (Target::Bucket, "DELETE", None) => "deleting a bucket, which the configuration does,",
         (_, "PUT", Some(Selector::Acl)) => "an access control list",
         (_, "PUT", Some(Selector::Versioning)) => "keeping versions of objects",

@@ -47,7 +47,7 @@ fn each_request_line_is_one_operation() {
         ("GET", "/files/", "uploads", "ListMultipartUploads"),
         ("POST", "/files/", "delete", "DeleteObjects"),
         ("POST", "/files/", "", "PostObject"),
-        ("PUT", "/files/", "", "NotImplemented"),
+        ("PUT", "/files/", "", "CreateBucket"),
         ("DELETE", "/files/", "", "NotImplemented"),
         ("PUT", "/files/", "versioning", "NotImplemented"),
         ("PUT", "/files/", "acl", "NotImplemented"),
@@ -164,6 +164,18 @@ fn headers_that_ask_for_what_is_not_offered_are_refused() {
 }
 
 #[test]
+fn what_is_no_md5_is_told_from_a_wrong_one() {
+    let code = |value| {
+        let found = with_headers("PUT", "/files/a", "", &[("content-md5", value)]);
+        found.map_err(|refusal| refusal.code.name()).err()
+    };
+    assert_eq!(code("XUFAKrxLKna5cZ2REBfFkg=="), None);
+    for value in ["", "XUFAKrxLKna5cZ2REBfFkgAA", "5d41402abc4b2a76b9719d911017c592", "\u{e9}"] {
+        assert_eq!(code(value), Some("InvalidDigest"), "{value}");
+    }
+}
+
+#[test]
 fn what_a_signed_url_says_in_its_query_counts_as_a_header() {
     let source = "X-Amz-Copy-Source=files%2Fb%2520c";
     let Ok(Operation::CopyObject { source: copied, .. }) = operation("PUT", "/files/a", source) else {
@@ -183,6 +195,7 @@ fn each_operation_says_what_it_needs() {
         ("GET", "/files", "", Some(Verb::List), true),
         ("POST", "/files", "delete", Some(Verb::Delete), false),
         ("POST", "/files", "", Some(Verb::Create), false),
+        ("PUT", "/files", "", Some(Verb::List), false),
         ("GET", "/files/a", "", Some(Verb::Read), true),
         ("HEAD", "/files/a", "", Some(Verb::Stat), true),
         ("GET", "/files/a", "tagging", Some(Verb::Stat), true),

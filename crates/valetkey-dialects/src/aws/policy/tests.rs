@@ -89,6 +89,13 @@ fn every_condition_on_a_field_must_hold() {
 }
 
 #[test]
+fn conditions_are_known_in_any_case() {
+    check(r#"["Starts-With","$KeY","a/"]"#, &[("key", "a/b")], Ok(()));
+    check(r#"["EQ","$aCl","private"]"#, &[("acl", "public")], DENIED);
+    assert_eq!(policy(r#"["Content-Length-Range",1,2]"#).unwrap().size().max_bytes, Some(2));
+}
+
+#[test]
 fn conditions_compare_bytes() {
     check(r#"{"acl":"private"}"#, &[("acl", "private")], Ok(()));
     check(r#"{"acl":"private"}"#, &[("acl", "Private")], DENIED);
@@ -108,6 +115,9 @@ fn every_field_is_named_by_a_condition() {
     check("", &[("x-amz-meta-policy", "")], DENIED);
     check("", &[("policy", "x"), ("x-amz-signature", "x"), ("submit", "x"), ("x-ignore-a", "x")], Ok(()));
     check(r#"{"key":"a"}"#, &[("key", "a"), ("tagging", "")], DENIED);
+    // A checksum can only have the file refused.
+    check("", &[("x-amz-checksum-sha256", "x")], Ok(()));
+    check(r#"{"x-amz-checksum-sha256":"y"}"#, &[("x-amz-checksum-sha256", "x")], DENIED);
     // The URL's bucket counts, and a form cannot say another.
     check("", &[("bucket", "files")], Ok(()));
     check("", &[("bucket", "other")], OUTSIDE);

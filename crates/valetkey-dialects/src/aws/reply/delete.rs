@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Refusal;
-use crate::aws::operation::Delete;
+use crate::aws::operation::{Delete, DeleteKey};
 use crate::xml::Xml;
 
 /// What became of one: it is gone, or why it was not deleted.
@@ -14,7 +14,7 @@ pub type Deleted = Result<(), Refusal>;
 pub fn delete_result(asked: &Delete, outcomes: &[Deleted]) -> String {
     let keys: Vec<_> = asked.keys.iter().zip(outcomes).collect();
     Xml::s3("DeleteResult", 256 + 96 * keys.len(), |xml| {
-        for (key, outcome) in keys {
+        for (DeleteKey { key, .. }, outcome) in keys {
             match outcome {
                 Ok(()) if asked.quiet => {}
                 Ok(()) => xml.nested("Deleted", |xml| xml.element("Key", key)),
@@ -39,7 +39,8 @@ mod tests {
     #[test]
     fn failures_are_told_even_where_quiet_was_asked_for() {
         let outcomes = [Ok(()), Err(Refusal::from(Denial::OutOfScope))];
-        let mut asked = Delete { keys: vec!["a<".into(), "b".into()], quiet: false };
+        let named = |key: &str| DeleteKey { key: key.into(), conditions: Default::default() };
+        let mut asked = Delete { keys: vec![named("a<"), named("b")], quiet: false };
         let failed = "<Error><Key>b</Key><Code>AccessDenied</Code>\
             <Message>the key does not open this path</Message></Error></DeleteResult>\n";
         let loud = delete_result(&asked, &outcomes);

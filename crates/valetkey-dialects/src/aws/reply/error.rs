@@ -19,6 +19,7 @@ pub enum Code {
     InvalidAccessKeyId,
     InvalidArgument,
     InvalidBucketName,
+    InvalidDigest,
     InvalidPart,
     InvalidPartNumber,
     InvalidPartOrder,
@@ -54,6 +55,7 @@ impl Code {
             Self::InvalidAccessKeyId => "InvalidAccessKeyId",
             Self::InvalidArgument => "InvalidArgument",
             Self::InvalidBucketName => "InvalidBucketName",
+            Self::InvalidDigest => "InvalidDigest",
             Self::InvalidPart => "InvalidPart",
             Self::InvalidPartNumber => "InvalidPartNumber",
             Self::InvalidPartOrder => "InvalidPartOrder",
@@ -86,6 +88,7 @@ impl Code {
             | Self::EntityTooSmall
             | Self::InvalidArgument
             | Self::InvalidBucketName
+            | Self::InvalidDigest
             | Self::InvalidPart
             | Self::InvalidPartOrder
             | Self::InvalidPolicyDocument

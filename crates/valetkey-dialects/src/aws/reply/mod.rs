@@ -12,7 +12,7 @@ mod parts;
 mod post;
 mod uploads;
 
-pub use attributes::AttributesReply;
+pub use attributes::{AttributesReply, ObjectParts};
 pub use bucket::{
     BucketEntry, access_control, bucket_location, bucket_versioning, list_buckets, object_tagging,
 };

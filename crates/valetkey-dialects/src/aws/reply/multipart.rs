@@ -34,6 +34,13 @@ impl WholeSum {
     pub const fn kind(&self) -> &'static str {
         if self.is_composite { "COMPOSITE" } else { "FULL_OBJECT" }
     }
+
+    /// Writes its value, in the element of its function.
+    pub(super) fn write(&self, xml: &mut Xml) {
+        if let Some(name) = self.algorithm.s3_element() {
+            xml.element(name, &self.text);
+        }
+    }
 }
 
 /// `CompleteMultipartUploadResult`. `location` is the object's URL.
@@ -43,10 +50,8 @@ pub fn completed_upload(path: &ResourcePath, location: &str, etag: &str, sum: Op
         xml.element("Bucket", path.bucket());
         xml.element("Key", path.name());
         xml.element("ETag", quoted(etag));
-        if let Some(sum) = sum
-            && let Some(name) = sum.algorithm.s3_element()
-        {
-            xml.element(name, &sum.text);
+        if let Some(sum) = sum {
+            sum.write(xml);
             xml.element("ChecksumType", sum.kind());
         }
     })

@@ -129,8 +129,8 @@ fn everything_before_the_file_is_bounded() {
     assert_eq!(fields(101, ""), Err("bad_request"));
     assert_eq!(fields(1, &"a".repeat(VALUE_BYTES_MAX)), Ok(()));
     assert_eq!(fields(1, &"a".repeat(VALUE_BYTES_MAX + 1)), Err("bad_request"));
-    assert_eq!(fields(16, &"a".repeat(VALUE_BYTES_MAX - 3)), Ok(()));
-    assert_eq!(fields(16, &"a".repeat(VALUE_BYTES_MAX - 2)), Err("bad_request"));
+    assert_eq!(fields(2, &"a".repeat(VALUE_BYTES_MAX - 3)), Ok(()));
+    assert_eq!(fields(2, &"a".repeat(VALUE_BYTES_MAX - 2)), Err("bad_request"));
     let head = |bytes: usize| {
         let fixed = "Content-Disposition: form-data; name=file\r\nX: ";
         let head = format!("{fixed}{}", "a".repeat(bytes - fixed.len()));
@@ -138,6 +138,40 @@ fn everything_before_the_file_is_bounded() {
     };
     assert_eq!(head(HEAD_BYTES_MAX), Ok(()));
     assert_eq!(head(HEAD_BYTES_MAX + 1), Err("bad_request"));
+}
+
+#[test]
+fn fields_tell_their_language_whatever_becomes_of_them() {
+    let language = |body: &str| {
+        let mut reader = FormReader::new("multipart/form-data; boundary=AaB03x").unwrap();
+        let mut input = body.as_bytes();
+        drop(reader.next(&mut input));
+        reader.language()
+    };
+    assert_eq!(language(&field("key", "a")), None);
+    assert_eq!(language(&(field("key", "a") + &field("Policy", "a"))), Some(Language::Aws));
+    assert_eq!(language(&(field("policy", "a") + &field("vk-sig", "a"))), Some(Language::Native));
+    assert_eq!(language(&(field("vk-sig", "a") + &field("acl", "a"))), Some(Language::Native));
+    assert_eq!(language(&(field("acl", "a") + &field("acl", "b"))), Some(Language::Aws));
+}
+
+/// What is said to be there at least, is there: also where everything follows it that may.
+#[test]
+fn a_file_is_as_long_as_it_is_said_to_be_at_least() {
+    for (content, rest) in
+        [(0, 0), (5, REST_BYTES_MAX - 4), (3 * REST_BYTES_MAX, 0), (3 * REST_BYTES_MAX, 900_000)]
+    {
+        let last = format!("\r\n--AaB03x{}\r\n--AaB03x--", " ".repeat(16));
+        let body =
+            [file(&"a".repeat(content)).strip_suffix("\r\n").unwrap(), &last, &"x".repeat(rest)].concat();
+        let mut reader = FormReader::new("multipart/form-data; boundary=AaB03x").unwrap();
+        let mut input = body.as_bytes();
+        assert!(matches!(reader.next(&mut input), Ok(Some(FormEvent::File(_)))));
+        let least = reader.file_bytes_min(u64::try_from(input.len()).unwrap());
+        let slack = u64::try_from(REST_BYTES_MAX + DELIMITER_BYTES_MAX + LOOK_BYTES).unwrap();
+        let content = u64::try_from(content).unwrap();
+        assert!(least <= content && least >= content.saturating_sub(slack), "{least} of {content}");
+    }
 }
 
 #[test]

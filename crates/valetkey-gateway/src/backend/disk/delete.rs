@@ -33,7 +33,7 @@ impl Folder {
     ) -> Result<Removed, StoreError> {
         let name = Name::parse(name)?;
         let failed = |errno| StoreError::of_writing("delete object", errno);
-        let turn = self.disk.turns.take(self, name);
+        let turn = self.disk.turns.take(self, &name);
         let folder = match contain::open_folder(&self.descriptor, name.parent()) {
             Ok(folder) => Some(folder),
             Err(Errno::NOENT | Errno::NOTDIR) => None,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
-use super::names::{NAME_BYTES_MAX, is_plain};
+use super::names::{MARKER, NAME_BYTES_MAX, is_plain};
 use super::{Folder, StoreError, contain};
 
 /// How much of a folder is read at once, in bytes.
@@ -29,7 +29,7 @@ pub(super) fn open(bucket: &Folder, path: &str) -> Result<Option<OwnedFd>, Store
 }
 
 /// Hands each file and each folder in a folder to `take` with whether it is a folder, in no order and until
-/// `take` says that this is enough.
+/// `take` says that this is enough. The folder's marker has no text there.
 pub(super) fn read(
     bucket: &Folder,
     (path, folder): (&str, &OwnedFd),
@@ -58,6 +58,12 @@ pub(super) fn read(
             _ => continue,
         };
         let bytes = entry.file_name().to_bytes();
+        if bytes == MARKER.as_bytes() && !is_folder && !path.is_empty() {
+            if !take("", false)? {
+                return Ok(());
+            }
+            continue;
+        }
         let Some(name) = std::str::from_utf8(bytes).ok().filter(|name| !name.chars().any(char::is_control))
         else {
             left_out.tell("a name that is not UTF-8 or has control characters", path);

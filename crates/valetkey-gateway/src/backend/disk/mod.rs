@@ -8,6 +8,7 @@
 //!   the folder is synced before the caller is told.
 //! - Of many creates of one name exactly one succeeds. A condition on what is there is judged and
 //!   acted on as one step for all callers of one [`Disk`].
+//! - A name that ends in `/`, the marker of a folder, is an object too: the file `.valetkey-folder` in it.
 //! - A file that an operator puts, edits or moves is served as it stands. What we remember about an
 //!   object is one extended attribute, believed only while size and modification time still fit.
 //!
@@ -57,7 +58,6 @@ pub use upload::{Finished, Upload};
 
 use ahead::Ahead;
 use entries::LeftOut;
-use names::Name;
 use parents::Announced;
 use temporary::TemporaryFolder;
 use turns::Turns;
@@ -133,9 +133,11 @@ impl Disk {
             return Ok(whole);
         }
         let path = prefix.strip_suffix('/').ok_or_else(|| refused(StoreError::BadName))?;
-        let name = Name::parse(path).map_err(refused)?;
+        if !names::is_path(path) {
+            return Err(refused(StoreError::BadName));
+        }
         let place = parents::persist(|| {
-            let place = parents::make(&whole, name.text())?;
+            let place = parents::make(&whole, path)?;
             Ok(place.keep())
         })
         .map_err(refused)?;

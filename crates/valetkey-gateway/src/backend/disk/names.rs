@@ -3,11 +3,19 @@
 //! A name and its path are the same text, so two names never reach the same file. What a path would
 //! read otherwise (`.`, `..`, an empty segment, a NUL) is refused before any system call, and so is
 //! what could reach our own files.
+//!
+//! A name that ends in `/` is that of a folder's marker, an object without content that some clients make. It is kept
+//! as a file of ours in the folder, so that it has attributes, and the folder stays while it is there.
+
+use std::borrow::Cow;
 
 use super::StoreError;
 
 /// How every name of ours begins. No object's segment may.
 pub(super) const RESERVED_START: &str = ".valetkey-";
+
+/// The file that stands for the marker of the folder it is in.
+pub(super) const MARKER: &str = ".valetkey-folder";
 
 /// What Linux file systems take for one segment, in bytes.
 const SEGMENT_BYTES_MAX: usize = 255;
@@ -18,34 +26,40 @@ pub(super) const NAME_BYTES_MAX: usize = 1024;
 
 /// Whether a folder may have this name, which ends in `/`; the bucket's own is empty.
 pub fn is_folder_name(text: &str) -> bool {
-    text.is_empty() || text.strip_suffix('/').is_some_and(|name| Name::parse(name).is_ok())
+    text.is_empty() || text.strip_suffix('/').is_some_and(is_path)
 }
 
-/// A relative path of one or more plain segments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Name<'a>(&'a str);
+/// Whether this is a relative path of one or more plain segments, and not too long.
+pub(super) fn is_path(text: &str) -> bool {
+    text.len() <= NAME_BYTES_MAX && text.split('/').all(is_plain)
+}
+
+/// The relative path of an object's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Name<'a>(Cow<'a, str>);
 
 impl<'a> Name<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, StoreError> {
-        if text.len() <= NAME_BYTES_MAX && text.split('/').all(is_plain) {
-            Ok(Self(text))
-        } else {
-            Err(StoreError::BadName)
+        match text.strip_suffix('/') {
+            None if is_path(text) => Ok(Self(Cow::Borrowed(text))),
+            Some(folder) if is_path(folder) => Ok(Self(Cow::Owned(format!("{folder}/{MARKER}")))),
+            _ => Err(StoreError::BadName),
         }
     }
 
-    pub(super) fn text(self) -> &'a str {
-        self.0
+    /// The path of its file.
+    pub(super) fn text(&self) -> &str {
+        &self.0
     }
 
     /// The path of the folder it stands in: empty for the bucket's own.
-    pub(super) fn parent(self) -> &'a str {
-        split_last(self.0).0
+    pub(super) fn parent(&self) -> &str {
+        split_last(&self.0).0
     }
 
     /// The last segment.
-    pub(super) fn leaf(self) -> &'a str {
-        split_last(self.0).1
+    pub(super) fn leaf(&self) -> &str {
+        split_last(&self.0).1
     }
 }
 
@@ -79,11 +93,35 @@ mod tests {
 
     #[test]
     fn a_path_that_would_be_read_otherwise_is_refused() {
-        for text in ["", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\0b", "../a"] {
+        for text in [
+            "",
+            "/",
+            "/a",
+            "a//",
+            "a//b",
+            "../",
+            ".valetkey-x/",
+            ".",
+            "..",
+            "a/../b",
+            "a/./b",
+            "a\0b",
+            "../a",
+        ] {
             check(text, false);
         }
         for text in ["a", "a/b", "...", "..a", "a..", ".a", " ", "a\\b", "é", "CON", "a:b", "a."] {
             check(text, true);
+        }
+    }
+
+    #[test]
+    fn a_name_that_ends_in_a_slash_is_a_file_of_ours() {
+        let name = Name::parse("a/b/").unwrap();
+        assert_eq!((name.text(), name.parent(), name.leaf()), ("a/b/.valetkey-folder", "a/b", MARKER));
+        check("a/.valetkey-folder", false);
+        for (text, is_folder) in [("", true), ("a/", true), ("a/b/", true), ("a", false), ("a//", false)] {
+            assert_eq!(is_folder_name(text), is_folder, "{text:?}");
         }
     }
 

@@ -44,11 +44,11 @@ impl Folder {
         parents::persist(|| {
             let place = parents::make(self, name.parent())?;
             let entered = {
-                let _turn = self.disk.turns.take(self, name);
+                let _turn = self.disk.turns.take(self, &name);
                 self.enter(&mut temporary, place.folder(), name.leaf(), rule)?
             };
             if let Err(errno) = durable::sync(place.folder()) {
-                if entered == Entered::OnFreeName && self.take_back(&temporary, place.folder(), name) {
+                if entered == Entered::OnFreeName && self.take_back(&temporary, place.folder(), &name) {
                     return Err(StoreError::from_errno("sync folder", errno).into());
                 }
                 place.keep();
@@ -66,7 +66,7 @@ impl Folder {
 
     /// Removes what was just published, unless someone else's object has taken its place: the upload
     /// fails, and its name is as free as it was.
-    fn take_back(&self, temporary: &Temporary, folder: &OwnedFd, name: Name<'_>) -> bool {
+    fn take_back(&self, temporary: &Temporary, folder: &OwnedFd, name: &Name<'_>) -> bool {
         let _turn = self.disk.turns.take(self, name);
         let is_ours = match contain::look(folder, name.leaf()) {
             Ok(there) => is_same(&there, temporary.file()),

@@ -5,6 +5,7 @@ mod containment;
 mod durability;
 mod full_disk;
 mod listing;
+mod markers;
 mod objects;
 mod parts;
 mod races;

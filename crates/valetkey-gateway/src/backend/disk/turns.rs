@@ -25,7 +25,7 @@ impl Default for Turns {
 
 impl Turns {
     /// Waits for the name's turn, which lasts as long as the guard.
-    pub(super) fn take(&self, folder: &Folder, name: Name<'_>) -> MutexGuard<'_, ()> {
+    pub(super) fn take(&self, folder: &Folder, name: &Name<'_>) -> MutexGuard<'_, ()> {
         let mut hasher = self.hashes.build_hasher();
         hasher.write(folder.prefix.as_bytes());
         hasher.write(name.text().as_bytes());

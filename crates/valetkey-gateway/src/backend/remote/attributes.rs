@@ -36,15 +36,17 @@ pub(super) struct Marks<'a> {
 /// The attributes under the names that `object_store` gives them.
 ///
 /// # Errors
-/// [`StoreError::BadAttribute`] for a value that is no header's.
+/// [`StoreError::BadAttribute`] for a value that is no header's, [`StoreError::AttributesTooLarge`].
 pub(super) fn to_store(
     kind: Kind,
     attributes: &Attributes,
     marks: &Marks<'_>,
 ) -> Result<object_store::Attributes, StoreError> {
     let mut all = object_store::Attributes::new();
+    let mut metadata_bytes = 0;
     let mut keep = |name: &str, value: &str| {
         let name = if kind == Kind::Azure { identifier(name) } else { name.to_owned() };
+        metadata_bytes += name.len() + value.len();
         all.insert(Attribute::Metadata(name.into()), value.to_owned().into());
     };
     keep(UPLOAD, marks.upload);
@@ -72,10 +74,26 @@ pub(super) fn to_store(
             (None, _) => keep(&format!("{HEADER}{name}"), value),
         }
     }
+    if metadata_bytes > kind.metadata_bytes_max() {
+        return Err(StoreError::AttributesTooLarge);
+    }
     for (attribute, value) in known {
         all.insert(attribute, value.into());
     }
     Ok(all)
+}
+
+impl Kind {
+    /// How much metadata of its users' own a store keeps with an object, in bytes
+    /// ([S3](https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html),
+    /// [Google](https://cloud.google.com/storage/quotas#objects),
+    /// [Azure](https://learn.microsoft.com/rest/api/storageservices/setting-and-retrieving-properties-and-metadata-for-blob-resources)).
+    fn metadata_bytes_max(self) -> usize {
+        match self {
+            Self::S3 => 2 << 10,
+            Self::Azure | Self::Gcs => 8 << 10,
+        }
+    }
 }
 
 /// The attributes back from the store. What is not in our form is what an operator put there, and is left out.
@@ -276,6 +294,10 @@ mod tests {
                 assert!(user.is_none_or(|name| !name.contains('-')), "{name}");
             }
         }
+        let large = vec![header("x-amz-meta-a", &"x".repeat(2000))];
+        let large = Attributes { headers: large, ..Attributes::default() };
+        assert!(matches!(to_store(Kind::S3, &large, &marks), Err(StoreError::AttributesTooLarge)));
+        assert!(to_store(Kind::Gcs, &large, &marks).is_ok());
         let odd = Attributes { content_type: Some("a\nb".to_owned()), ..Attributes::default() };
         assert!(to_store(Kind::S3, &odd, &marks).is_err());
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use object_store::path::Path;
-use object_store::{ObjectStoreExt as _, PutMode, PutOptions, PutPayload, UpdateVersion};
+use object_store::{PutMode, PutOptions, PutPayload, UpdateVersion};
 
 use super::read::Found;
 use super::write::{Finished, Rest, Streamed, Target};
@@ -111,13 +111,11 @@ impl Remote {
         if there.is_none() {
             return Ok(Removed::NothingThere);
         }
-        match self.service.objects.delete(&path).await {
+        match self.service.delete(&path).await {
             Ok(()) => Ok(Removed::Yes),
-            Err(error) => match error::sorted("delete an object", &error) {
-                StoreError::NotFound => Ok(Removed::NothingThere),
-                StoreError::Io { attempt, source } => self.is_gone(&path, attempt, source).await,
-                error => Err(error),
-            },
+            Err(StoreError::NotFound) => Ok(Removed::NothingThere),
+            Err(StoreError::Io { attempt, source }) => self.is_gone(&path, attempt, source).await,
+            Err(error) => Err(error),
         }
     }
 

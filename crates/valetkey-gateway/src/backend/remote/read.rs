@@ -3,11 +3,14 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream as _;
 use futures_util::stream::BoxStream;
+use http::Method;
 use object_store::path::Path;
+use object_store::signer::SignedUrlOptions;
 use object_store::{GetOptions, GetRange};
 
 use super::{Remote, error};
@@ -95,6 +98,17 @@ impl Object {
             return Err(StoreError::PreconditionFailed);
         }
         Ok(Stream(got.into_stream()))
+    }
+}
+
+impl Object {
+    /// A URL by which whoever has it may read the object for so long.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub(crate) async fn url(&self, lifetime: Duration) -> Result<String, StoreError> {
+        let url = self.remote.service.url(Method::GET, &self.path, lifetime, SignedUrlOptions::new()).await;
+        url.map(String::from)
     }
 }
 

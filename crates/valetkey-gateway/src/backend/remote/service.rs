@@ -1,8 +1,10 @@
 //! One store, and how it is spoken to.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,7 +22,7 @@ use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer, Url};
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error;
@@ -58,6 +60,8 @@ pub(crate) struct Service {
     /// How much more may be gathered in memory, in KiB.
     pub(super) gathered: Arc<Semaphore>,
     pub(super) stall: Duration,
+    /// Whether it answered when it was asked last.
+    answers: AtomicBool,
 }
 
 /// How a URL is made that the store takes.
@@ -188,6 +192,26 @@ impl Service {
             turns: Turns::default(),
             gathered: Arc::new(Semaphore::new(GATHERED_KIB_MAX.try_into().unwrap_or(Semaphore::MAX_PERMITS))),
             stall: remote.stall_timeout,
+            answers: AtomicBool::new(true),
+        }
+    }
+
+    /// Whether the store answered when it was asked last.
+    pub(crate) fn answers(&self) -> bool {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// Asks the store whether it answers, and says so in the log where that changed.
+    pub(crate) async fn watch(&self, name: &str) {
+        let asked = self.check().await;
+        let answered = self.answers.swap(asked.is_ok(), Ordering::Relaxed);
+        match asked {
+            Ok(()) if !answered => tracing::info!(backend = name, "the store answers again"),
+            Err(error) if answered => {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(backend = name, %error, source, "the store does not answer");
+            }
+            Ok(()) | Err(_) => {}
         }
     }
 
@@ -230,6 +254,28 @@ impl Service {
         signed.map_err(|error| error::sorted("sign a request", &error))
     }
 
+    /// Deletes an object by a request for it alone.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::Io`].
+    pub(super) async fn delete(&self, path: &Path) -> Result<(), StoreError> {
+        if self.kind != Kind::Gcs {
+            let deleted = self.objects.delete(path).await;
+            return deleted.map_err(|error| error::sorted("delete an object", &error));
+        }
+        // The library asks Google for a batch of one, which its emulator does not know.
+        let url = self.url(Method::DELETE, path, URL_LIFETIME, SignedUrlOptions::new()).await?;
+        let _request = self.http.turn().await.map_err(|_| error::stalled("wait for a connection"))?;
+        let unreachable = |error| error::unreachable("delete an object", &error);
+        let answer = self.http.clients().map_err(unreachable)?.asks.delete(url).send().await;
+        let answer = answer.map_err(unreachable)?;
+        match answer.status().as_u16() {
+            200..=299 => Ok(()),
+            404 => Err(StoreError::NotFound),
+            status => Err(error::status("delete an object", status)),
+        }
+    }
+
     /// Sends an object, or a part of one, whose bytes are still to come.
     ///
     /// # Errors
@@ -251,8 +297,9 @@ impl Service {
             }
         }
         let _request = self.http.turn().await.map_err(|_| error::stalled("wait for a connection"))?;
-        let sent = self.http.uploads.put(url).headers(headers).body(body).send().await;
-        sent.map_err(|error| error::unreachable("send an object", &error))
+        let unreachable = |error| error::unreachable("send an object", &error);
+        let clients = self.http.clients().map_err(unreachable)?;
+        clients.uploads.put(url).headers(headers).body(body).send().await.map_err(unreachable)
     }
 }
 
@@ -265,34 +312,63 @@ impl fmt::Debug for Service {
 /// What all kinds are opened with.
 type Common<'a> = (&'a settings::Remote, Http, RetryConfig);
 
-/// The connections to one store, and how many requests may be under way.
+/// The way to one store, and how many requests may be under way.
 #[derive(Debug, Clone)]
 struct Http {
-    client: reqwest::Client,
+    connect_timeout: Duration,
+    /// How long nothing may move.
+    patience: Duration,
+    requests: Arc<Semaphore>,
+}
+
+/// The connections of one thread to one store. They live on the thread's own runtime, so that none waits for another
+/// thread, or ends with it.
+#[derive(Clone)]
+struct Clients {
+    asks: reqwest::Client,
     /// Waits for an answer for as long as an upload lasts: whoever sends the upload looks whether it moves.
     uploads: reqwest::Client,
-    requests: Arc<Semaphore>,
-    patience: Duration,
+}
+
+thread_local! {
+    /// For each store that is open, known by its semaphore.
+    static CLIENTS: RefCell<Vec<(Weak<Semaphore>, Clients)>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Http {
     fn new(remote: &settings::Remote) -> Result<Self, OpenError> {
         // That another part of the process was first is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = || {
-            reqwest::Client::builder()
-                .connect_timeout(remote.connect_timeout)
-                .pool_idle_timeout(IDLE_MAX)
-                // Credentials go to no other host.
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy()
-                .http1_only()
-        };
-        Ok(Self {
-            client: client().read_timeout(remote.stall_timeout).build().map_err(OpenError::Tls)?,
-            uploads: client().build().map_err(OpenError::Tls)?,
-            requests: Arc::new(Semaphore::new(remote.connections_max.get())),
+        let http = Self {
+            connect_timeout: remote.connect_timeout,
             patience: remote.stall_timeout,
+            requests: Arc::new(Semaphore::new(remote.connections_max.get())),
+        };
+        http.clients().map_err(OpenError::Tls)?;
+        Ok(http)
+    }
+
+    /// The connections of this thread.
+    fn clients(&self) -> Result<Clients, reqwest::Error> {
+        CLIENTS.with_borrow_mut(|known| {
+            let is_ours = |of: &Weak<Semaphore>| Weak::as_ptr(of) == Arc::as_ptr(&self.requests);
+            if let Some((_, clients)) = known.iter().find(|(of, _)| is_ours(of)) {
+                return Ok(clients.clone());
+            }
+            known.retain(|(of, _)| of.strong_count() > 0);
+            let client = || {
+                reqwest::Client::builder()
+                    .connect_timeout(self.connect_timeout)
+                    .pool_idle_timeout(IDLE_MAX)
+                    // Credentials go to no other host.
+                    .redirect(reqwest::redirect::Policy::none())
+                    .no_proxy()
+                    .http1_only()
+            };
+            let asks = client().read_timeout(self.patience).build()?;
+            let clients = Clients { asks, uploads: client().build()? };
+            known.push((Arc::downgrade(&self.requests), clients.clone()));
+            Ok(clients)
         })
     }
 
@@ -326,7 +402,8 @@ impl HttpService for Http {
     {
         Box::pin(async move {
             let permit = self.turn().await?;
-            let (parts, body) = self.client.call(request).await?.into_parts();
+            let clients = self.clients().map_err(|error| HttpError::new(HttpErrorKind::Connect, error))?;
+            let (parts, body) = clients.asks.call(request).await?.into_parts();
             Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(Counted { body, _permit: permit })))
         })
     }

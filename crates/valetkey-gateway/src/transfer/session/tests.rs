@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -50,8 +50,11 @@ impl Bench {
         let settings = Settings::load(&config).unwrap_or_else(|errors| panic!("{errors}"));
         let audit = Audit::open(&settings.audit, None, clock::now).unwrap().audit;
         let folder = Disk::open(&dir.path().join("objects")).unwrap().folder("").unwrap();
-        let snapshot =
-            Snapshot { settings, buckets: HashMap::from([("files".to_owned(), Space::Disk(folder))]) };
+        let snapshot = Snapshot {
+            settings,
+            buckets: HashMap::from([("files".to_owned(), Space::Disk(folder))]),
+            stores: BTreeMap::new(),
+        };
         let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::open().unwrap());
         let gateway = Arc::new(Gateway::new(snapshot, ledger, audit, Clock::starting_at(clock::now()), 1));
         let recorder = Recorder::begin(&gateway, None, "r-1");

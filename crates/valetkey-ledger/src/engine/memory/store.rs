@@ -100,6 +100,10 @@ impl Store for MemoryStore {
         Ok(due.last().map(|(keep_until, _)| *keep_until))
     }
 
+    fn clear_names(&mut self, _: u32) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
     fn file(&mut self, made: u64, name: FileName) -> Result<Option<FileRow>, Fault> {
         Ok(self.files.get(&(made, name)).copied())
     }

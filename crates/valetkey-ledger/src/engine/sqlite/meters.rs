@@ -1,5 +1,7 @@
 //! The rows of meters and of the names under them.
 
+pub(super) mod versions;
+
 use rusqlite::{Connection, Row, named_params};
 
 use super::seal::Seal;
@@ -7,76 +9,15 @@ use super::store::{SqliteStore, damaged, fault, signed, unsigned};
 use crate::store::{Fault, FileName, FileRow, MeterRow};
 use crate::{Limits, Meter, MeterQuery, UnixSeconds, Usage};
 
-/// What version 2 has in place of the meters and holds of version 1.
-pub(super) const TABLES: &str = "
-DROP INDEX meters_by_keep_until;
-ALTER TABLE meters RENAME TO meters_1;
-CREATE TABLE meters (
-    name         TEXT    PRIMARY KEY,
-    uses         INTEGER NOT NULL,  -- held or spent, as are the next three
-    in_bytes     INTEGER NOT NULL,  -- uploaded
-    out_bytes    INTEGER NOT NULL,  -- downloaded
-    files        INTEGER NOT NULL,  -- different names uploaded to
-    uses_max     INTEGER,           -- the limits of the key that was charged last; NULL is none
-    in_max       INTEGER,
-    out_max      INTEGER,
-    files_max    INTEGER,
-    parallel_max INTEGER,           -- how many run at once is known to the gateway alone
-    last_seen    INTEGER,           -- when something was last charged, in Unix seconds; NULL before version 2
-    keep_until   INTEGER NOT NULL,  -- when the last key that was charged here ends, in Unix seconds
-    made         INTEGER NOT NULL,  -- which of all meters that were ever made
-    seal         INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX meters_by_keep_until ON meters (keep_until);
-CREATE TABLE meter_files (
-    -- The names that were uploaded to under a meter, where they count.
-    made  INTEGER NOT NULL,  -- of the meter
-    file  BLOB    NOT NULL,  -- 128 bits of the name's BLAKE3
-    holds INTEGER NOT NULL,  -- uploads under way that have the name
-    kept  INTEGER NOT NULL CHECK (kept IN (0, 1)),  -- an upload under the name was done
-    seal  INTEGER NOT NULL,
-    PRIMARY KEY (made, file)
-) STRICT, WITHOUT ROWID;
-ALTER TABLE holds ADD COLUMN in_bytes INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE holds ADD COLUMN out_bytes INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE holds ADD COLUMN file BLOB;
-ALTER TABLE hold_charges ADD COLUMN in_max INTEGER;
-ALTER TABLE hold_charges ADD COLUMN named INTEGER NOT NULL DEFAULT 0;
-";
-
 const COLUMNS: &str = "uses, in_bytes, out_bytes, files, uses_max, in_max, out_max, files_max, parallel_max, \
-     last_seen, keep_until, made, seal";
-
-/// Takes the meters of version 1 over, each after a look at its seal.
-pub(super) fn carry_over(connection: &Connection) -> Result<(), Fault> {
-    let mut old =
-        connection.prepare("SELECT name, uses, keep_until, made, seal FROM meters_1").map_err(fault)?;
-    let mut rows = old.query(()).map_err(fault)?;
-    while let Some(row) = rows.next().map_err(fault)? {
-        let read = || {
-            let usage = Usage { uses: unsigned(row, 1)?, ..Usage::default() };
-            let (keep_until, made) = (UnixSeconds(unsigned(row, 2)?), unsigned(row, 3)?);
-            let meter = MeterRow { usage, limits: Limits::default(), keep_until, made };
-            Ok((row.get::<_, String>(0)?, meter, row.get::<_, i64>(4)?))
-        };
-        let (name, meter, seal) = read().map_err(fault)?;
-        let MeterRow { usage, keep_until, made, .. } = meter;
-        if Seal::new().text(&name).number(usage.uses).number(keep_until.0).number(made).to_integer() != seal {
-            return Err(damaged("seal of a meter does not fit it"));
-        }
-        put(connection, &name, &meter)?;
-    }
-    drop(rows);
-    drop(old);
-    connection.execute_batch("DROP TABLE meters_1").map_err(fault)
-}
+     last_seen, ends, keep_until, made, seal";
 
 /// Reads every row, and so compares every seal.
 pub(super) fn check_seals(connection: &Connection) -> Result<(), Fault> {
     let mut statement = connection.prepare(&format!("SELECT {COLUMNS}, name FROM meters")).map_err(fault)?;
     let mut rows = statement.query(()).map_err(fault)?;
     while let Some(row) = rows.next().map_err(fault)? {
-        let name: String = row.get(13).map_err(fault)?;
+        let name: String = row.get(14).map_err(fault)?;
         read(&name, row).map_err(fault)??;
     }
     let mut statement =
@@ -92,7 +33,7 @@ pub(super) fn check_seals(connection: &Connection) -> Result<(), Fault> {
 impl SqliteStore {
     pub(super) fn read_meter(&self, meter: &Meter) -> Result<Option<MeterRow>, Fault> {
         const SQL: &str = "SELECT uses, in_bytes, out_bytes, files, uses_max, in_max, out_max, files_max, \
-             parallel_max, last_seen, keep_until, made, seal FROM meters WHERE name = ?1";
+             parallel_max, last_seen, ends, keep_until, made, seal FROM meters WHERE name = ?1";
         let name = meter.as_str();
         self.read(SQL, (name,), |row| read(name, row))?.transpose()
     }
@@ -116,7 +57,7 @@ impl SqliteStore {
         let mut rows = statement.query(params).map_err(fault)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(fault)? {
-            let name: String = row.get(13).map_err(fault)?;
+            let name: String = row.get(14).map_err(fault)?;
             let meter = read(&name, row).map_err(fault)??;
             found.push((Meter::new(name), meter));
         }
@@ -135,9 +76,30 @@ impl SqliteStore {
         };
         for (name, made, _) in &due {
             self.write("DELETE FROM meters WHERE name = ?1", (name,))?;
-            self.write("DELETE FROM meter_files WHERE made = ?1", (made,))?;
+            let has_names = self.read("SELECT 1 FROM meter_files WHERE made = ?1", (made,), |_| Ok(()))?;
+            if has_names.is_some() {
+                let sql = "INSERT INTO cleared_meters (made, seal) VALUES (?1, ?2)";
+                self.write(sql, (made, cleared_seal(*made)))?;
+            }
         }
         Ok(due.last().map(|(.., keep_until)| UnixSeconds(*keep_until)))
+    }
+
+    pub(super) fn clear_files(&mut self, rows_max: u32) -> Result<bool, Fault> {
+        let sql = "SELECT made, seal FROM cleared_meters LIMIT 1";
+        let Some((made, seal)) = self.read(sql, (), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))? else {
+            return Ok(false);
+        };
+        // Of another meter they would be a part of its count.
+        if cleared_seal(made) != seal {
+            return Err(damaged("seal of a cleared meter does not fit it"));
+        }
+        let sql = "DELETE FROM meter_files WHERE made = ?1 \
+             AND file IN (SELECT file FROM meter_files WHERE made = ?1 LIMIT ?2)";
+        if self.write(sql, (made, rows_max))? == 0 {
+            self.write("DELETE FROM cleared_meters WHERE made = ?1", (made,))?;
+        }
+        Ok(true)
     }
 
     pub(super) fn read_file(&self, made: u64, name: FileName) -> Result<Option<FileRow>, Fault> {
@@ -165,15 +127,15 @@ impl SqliteStore {
 fn put(connection: &Connection, name: &str, row: &MeterRow) -> Result<(), Fault> {
     // A row that ends as before leaves its index alone: among many meters that is half of the pages of a commit.
     const SAME_END: &str = "UPDATE meters SET uses = ?2, in_bytes = ?3, out_bytes = ?4, files = ?5, uses_max = ?6, \
-         in_max = ?7, out_max = ?8, files_max = ?9, parallel_max = ?10, last_seen = ?11, made = ?13, seal = ?14 \
-         WHERE name = ?1 AND keep_until = ?12";
+         in_max = ?7, out_max = ?8, files_max = ?9, parallel_max = ?10, last_seen = ?11, ends = ?12, made = ?14, \
+         seal = ?15 WHERE name = ?1 AND keep_until = ?13";
     const OTHER: &str = "INSERT INTO meters (name, uses, in_bytes, out_bytes, files, uses_max, in_max, out_max, \
-         files_max, parallel_max, last_seen, keep_until, made, seal) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
+         files_max, parallel_max, last_seen, ends, keep_until, made, seal) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
          ON CONFLICT (name) DO UPDATE SET uses = ?2, in_bytes = ?3, out_bytes = ?4, files = ?5, uses_max = ?6, \
-         in_max = ?7, out_max = ?8, files_max = ?9, parallel_max = ?10, last_seen = ?11, keep_until = ?12, \
-         made = ?13, seal = ?14";
-    let MeterRow { usage, limits, keep_until, made } = row;
+         in_max = ?7, out_max = ?8, files_max = ?9, parallel_max = ?10, last_seen = ?11, ends = ?12, \
+         keep_until = ?13, made = ?14, seal = ?15";
+    let MeterRow { usage, limits, ends, keep_until, made } = row;
     let optional = |value: Option<u64>| value.map(signed).transpose();
     let params = (
         name,
@@ -187,6 +149,7 @@ fn put(connection: &Connection, name: &str, row: &MeterRow) -> Result<(), Fault>
         optional(limits.files)?,
         optional(limits.parallel)?,
         optional(usage.last_seen.map(|seen| seen.0))?,
+        signed(ends.0)?,
         signed(keep_until.0)?,
         signed(*made)?,
         meter_seal(name, row),
@@ -220,24 +183,29 @@ fn read(name: &str, row: &Row<'_>) -> rusqlite::Result<Result<MeterRow, Fault>> 
             files: optional(7)?,
             parallel: optional(8)?,
         },
-        keep_until: UnixSeconds(unsigned(row, 10)?),
-        made: unsigned(row, 11)?,
+        ends: UnixSeconds(unsigned(row, 10)?),
+        keep_until: UnixSeconds(unsigned(row, 11)?),
+        made: unsigned(row, 12)?,
     };
-    Ok(match row.get::<_, i64>(12)? == meter_seal(name, &meter) {
+    Ok(match row.get::<_, i64>(13)? == meter_seal(name, &meter) {
         true => Ok(meter),
         false => Err(damaged("seal of a meter does not fit it")),
     })
 }
 
 fn meter_seal(name: &str, row: &MeterRow) -> i64 {
-    let MeterRow { usage, limits, keep_until, made } = row;
+    let MeterRow { usage, limits, ends, keep_until, made } = row;
     let Usage { uses, in_bytes, out_bytes, files, parallel: _, last_seen } = *usage;
-    let counts = [uses, in_bytes, out_bytes, files, keep_until.0, *made];
+    let counts = [uses, in_bytes, out_bytes, files, ends.0, keep_until.0, *made];
     let maxima = [limits.uses, limits.in_bytes, limits.out_bytes, limits.files, limits.parallel];
     let seal = counts.into_iter().fold(Seal::new().text(name), Seal::number);
     let optional = maxima.into_iter().chain([last_seen.map(|seen| seen.0)]);
     // No number that is kept is as large as the one that stands for none.
     optional.fold(seal, |seal, value| seal.number(value.unwrap_or(u64::MAX))).to_integer()
+}
+
+fn cleared_seal(made: i64) -> i64 {
+    Seal::new().text("cleared").number(made.cast_unsigned()).to_integer()
 }
 
 fn read_file(made: u64, name: FileName, row: &Row<'_>) -> rusqlite::Result<Result<FileRow, Fault>> {

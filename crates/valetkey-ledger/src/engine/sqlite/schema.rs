@@ -15,18 +15,19 @@ const APPLICATION_ID: i64 = 0x766b_6579;
 /// The version of a file in which nothing was made yet.
 pub(super) const EMPTY: i64 = 0;
 /// The newest version.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// What each version changed, the first one first. A new file takes them all.
-const VERSIONS: [&[Step]; 2] = [
+const VERSIONS: [&[Step]; 3] = [
     &[Step::Run(TABLES)],
     &[
         Step::Run(AUDIT_HEAD),
-        Step::Run(meters::TABLES),
-        Step::Do(meters::carry_over),
+        Step::Run(meters::versions::TABLES_2),
+        Step::Do(meters::versions::from_1),
         Step::Run(revocations::TABLES),
         Step::Run(sessions::TABLES),
     ],
+    &[Step::Run(meters::versions::TABLES_3), Step::Do(meters::versions::from_2)],
 ];
 
 /// A part of a migration.
@@ -105,7 +106,12 @@ pub(super) fn version(connection: &Connection, path: &Path) -> Result<i64, OpenE
 
 /// Brings a file from its version to the newest one, within the caller's transaction.
 pub(super) fn migrate(connection: &Connection, from: i64) -> Result<(), Fault> {
-    let missing = (1..).zip(VERSIONS).filter(|(version, _)| *version > from);
+    migrate_to(connection, from, VERSION)
+}
+
+/// The same to a version that need not be the newest one.
+pub(super) fn migrate_to(connection: &Connection, from: i64, to: i64) -> Result<(), Fault> {
+    let missing = (1..=to).zip(VERSIONS).filter(|(version, _)| *version > from);
     for step in missing.flat_map(|(_, steps)| steps) {
         match step {
             Step::Run(sql) => connection.execute_batch(sql).map_err(fault)?,
@@ -113,7 +119,7 @@ pub(super) fn migrate(connection: &Connection, from: i64) -> Result<(), Fault> {
         }
     }
     connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(fault)?;
-    connection.pragma_update(None, "user_version", VERSION).map_err(fault)
+    connection.pragma_update(None, "user_version", to).map_err(fault)
 }
 
 /// Makes the table that a file of version 1 may lack, for whoever reads its header and audit head alone.

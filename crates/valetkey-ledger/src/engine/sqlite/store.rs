@@ -243,6 +243,10 @@ impl Store for SqliteStore {
         self.clear(before, rows_max)
     }
 
+    fn clear_names(&mut self, rows_max: u32) -> Result<bool, Fault> {
+        self.clear_files(rows_max)
+    }
+
     fn file(&mut self, made: u64, name: FileName) -> Result<Option<FileRow>, Fault> {
         self.read_file(made, name)
     }

@@ -44,6 +44,7 @@ fn charge(meter: &str, uses_max: u64) -> Charge {
     Charge {
         meter: Meter::new(meter),
         limits: Limits { uses: Some(uses_max), ..Limits::default() },
+        ends: END,
         keep_until: END,
     }
 }

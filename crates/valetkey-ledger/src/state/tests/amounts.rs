@@ -286,6 +286,7 @@ impl History {
         let charges = levels.iter().map(|level| Charge {
             meter: Meter::new(METERS[level.meter]),
             limits: level.limits,
+            ends: if level.for_ever { UnixSeconds::MAX } else { START.plus(3600) },
             keep_until: if level.for_ever { UnixSeconds::MAX } else { START.plus(3600) },
         });
         HoldRequest { charges: charges.collect(), purpose, now: START }

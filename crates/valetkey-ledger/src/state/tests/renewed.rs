@@ -71,6 +71,7 @@ impl History {
         let level = |meter: String, limit: u64| Charge {
             meter: Meter::new(meter),
             limits: Limits { uses: Some(limit), ..Limits::default() },
+            ends: self.keys[key].renew,
             keep_until: self.keys[key].renew,
         };
         let child_level = child.then(|| level(format!("key {key} child"), CHILD_LIMIT));

@@ -162,7 +162,7 @@ fn check(machine: &mut Machine<FailingStore>, model: &mut Model, now: UnixSecond
     model.rows.retain(|row| {
         let stays = listed.contains(row);
         if !stays {
-            assert!(row.keep_until.plus(KEEP_SECS) <= now, "{row:?} was dropped at {now}");
+            assert!(row.keep_until.plus(standing::KEEP_SECS) <= now, "{row:?} was dropped at {now}");
             assert!(view.cleared_before() > row.keep_until, "what {row:?} revoked may open again");
         }
         stays

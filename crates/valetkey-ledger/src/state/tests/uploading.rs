@@ -205,6 +205,7 @@ impl History {
         let charge = Charge {
             meter: Meter::new("m"),
             limits: Limits { uses: Some(USES), in_bytes: Some(BYTES), ..Limits::default() },
+            ends: UnixSeconds::MAX,
             keep_until: UnixSeconds::MAX,
         };
         let purpose = Purpose::Upload {

@@ -27,7 +27,13 @@ impl Store {
     }
 
     /// The texts of a page, and whether there is more.
-    fn page(&self, prefix: &str, delimiter: &str, after: &str, entries_max: usize) -> (Vec<String>, bool) {
+    pub(super) fn page(
+        &self,
+        prefix: &str,
+        delimiter: &str,
+        after: &str,
+        entries_max: usize,
+    ) -> (Vec<String>, bool) {
         let listed = self.list(prefix, delimiter, after, entries_max);
         (listed.entries.iter().map(|entry| text(entry).to_owned()).collect(), listed.truncated)
     }
@@ -79,7 +85,10 @@ fn pages_are_those_of_the_model() {
         let path = store.path(&name);
         if n % 10 == 0 {
             // Folders that hold nothing; some get objects later.
-            let _ = fs::create_dir_all(path);
+            let made = fs::create_dir_all(&path);
+            if n % 20 == 10 && made.is_ok() && fs::write(path.join(".valetkey-folder"), "").is_ok() {
+                names.insert(name + "/");
+            }
         } else if fs::create_dir_all(path.parent().unwrap()).is_ok() && fs::write(path, "x").is_ok() {
             names.insert(name);
         }

@@ -159,7 +159,7 @@ fn what_is_no_ledger_is_left_alone() {
 #[test]
 fn ledger_of_a_newer_release_is_left_alone() {
     let (_folder, path) = used();
-    edit(&path, "PRAGMA user_version = 3");
+    edit(&path, "PRAGMA user_version = 4");
     let error = SqliteLedger::open(&path).err().unwrap();
-    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 4, known: 3, .. }), "{error}");
 }

@@ -52,6 +52,7 @@ fn hold(queue: &Queue) -> Answer<HoldId> {
     let charge = Charge {
         meter: Meter::new("m"),
         limits: Limits { uses: Some(1), ..Limits::default() },
+        ends: NOW.plus(3600),
         keep_until: NOW.plus(3600),
     };
     queue.hold(HoldRequest {

@@ -48,6 +48,7 @@ impl Bench {
         let charge = Charge {
             meter: Meter::new("m"),
             limits: Limits { uses: Some(9), ..Limits::default() },
+            ends: NOW.plus(3600),
             keep_until: NOW.plus(3600),
         };
         self.ask(|reply| Command::Hold(Some(HoldRequest { charges: vec![charge], purpose, now: NOW }), reply))
@@ -154,7 +155,8 @@ fn owed_settlement_needs_no_other_command() {
 fn what_no_limit_depends_on_needs_no_commit() {
     let mut bench = Bench::new();
     let download_with = |limits, ask_bytes| {
-        let charge = Charge { meter: Meter::new("m"), limits, keep_until: NOW.plus(3600) };
+        let charge =
+            Charge { meter: Meter::new("m"), limits, ends: NOW.plus(3600), keep_until: NOW.plus(3600) };
         HoldRequest { charges: vec![charge], purpose: download(ask_bytes), now: NOW }
     };
     let none = Limits::default();
