@@ -121,7 +121,7 @@ fn faults() -> Vec<(String, Fault, bool)> {
     let mut faults = Vec::new();
     for cut in [Cut::Reset, Cut::Close, Cut::Stall, Cut::HalfClose] {
         faults.push((format!("request-{cut:?}-head"), Fault::Request(Point::Head, cut), true));
-        faults.push((format!("request-{cut:?}-body"), Fault::Request(Point::Body(500), cut), true));
+        faults.push((format!("request-{cut:?}-body"), Fault::Request(Point::Body(100), cut), true));
         faults.push((format!("answer-{cut:?}-head"), Fault::Answer(Point::Head, cut), false));
     }
     for (status, code) in [(503, "SlowDown"), (500, "InternalError"), (403, "AccessDenied")] {

@@ -10,17 +10,20 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
+use http::{HeaderMap, Method};
 use object_store::PutMultipartOptions;
-use object_store::multipart::PartId;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::write::{Finished, Rest, Streamed, Target};
 use super::{Kind, Remote, Service, attributes, error};
 use crate::backend::{Attributes, StoreError};
 use crate::transfer::body::as_u64;
+
+/// How much is read of what the store says of a completion, in bytes.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// The store's upload in parts behind an upload session, in the words in which the ledger keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +84,7 @@ impl Remote {
         &self,
         name: &str,
         upload: &StoreUpload,
-        tags: Vec<String>,
+        tags: Vec<(u32, String)>,
         (size_bytes, digest): (u64, Option<[u8; 32]>),
         attributes: Attributes,
     ) -> Result<Finished, StoreError> {
@@ -180,30 +183,24 @@ pub(super) struct Completion {
     /// `None` where the upload is a session's, which outlives a completion that fails.
     own: Option<OwnUpload>,
     id: String,
-    tags: Vec<String>,
+    /// The number of each part, and the store's name of it.
+    tags: Vec<(u32, String)>,
 }
 
 impl Completion {
     pub(super) fn of(own: OwnUpload, tags: Vec<String>) -> Self {
-        Self { id: own.id().to_owned(), own: Some(own), tags }
+        Self { id: own.id().to_owned(), own: Some(own), tags: (1..).zip(tags).collect() }
     }
 
     /// Makes the parts one object, and returns the store's entity tag.
     ///
     /// # Errors
-    /// With nothing changed: [`StoreError::AlreadyExists`]. With no promise either way: [`StoreError::Unsettled`].
+    /// With nothing changed: [`StoreError::AlreadyExists`], [`StoreError::Io`] for an answer that refuses. With no
+    /// promise either way: [`StoreError::Unsettled`].
     pub(super) async fn commit(self, to: &Target, is_create: bool) -> Result<Option<String>, StoreError> {
         let tag = match to.service().kind {
             Kind::Azure => commit_blocks(to, &self.tags, is_create).await?,
-            Kind::S3 | Kind::Gcs => {
-                let parts = self.tags.into_iter().map(|content_id| PartId { content_id }).collect();
-                let completed = to.service().parts.complete_multipart(&to.path, &self.id, parts).await;
-                let completed = completed.map_err(|error| StoreError::Unsettled {
-                    attempt: "complete an upload in parts",
-                    source: error::told(&error),
-                })?;
-                completed.e_tag
-            }
+            Kind::S3 | Kind::Gcs => complete(to, &self.id, &self.tags).await?,
         };
         if let Some(mut own) = self.own {
             own.id = None;
@@ -212,10 +209,56 @@ impl Completion {
     }
 }
 
+/// [CompleteMultipartUpload](https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html), which
+/// Google has too. Ours and not `object_store`'s, which counts the parts instead of asking for their numbers.
+///
+/// The answer's entity tag is left to a look at what stands there then.
+async fn complete(to: &Target, id: &str, tags: &[(u32, String)]) -> Result<Option<String>, StoreError> {
+    let mut list = String::from("<CompleteMultipartUpload>");
+    for (number, tag) in tags {
+        let tag = tag.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+        // Writing to a string does not fail.
+        let _ = write!(list, "<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>");
+    }
+    list.push_str("</CompleteMultipartUpload>");
+    let service = to.service();
+    let unsettled = |source| StoreError::Unsettled { attempt: "complete an upload in parts", source };
+    let query = [("uploadId", id.to_owned())];
+    let asked = service.send(Method::POST, &to.path, &query, HeaderMap::new(), list.into());
+    let mut answer = match timeout(service.stall, asked).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(StoreError::Io { source, .. })) => return Err(unsettled(source)),
+        Ok(Err(error)) => return Err(error),
+        Err(_) => return Err(unsettled(std::io::ErrorKind::TimedOut.into())),
+    };
+    match answer.status().as_u16() {
+        200 => {}
+        status if error::refuses(status) => return Err(error::status("complete an upload in parts", status)),
+        status => return Err(unsettled(std::io::Error::other(format!("the store answered {status}")))),
+    }
+    // An answer that began well may still end in an error.
+    let mut said = Vec::new();
+    while said.len() < ANSWER_BYTES_MAX {
+        match timeout(service.stall, answer.chunk()).await {
+            Ok(Ok(Some(piece))) => said.extend_from_slice(&piece),
+            Ok(Ok(None)) => break,
+            Ok(Err(_)) | Err(_) => return Err(unsettled(std::io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+    match String::from_utf8_lossy(&said).contains("<CompleteMultipartUploadResult") {
+        true => Ok(None),
+        false => Err(unsettled(std::io::Error::other("the store answered with an error"))),
+    }
+}
+
 /// [Put Block List](https://learn.microsoft.com/rest/api/storageservices/put-block-list).
-async fn commit_blocks(to: &Target, tags: &[String], is_create: bool) -> Result<Option<String>, StoreError> {
+async fn commit_blocks(
+    to: &Target,
+    tags: &[(u32, String)],
+    is_create: bool,
+) -> Result<Option<String>, StoreError> {
     let mut list = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>");
-    for tag in tags {
+    for (_, tag) in tags {
         // Writing to a string does not fail.
         let _ = write!(list, "<Uncommitted>{}</Uncommitted>", STANDARD.encode(tag));
     }
@@ -226,7 +269,7 @@ async fn commit_blocks(to: &Target, tags: &[String], is_create: bool) -> Result<
     }
     let query = [("comp", "blocklist".to_owned())];
     let unsettled = |source| StoreError::Unsettled { attempt: "complete an upload in parts", source };
-    let answer = match to.service().send(&to.path, &query, headers, list.into()).await {
+    let answer = match to.service().send(Method::PUT, &to.path, &query, headers, list.into()).await {
         Ok(answer) => answer,
         Err(StoreError::Io { source, .. }) => return Err(unsettled(source)),
         Err(error) => return Err(error),

@@ -18,11 +18,11 @@ impl Remote {
     pub(crate) async fn publish(&self, finished: Finished, rule: Rule) -> Result<Metadata, StoreError> {
         let Finished { to, size_bytes, digest, rest } = finished;
         let _turn = self.service.turns.take(to.path.as_ref()).await;
-        // Not every store that speaks S3 knows the condition of a create; the others judge it by themselves.
-        let is_judged_there = self.service.kind != Kind::S3;
+        // Not every store that speaks S3 knows the condition of a create; of the others it was asked with the first byte.
+        let is_judged_there = self.service.kind != Kind::S3 && matches!(rest, Rest::LastPiece(_));
         let there = match &rule {
             Rule::Replace(None) => None,
-            Rule::Create if is_judged_there && !matches!(rest, Rest::Completion(_)) => None,
+            Rule::Create if is_judged_there => None,
             Rule::Create | Rule::Replace(Some(_)) => self.look(&to.path).await?,
         };
         let mode = match rule {

@@ -276,12 +276,13 @@ impl Service {
         }
     }
 
-    /// Sends an object, or a part of one, whose bytes are still to come.
+    /// Sends an object, a part of one, whose bytes are still to come, or what makes parts one.
     ///
     /// # Errors
     /// [`StoreError::Io`]: nothing is known of what the store did.
     pub(super) async fn send(
         &self,
+        method: Method,
         path: &Path,
         query: &[(&'static str, String)],
         headers: HeaderMap,
@@ -289,7 +290,7 @@ impl Service {
     ) -> Result<reqwest::Response, StoreError> {
         let mut options = SignedUrlOptions::new().with_query(query.iter().cloned());
         options.signed_headers = headers.clone();
-        let mut url = self.url(Method::PUT, path, URL_LIFETIME, options).await?;
+        let mut url = self.url(method.clone(), path, URL_LIFETIME, options).await?;
         if self.kind == Kind::Azure || matches!(self.signs, Signs::Not(_)) {
             let said: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
             if !said.is_empty() {
@@ -299,7 +300,7 @@ impl Service {
         let _request = self.http.turn().await.map_err(|_| error::stalled("wait for a connection"))?;
         let unreachable = |error| error::unreachable("send an object", &error);
         let clients = self.http.clients().map_err(unreachable)?;
-        clients.uploads.put(url).headers(headers).body(body).send().await.map_err(unreachable)
+        clients.uploads.request(method, url).headers(headers).body(body).send().await.map_err(unreachable)
     }
 }
 

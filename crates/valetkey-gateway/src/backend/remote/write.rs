@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http_body::{Body, Frame, SizeHint};
 use object_store::path::Path;
@@ -275,7 +276,8 @@ impl Streamed {
         let (pieces, receiver) = mpsc::channel(1);
         let body = reqwest::Body::wrap(Pieces { receiver, bytes_left: bytes });
         let (service, path) = (Arc::clone(&remote.service), path.clone());
-        let request = tokio::spawn(async move { service.send(&path, &query, headers, body).await });
+        let request =
+            tokio::spawn(async move { service.send(Method::PUT, &path, &query, headers, body).await });
         Self { pieces, held_back: Bytes::new(), request: UnderWay(request) }
     }
 

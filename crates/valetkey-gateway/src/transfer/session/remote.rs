@@ -59,7 +59,8 @@ pub(super) fn assemble(
     let sums: Vec<Checksum> = tells.and_then(whole).into_iter().collect();
     terms.headers.extend(Confirmed::of(&sums).headers());
     let upload = terms.store.clone().ok_or(Denial::NotFound)?;
-    let tags = marks.iter().map(|marks| marks.store().map(str::to_owned)).collect::<Option<Vec<_>>>();
+    let tag = |(marks, part): (&Marks, &Part)| Some((part.id.number, marks.store()?.to_owned()));
+    let tags = marks.iter().zip(parts).map(tag).collect::<Option<Vec<_>>>();
     let size_bytes = parts.iter().map(|part| part.bytes).sum();
     let digest = match &marks[..] {
         [only] => only.digest(),
