@@ -88,23 +88,29 @@ fn an_edited_backend_is_in_force_for_the_next_request_or_not_at_all() {
     refused(&gateway.get(Key::new("/files/none", "read").url()), 404, "not_found");
 }
 
+const SECRET: &str = "a secret of the signer of the bucket that redirects";
+
+fn key_for(object: &str, allow: &str) -> Key {
+    Key::new(object, allow).signed_by("far", SECRET)
+}
+
 #[test]
 fn a_download_that_nothing_hangs_on_is_fetched_from_the_store_itself() {
     let store = SeaweedFs::shared();
     let bucket = store.bucket();
     let gateway = Gateway::builder()
         .remote(store, store.address(), &bucket)
-        .bucket("files", "delivery = \"redirect\"\nprefix = \"files/\"")
-        .bucket("other", "prefix = \"other/\"")
+        .bucket("far", "delivery = \"redirect\"\nprefix = \"far/\"")
+        .signer("far", SECRET, "scope = [\"/far/\", \"/files/\"]\nallow = [\"read\", \"write\"]")
         .start();
     for (path, content_type) in
-        [("/files/a", "text/plain"), ("/files/page", "text/html"), ("/other/a", "text/plain")]
+        [("/far/a", "text/plain"), ("/far/page", "text/html"), ("/files/a", "text/plain")]
     {
         let put =
-            Request::put(Key::new(path, "write").url(), "0123456789").header("Content-Type", content_type);
+            Request::put(key_for(path, "write").url(), "0123456789").header("Content-Type", content_type);
         accepted(&gateway.send(&put), 200);
     }
-    let key = Key::new("/files/a", "read");
+    let key = key_for("/far/a", "read");
     let answer = gateway.send(&Request::get(key.url()).header("Range", "bytes=2-4"));
     accepted(&answer, 307);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -128,8 +134,8 @@ fn a_download_that_nothing_hangs_on_is_fetched_from_the_store_itself() {
     };
     streams(&Request::head(key.url()), 200);
     streams(&Request::get(key.path()).header("Authorization", key.authorization()), 200);
-    streams(&Request::get(Key::new("/other/a", "read").url()), 200);
-    streams(&Request::get(Key::new("/files/page", "read").url()), 200);
+    streams(&Request::get(key_for("/files/a", "read").url()), 200);
+    streams(&Request::get(key_for("/far/page", "read").url()), 200);
     for (name, value) in [
         ("uses", "2"),
         ("out", "100"),
@@ -138,11 +144,11 @@ fn a_download_that_nothing_hangs_on_is_fetched_from_the_store_itself() {
         ("ip", "127.0.0.0/8"),
         ("disposition", "inline"),
     ] {
-        streams(&Request::get(Key::new("/files/a", "read").set(name, value).url()), 200);
+        streams(&Request::get(key_for("/far/a", "read").set(name, value).url()), 200);
     }
     let etag = gateway.send(&Request::head(key.url())).header("etag").unwrap().to_owned();
     streams(&Request::get(key.url()).header("If-None-Match", etag), 304);
-    refused(&gateway.get(Key::new("/files/none", "read").url()), 404, "not_found");
+    refused(&gateway.get(key_for("/far/none", "read").url()), 404, "not_found");
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn clashes_and_overlaps_are_errors() {
 /// What one kind of backend says is no setting of another, and only a remote one can be redirected to.
 #[test]
 fn a_backend_says_what_its_kind_needs() {
-    edit_is_refused("kind = \"disk\"", "kind = \"s3\"", &["has no bucket", "\"root\""]);
+    edit_is_refused("kind = \"disk\"", "kind = \"ftp\"", &["\"s3\"", "\"azure\"", "\"gcs\""]);
     edit_is_refused("[buckets.files]", "[buckets.files]\ndelivery = \"redirect\"", &["redirect"]);
 }
 
