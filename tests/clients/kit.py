@@ -40,6 +40,8 @@ NAMES = [
     "back\\slash|pipe^caret`tick.txt",
     "folder/below/deep name.txt",
 ]
+# A store behind the gateway may not take all characters.
+NAMES = [name for name in NAMES if not set(name) & set(os.environ.get("VALETKEY_NAMES_WITHOUT", ""))]
 
 
 def say(what):

@@ -63,11 +63,6 @@ macro_rules! clients {
         }
 
         #[test]
-        fn aws_command_line() {
-            run(&$builder().start(), "aws_cli.py", "files");
-        }
-
-        #[test]
         fn javascript_sdk() {
             run_node(&$builder().start(), "sdk.mjs", "files");
         }
@@ -82,11 +77,6 @@ macro_rules! clients {
         #[test]
         fn s3cmd() {
             run(&$builder().start(), "s3cmd.py", "sums");
-        }
-
-        #[test]
-        fn minio_py() {
-            run(&$builder().start(), "minio_py.py", "files");
         }
 
         #[test]
@@ -107,6 +97,16 @@ mod on_seaweedfs {
 #[test]
 fn boto3_makes_forms() {
     run(&builder().start(), "boto3_forms.py", "files");
+}
+
+#[test]
+fn aws_command_line() {
+    run(&builder().start(), "aws_cli.py", "files");
+}
+
+#[test]
+fn minio_py() {
+    run(&builder().start(), "minio_py.py", "files");
 }
 
 #[test]

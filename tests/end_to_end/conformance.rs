@@ -33,6 +33,9 @@ struct Kind {
     by_bytes: bool,
     /// Whether it takes uploads in parts. The emulator of Google's store has no such calls of XML.
     parts: bool,
+    /// Whether the hold is with an object that was made of a client's parts, so that its completion can be asked for
+    /// twice. S3 takes what is kept with such an object when its upload begins, before there is a hold.
+    completes_twice: bool,
     /// Whether it answers while it receives an upload. The emulator of Google's store answers nobody until that is
     /// whole, so what asks in the middle of a streamed one waits for ever.
     at_once: bool,
@@ -47,6 +50,7 @@ const DISK: Kind = Kind {
     beside_folder: Some((409, "name_conflict")),
     by_bytes: true,
     parts: true,
+    completes_twice: true,
     at_once: true,
 };
 
@@ -56,6 +60,7 @@ const SEAWEEDFS: Kind = Kind {
     backslash: false,
     beside_folder: None,
     by_bytes: false,
+    completes_twice: false,
     ..DISK
 };
 

@@ -78,7 +78,9 @@ impl Place {
         for text in [self.gateway.stderr(), audit] {
             assert!(!text.contains(SECRET) && !text.contains("panicked"), "{text}");
         }
-        let is_empty = || self.store.open_uploads(&self.bucket).is_empty();
+        // Of an upload whose beginning was not answered nobody knows the name; the bucket's own rules remove it.
+        let is_known = |name: &String| !name.contains("lost-begin");
+        let is_empty = || !self.store.open_uploads(&self.bucket).iter().any(is_known);
         wait_until(Duration::from_secs(5), "no upload in parts is left", is_empty).unwrap();
     }
 }
@@ -152,7 +154,8 @@ fn cases() -> Vec<Case> {
                 continue;
             }
             let number = cases.len();
-            cases.push(Case { name: format!("case{number}-{name}-"), hurt, fault, undone });
+            let lost = if hurt.part == "?uploads" && !undone { "lost-begin-" } else { "" };
+            cases.push(Case { name: format!("case{number}-{lost}{name}-"), hurt, fault, undone });
         }
     }
     cases
@@ -362,7 +365,7 @@ fn a_store_that_is_slow_is_waited_for() {
     let place = Place::new("");
     let object = body(STREAMED);
     // What the kernel has of an upload when its last byte is given to it, the store must take in the time of one stall.
-    place.proxy.always("PUT", "files/slow", Fault::SlowRequest(800 << 10));
+    place.proxy.always("PUT", "files/slow", Fault::SlowRequest(2 << 20));
     place.proxy.always("GET", "files/slow", Fault::SlowAnswer(400 << 10));
     let key = Key::new("/files/slow", "read,write");
     accepted(&place.gateway.send(&Request::put(key.url(), &*object)), 200);

@@ -40,6 +40,11 @@ pub fn node(script: &str, environment: &[(&str, String)]) -> Result<String> {
 /// What a script is told of a gateway, and of the bucket that it is to use.
 pub fn told(gateway: &Gateway, bucket: &str) -> Vec<(&'static str, String)> {
     let mut told = vec![("VALETKEY_BUCKET", bucket.to_owned())];
+    // A store that speaks S3 may read `\` as `/`, so no name there has one.
+    let configuration = std::fs::read_to_string(gateway.config_path()).unwrap_or_default();
+    if configuration.contains("kind = \"s3\"") {
+        told.push(("VALETKEY_NAMES_WITHOUT", "\\".to_owned()));
+    }
     let certificate = gateway.certificate_path();
     if certificate.exists() {
         let certificate = certificate.to_string_lossy().into_owned();

@@ -6,6 +6,9 @@ use crate::listing::{list, list_all};
 const NAMES: [&str; 9] =
     ["a-b", "a.txt", "a/b", "a/c/d", "a0", "photos/2025/x.jpg", "photos/2026/y.jpg", "photos/z", "zü"];
 
+/// What a listing is asked with.
+type Parameters<'a> = &'a [(&'a str, &'a str)];
+
 pub(super) fn listings_tell_what_is_there(place: &Place) {
     let entries = |parameters: &[(&str, &str)]| list(&place.gateway, parameters).entries();
     let none: [&str; 0] = [];
@@ -43,7 +46,7 @@ pub(super) fn pages_follow_each_other(place: &Place) {
     for name in &names {
         place.put(name, b"x");
     }
-    let all: &[(&[(&str, &str)], &[&str])] = &[
+    let all: &[(Parameters<'_>, &[&str])] = &[
         (&[], &NAMES),
         (&[("delimiter", "/")], &["a-b", "a.txt", "a/", "a0", "photos/", "zü"]),
         (&[("prefix", "photos/")], &["photos/2025/x.jpg", "photos/2026/y.jpg", "photos/z"]),

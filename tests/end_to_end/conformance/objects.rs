@@ -59,7 +59,6 @@ pub(super) fn names_are_kept_apart_and_as_they_are(place: &Place) {
     kept.sort();
     assert_eq!(kept, expected, "the store has them as they are");
     let mut listed: Vec<_> = crate::listing::list(&place.gateway, &[]).names;
-    let mut names = names;
     names.sort();
     assert_eq!(listed, names, "in the order of their bytes");
     listed.dedup();
