@@ -8,6 +8,7 @@ use valetkey_tests::audit::record_of;
 use valetkey_tests::aws::{Aws, UNSIGNED};
 use valetkey_tests::clients::{self, python, told};
 use valetkey_tests::expect::{accepted, refused};
+use valetkey_tests::form::{Form, Policy};
 use valetkey_tests::gateway::{Builder, Gateway};
 use valetkey_tests::http::{Answer, Request};
 use valetkey_tests::key::Key;
@@ -129,6 +130,34 @@ fn virtual_hosts_change_while_the_gateway_runs() {
     let text = fs::read_to_string(gateway.config_path()).unwrap();
     fs::write(gateway.config_path(), text.replacen("# hosts", HOSTS, 1)).unwrap();
     wait_until(Duration::from_secs(2), "a host for each bucket", || get() == 200).unwrap();
+}
+
+/// A form names no bucket but by where it is posted to.
+#[test]
+fn a_form_is_posted_to_the_bucket_of_its_host() {
+    let gateway = builder().start();
+    let post = |form: &Form, host: &str, target: &str| {
+        gateway.send(&Form::post(target).body(form.body()).header("Host", host))
+    };
+    let native = |object: &str, name: &str| {
+        Form::native(&Key::new(object, "create").set("path", object), name).file("native")
+    };
+    accepted(&post(&native("/files/n", "n"), "files.s3.example.com", "/"), 200);
+    assert_eq!(fs::read(gateway.file_of("/files/n")).unwrap(), b"native");
+    let aws = Aws::default();
+    let signed = Form::signed(&aws, &Policy::new(&aws, "s"), "s").file("signed");
+    accepted(&post(&signed, "files.s3.example.com", "/"), 204);
+    assert_eq!(fs::read(gateway.file_of("/files/s")).unwrap(), b"signed");
+    for (form, host, target) in [
+        (native("/files/o", "o"), "other.s3.example.com", "/"),
+        (native("/files/o", "o"), "other.s3.example.com", "/files"),
+        (Form::signed(&aws, &Policy::new(&aws, "o"), "o").file("x"), "other.s3.example.com", "/"),
+        (Form::signed(&aws, &Policy::new(&aws, "o"), "o").file("x"), "other.s3.example.com", "/files"),
+    ] {
+        let answer = post(&form, host, target);
+        assert!((400..500).contains(&answer.status), "{host}{target}: {}", answer.status);
+    }
+    assert!(!gateway.file_of("/files/o").exists() && !gateway.file_of("/other/o").exists());
 }
 
 /// The host of an HTTP/2 request is its authority.

@@ -146,6 +146,19 @@ fn a_download_that_nothing_hangs_on_is_fetched_from_the_store_itself() {
     ] {
         streams(&Request::get(key_for("/far/a", "read").set(name, value).url()), 200);
     }
+    for (name, value) in [
+        ("Content-Type", "text/plain,text/html"),
+        ("Content-Type", "*/*"),
+        ("Cache-Control", "public, max-age=31536000, immutable"),
+    ] {
+        let put = Request::put(key_for("/far/odd", "write").url(), "x").header(name, value);
+        accepted(&gateway.send(&put), 200);
+        streams(&Request::get(key_for("/far/odd", "read").url()), 200);
+    }
+    let soon = key_for("/far/a", "read").set("end", &valetkey_tests::key::from_now(8));
+    let location = gateway.get(soon.url()).header("location").unwrap().to_owned();
+    let secs = location.split("X-Amz-Expires=").nth(1).and_then(|rest| rest.split('&').next()).unwrap();
+    assert!((1..=8).contains(&secs.parse::<u64>().unwrap()), "{location}");
     let etag = gateway.send(&Request::head(key.url())).header("etag").unwrap().to_owned();
     streams(&Request::get(key.url()).header("If-None-Match", etag), 304);
     refused(&gateway.get(key_for("/far/none", "read").url()), 404, "not_found");

@@ -123,7 +123,7 @@ async fn run(at: &At<'_>, body: &mut Incoming) -> Result<Response<Body>, Refusal
     if let Some(question) = question {
         return Ok(holder::answer(question, at).await?);
     }
-    if form::is_one(head) {
+    if form::is_one(&snapshot.settings.server.virtual_hosts, head) {
         return form::answer(at, body).await;
     }
 

@@ -15,6 +15,7 @@ use valetkey_dialects::aws::reply::{Code, Refusal, post_location, post_redirect,
 use valetkey_dialects::form::FormReader;
 
 use crate::flow::At;
+use crate::settings::VirtualHosts;
 use crate::settle::Published;
 use crate::transfer::body::Body;
 use crate::transfer::form::Opened;
@@ -22,11 +23,11 @@ use crate::transfer::upload::{self, Description};
 use crate::{admit, bound, identify, respond, settle};
 
 /// Whether a request brings a form.
-pub(crate) fn is_one(head: &RequestHead<'_>) -> bool {
+pub(crate) fn is_one(hosts: &VirtualHosts, head: &RequestHead<'_>) -> bool {
     const KIND: &[u8] = b"multipart/form-data";
     let is_form = |value: &[u8]| value.get(..KIND.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(KIND));
-    let is_bucket = |path: &str| ResourcePath::from_url(path).is_ok_and(|path| path.name().is_empty());
-    head.method == "POST" && head.values("content-type").any(is_form) && is_bucket(head.path)
+    let is_bucket = || identify::resource(hosts, head).is_ok_and(|path| path.name().is_empty());
+    head.method == "POST" && head.values("content-type").any(is_form) && is_bucket()
 }
 
 /// Stores the file of a form.
@@ -133,7 +134,7 @@ mod tests {
     fn a_form_is_posted_to_a_bucket() {
         let is_form = |method: &str, path: &str, content_type: &str| {
             let headers = [("content-type", content_type.as_bytes())];
-            is_one(&RequestHead { method, path, query: "", headers: &headers })
+            is_one(&VirtualHosts::default(), &RequestHead { method, path, query: "", headers: &headers })
         };
         for (path, content_type) in [
             ("/files", "multipart/form-data; boundary=a"),

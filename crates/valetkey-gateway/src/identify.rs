@@ -1,6 +1,6 @@
 //! Who vouches for this request, and did they?
 
-use valetkey::{Denial, Dialect, Grant, ResourcePath};
+use valetkey::{Denial, Dialect, Grant, NameError, ResourcePath};
 use valetkey_dialects::aws::operation::Operation;
 use valetkey_dialects::aws::reply::{Code, Refusal};
 use valetkey_dialects::aws::{PostForm, PostSuccess, SignedRequest};
@@ -9,6 +9,7 @@ use valetkey_dialects::native::NativeForm;
 use valetkey_dialects::{OwnKey, Presented, RequestHead, Survey, native, present, present_own_key};
 
 use crate::gateway::Snapshot;
+use crate::settings::VirtualHosts;
 
 /// A request whose key's signature holds.
 pub(crate) struct Identified {
@@ -120,7 +121,7 @@ pub(crate) fn identify_form(
     head: &RequestHead<'_>,
     form: &Form,
 ) -> Result<IdentifiedForm, Refusal> {
-    let bucket = ResourcePath::from_url(head.path)?;
+    let bucket = resource(&snapshot.settings.server.virtual_hosts, head)?;
     match form.credential()? {
         FormCredential::Native => {
             let read = NativeForm::of(form, &bucket)?;
@@ -140,6 +141,14 @@ pub(crate) fn identify_form(
         }
         FormCredential::Gcs => Err(Denial::CallNotSupported("the gcs dialect").into()),
     }
+}
+
+/// What a request is about, whether its bucket stands in the path or in the host.
+///
+/// # Errors
+/// [`Denial::BadRequest`] for what is no name.
+pub(crate) fn resource(hosts: &VirtualHosts, head: &RequestHead<'_>) -> Result<ResourcePath, NameError> {
+    ResourcePath::from_url(&hosts.resource(head.host(), head.path)?)
 }
 
 /// A question of a holder, whose key's signature holds.

@@ -67,7 +67,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// The answer to a name that the store cannot hold faithfully, or keeps for itself.
 pub(crate) fn bad_name() -> Denial {
     Denial::BadRequest(
-        "the store cannot hold this name: a segment is over 255 bytes or begins with .valetkey-".into(),
+        "the store cannot hold this name as it is: it is too long, or a segment of it is over 255 bytes, begins with .valetkey-, has a character that the store reads otherwise, or is empty".into(),
     )
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use valetkey::{Denial, Now, Permit};
+use valetkey::{Denial, MediaType, Now, Permit};
 use valetkey_dialects::RequestHead;
 use valetkey_dialects::aws::operation::PartNumber;
 use valetkey_ledger::{LeaseRequest, Purpose};
@@ -97,9 +97,12 @@ pub(crate) async fn find(
         Chosen::Nothing(answer) => return Ok(Found::Nothing(answer)),
     };
     if let Content::Remote(object) = &opened.content
-        && is_redirected(snapshot, permit, head, wanted, &chosen.2)
+        && is_redirected(snapshot, permit, head, wanted, &opened.metadata, &chosen.2)
     {
-        let url = object.url(REDIRECT_LIFETIME).await.map_err(unreadable)?;
+        // No longer than the key opens anything.
+        let left = u64::try_from(permit.end.unix().saturating_sub(now.highest.unix())).unwrap_or_default();
+        let url =
+            object.url(REDIRECT_LIFETIME.min(Duration::from_secs(left.max(1)))).await.map_err(unreadable)?;
         return Ok(Found::Nothing(respond::redirect(&url)));
     }
     let (offset, bytes, answer) = chosen;
@@ -114,6 +117,7 @@ fn is_redirected(
     permit: &Permit,
     head: &RequestHead<'_>,
     wanted: &Wanted<'_>,
+    metadata: &Metadata,
     answer: &Response<Body>,
 ) -> bool {
     let bucket = snapshot.settings.buckets.get(permit.path.bucket());
@@ -122,6 +126,15 @@ fn is_redirected(
         || !permit.rates.is_empty()
         || permit.is_for_some_clients
         || permit.tell;
+    // The store would answer with what it has, where we say something stricter.
+    let stored = &metadata.attributes;
+    let is_told_as_stored = stored
+        .content_type
+        .as_deref()
+        .is_none_or(|text| MediaType::parse(text).is_some())
+        && !stored.headers.iter().any(|(name, _)| {
+            matches!(name.as_str(), "cache-control" | "expires" | "content-disposition" | "content-encoding")
+        });
     let is_presented = wanted.part.is_some()
         || !wanted.overrides.is_empty()
         || answer.headers().contains_key(header::CONTENT_DISPOSITION);
@@ -129,6 +142,7 @@ fn is_redirected(
     let bears_a_header = head.values("authorization").next().is_some();
     bucket.is_some_and(|bucket| bucket.delivery == Delivery::Redirect)
         && !is_limited
+        && is_told_as_stored
         && !is_presented
         && !bears_a_header
 }

@@ -11,7 +11,7 @@ use super::integrity::{Hashed, Integrity};
 use super::session::Open;
 use super::upload::unwritable;
 use crate::backend::disk::{self, Upload};
-use crate::backend::remote::{PartWriting, Writing};
+use crate::backend::remote::{PartName, PartWriting, Writing};
 use crate::backend::{Attributes, Finished, Kept, Space, StoreError};
 
 /// How much is gathered for one write, in bytes.
@@ -93,7 +93,8 @@ impl Receiving {
                 let bytes = declared_bytes.ok_or_else(|| {
                     Denial::BadRequest("a part says its length here: say Content-Length".into())
                 })?;
-                let writing = remote.begin_part(open.path.name(), upload, part.number, bytes);
+                let name = PartName { number: part.number, attempt: part.attempt };
+                let writing = remote.begin_part(open.path.name(), upload, name, bytes);
                 Ok(Self::RemotePart(Box::new((writing.map_err(unwritable)?, integrity))))
             }
         }

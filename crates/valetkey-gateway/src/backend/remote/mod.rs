@@ -4,7 +4,7 @@
 //! - An upload appears whole or not at all. What is gathered in memory is sent in one request; of what is streamed the
 //!   last piece is held back until the object may appear, and a request that lacks it is given up, which no store
 //!   takes for an object; parts are made one object by a request of their own.
-//! - A condition on what is there is judged and acted on as one step for all callers of one [`Service`]. For
+//! - A condition on what is there is judged and acted on as one step for all callers of one service. For
 //!   several gateways it is as good as the store's own conditional requests.
 //! - Bytes stream: no more than a small window of an object is in memory.
 //! - The store's own words end in no answer and in no log: they may quote credentials.
@@ -26,7 +26,7 @@ mod write;
 
 use std::sync::Arc;
 
-pub(crate) use parts::{PartWriting, StoreUpload};
+pub(crate) use parts::{PartName, PartWriting, StoreUpload};
 pub(crate) use read::{Object, Stream};
 pub use service::OpenError;
 pub(crate) use service::{Kind, Service};

@@ -39,7 +39,7 @@ pub(crate) struct PartWriting {
     remote: Remote,
     streamed: Streamed,
     id: String,
-    number: u32,
+    part: PartName,
     size_bytes: u64,
     hasher: blake3::Hasher,
 }
@@ -68,12 +68,12 @@ impl Remote {
         &self,
         name: &str,
         upload: &StoreUpload,
-        number: u32,
+        part: PartName,
         bytes: u64,
     ) -> Result<PartWriting, StoreError> {
-        let streamed = Streamed::part(self, &self.path(name)?, &upload.id, number, bytes);
+        let streamed = Streamed::part(self, &self.path(name)?, &upload.id, part, bytes);
         let (remote, id) = (self.clone(), upload.id.clone());
-        Ok(PartWriting { remote, streamed, id, number, size_bytes: 0, hasher: blake3::Hasher::new() })
+        Ok(PartWriting { remote, streamed, id, part, size_bytes: 0, hasher: blake3::Hasher::new() })
     }
 
     /// What the parts of a session become, by the store's names of them. Dropped, it leaves the session as it is.
@@ -128,7 +128,7 @@ impl PartWriting {
     /// # Errors
     /// [`StoreError::Io`].
     pub(crate) async fn keep(self) -> Result<String, StoreError> {
-        self.streamed.commit_part(&self.remote.service, &self.id, self.number).await
+        self.streamed.commit_part(&self.remote.service, &self.id, self.part).await
     }
 }
 
@@ -287,12 +287,21 @@ pub(super) fn tag_of(headers: &HeaderMap) -> Option<String> {
     headers.get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned)
 }
 
+/// What tells a part from all others of its upload, those of its own number too: Azure asks nobody which of several
+/// blocks of one name was meant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PartName {
+    pub(crate) number: u32,
+    /// No other part of the upload ever has it.
+    pub(crate) attempt: u64,
+}
+
 /// What a request says of the part that it brings.
-pub(super) fn query_of_part(kind: Kind, id: &str, number: u32) -> Vec<(&'static str, String)> {
+pub(super) fn query_of_part(kind: Kind, id: &str, part: PartName) -> Vec<(&'static str, String)> {
     match kind {
-        Kind::Azure => vec![("comp", "block".to_owned()), ("blockid", STANDARD.encode(block(id, number)))],
+        Kind::Azure => vec![("comp", "block".to_owned()), ("blockid", STANDARD.encode(block(id, part)))],
         Kind::S3 | Kind::Gcs => {
-            vec![("partNumber", number.to_string()), ("uploadId", id.to_owned())]
+            vec![("partNumber", part.number.to_string()), ("uploadId", id.to_owned())]
         }
     }
 }
@@ -301,16 +310,29 @@ pub(super) fn query_of_part(kind: Kind, id: &str, number: u32) -> Vec<(&'static 
 pub(super) fn name_of_part(
     kind: Kind,
     id: &str,
-    number: u32,
+    part: PartName,
     tag: Option<String>,
 ) -> Result<String, StoreError> {
     match kind {
-        Kind::Azure => Ok(block(id, number)),
+        Kind::Azure => Ok(block(id, part)),
         Kind::S3 | Kind::Gcs => tag.ok_or_else(|| error::status("send a part without an entity tag", 200)),
     }
 }
 
 /// The name of a block: as long as all others of its object, which Azure asks for.
-fn block(id: &str, number: u32) -> String {
-    format!("{id}-{number:05}")
+fn block(id: &str, PartName { number, attempt }: PartName) -> String {
+    format!("{id}-{number:05}-{attempt:020}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_has_a_name_of_its_own_as_long_as_all_others() {
+        let name = |number, attempt| block("0123", PartName { number, attempt });
+        assert_ne!(name(1, 0), name(1, 1));
+        assert_ne!(name(1, 11), name(11, 1));
+        assert_eq!(name(1, 0).len(), name(10_000, u64::MAX).len());
+    }
 }

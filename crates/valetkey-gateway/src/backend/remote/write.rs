@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::attributes::{self, Marks};
-use super::parts::{self, Completion, OwnUpload};
+use super::parts::{self, Completion, OwnUpload, PartName};
 use super::{Kind, Remote, Service, error};
 use crate::backend::{Attributes, StoreError};
 use crate::transfer::body::as_u64;
@@ -261,8 +261,8 @@ impl Streamed {
     }
 
     /// A part of an upload in parts.
-    pub(super) fn part(remote: &Remote, path: &Path, id: &str, number: u32, bytes: u64) -> Self {
-        let query = parts::query_of_part(remote.service.kind, id, number);
+    pub(super) fn part(remote: &Remote, path: &Path, id: &str, part: PartName, bytes: u64) -> Self {
+        let query = parts::query_of_part(remote.service.kind, id, part);
         Self::request(remote, path, query, HeaderMap::new(), bytes)
     }
 
@@ -298,14 +298,14 @@ impl Streamed {
         self,
         service: &Service,
         id: &str,
-        number: u32,
+        part: PartName,
     ) -> Result<String, StoreError> {
         let tag = self.commit(service).await.map_err(|error| match error {
             // A part that may be there is not part of anything.
             StoreError::Unsettled { attempt, source } => StoreError::Io { attempt, source },
             error => error,
         })?;
-        parts::name_of_part(service.kind, id, number, tag)
+        parts::name_of_part(service.kind, id, part, tag)
     }
 
     /// Why the request took no more.
@@ -443,12 +443,12 @@ impl InParts {
         };
         let (pieces, bytes) = (std::mem::take(&mut self.gathered), self.gathered_bytes);
         self.gathered_bytes = 0;
-        let number = u32::try_from(self.done.len() + 1).unwrap_or(u32::MAX);
-        let mut part = Streamed::part(&to.remote, &to.path, upload.id(), number, as_u64(bytes));
+        let name = PartName { number: u32::try_from(self.done.len() + 1).unwrap_or(u32::MAX), attempt: 0 };
+        let mut part = Streamed::part(&to.remote, &to.path, upload.id(), name, as_u64(bytes));
         for piece in pieces {
             part.push(piece, to.service()).await?;
         }
-        self.done.push(part.commit_part(to.service(), upload.id(), number).await?);
+        self.done.push(part.commit_part(to.service(), upload.id(), name).await?);
         self.memory = None;
         Ok(())
     }
