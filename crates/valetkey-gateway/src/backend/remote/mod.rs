@@ -27,7 +27,7 @@ mod write;
 use std::sync::Arc;
 
 pub(crate) use parts::{PartName, PartWriting, StoreUpload};
-pub(crate) use read::{Object, Stream};
+pub(crate) use read::{Ahead, Object, Stream};
 pub use service::OpenError;
 pub(crate) use service::{Kind, Service};
 pub(crate) use write::{Finished, Writing};
