@@ -21,6 +21,7 @@ mod publish;
 mod read;
 mod sas;
 mod service;
+mod streamed;
 mod turns;
 mod write;
 

@@ -17,7 +17,8 @@ use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::write::{Finished, Rest, Streamed, Target};
+use super::streamed::Streamed;
+use super::write::{Finished, Rest, Target};
 use super::{Kind, Remote, Service, attributes, error};
 use crate::backend::{Attributes, StoreError};
 use crate::transfer::body::as_u64;

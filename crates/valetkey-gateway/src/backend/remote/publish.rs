@@ -6,7 +6,8 @@ use object_store::path::Path;
 use object_store::{PutMode, PutOptions, PutPayload, UpdateVersion};
 
 use super::read::Found;
-use super::write::{Finished, Rest, Streamed, Target};
+use super::streamed::Streamed;
+use super::write::{Finished, Rest, Target};
 use super::{Kind, Remote, error};
 use crate::backend::{Guard, Metadata, Removed, Rule, StoreError};
 
