@@ -8,7 +8,7 @@ use object_store::{PutMode, PutOptions, PutPayload, UpdateVersion};
 use super::read::Found;
 use super::streamed::Streamed;
 use super::write::{Finished, Rest, Target};
-use super::{Kind, Remote, error};
+use super::{Kind, Remote, copy, error};
 use crate::backend::{Guard, Metadata, Removed, Rule, StoreError};
 
 impl Remote {
@@ -61,6 +61,7 @@ impl Remote {
             }
             Rest::LastPiece(streamed) => streamed.commit(&self.service).await,
             Rest::Completion(completion) => completion.commit(&to, is_create).await,
+            Rest::Copy(from) => copy::commit(&to, &from, is_create, digest).await,
         };
         let tag = match committed {
             Ok(tag) => tag,

@@ -117,18 +117,14 @@ impl Streamed {
         id: &str,
         part: PartName,
     ) -> Result<String, StoreError> {
-        let tag = self.commit(service).await.map_err(|error| match error {
-            // A part that may be there is not part of anything.
-            StoreError::Unsettled { attempt, source } => StoreError::Io { attempt, source },
-            error => error,
-        })?;
+        let tag = self.commit(service).await.map_err(parts::of_no_object)?;
         parts::name_of_part(service.kind, id, part, tag)
     }
 
     /// Why the request took no more.
     async fn ended_early(&mut self, service: &Service) -> StoreError {
         match timeout(service.stall, &mut self.request.0).await {
-            Ok(Ok(Ok(answer))) => refused(answer.status().as_u16()),
+            Ok(Ok(Ok(answer))) => error::refused("send an object", answer.status().as_u16()),
             Ok(Ok(Err(error))) => error,
             Ok(Err(_)) | Err(_) => error::stalled("send an object"),
         }
@@ -155,20 +151,14 @@ impl Streamed {
         };
         match answer.status() {
             status if status.is_success() => Ok(parts::tag_of(answer.headers())),
-            status if error::refuses(status.as_u16()) => Err(refused(status.as_u16())),
+            status if error::refuses(status.as_u16()) => {
+                Err(error::refused("send an object", status.as_u16()))
+            }
             // A fault of the store may come after it took the object.
             status => {
                 Err(unsettled(std::io::Error::other(format!("the store answered {}", status.as_u16()))))
             }
         }
-    }
-}
-
-/// An answer to an upload that says that nothing was changed.
-fn refused(status: u16) -> StoreError {
-    match status {
-        409 | 412 => StoreError::AlreadyExists,
-        status => error::status("send an object", status),
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::attributes::{self, Marks};
 use super::parts::{Completion, OwnUpload, PartName};
 use super::streamed::Streamed;
-use super::{Remote, Service, error};
+use super::{Object, Remote, Service, error};
 use crate::backend::{Attributes, StoreError};
 use crate::transfer::body::as_u64;
 
@@ -70,9 +70,14 @@ pub(crate) struct Finished {
 /// What is still to be sent.
 #[derive(Debug)]
 pub(super) enum Rest {
-    All { pieces: Vec<Bytes>, _memory: Option<OwnedSemaphorePermit> },
+    All {
+        pieces: Vec<Bytes>,
+        _memory: Option<OwnedSemaphorePermit>,
+    },
     LastPiece(Streamed),
     Completion(Completion),
+    /// All of it, which is in the store already.
+    Copy(Object),
 }
 
 impl Remote {
