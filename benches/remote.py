@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Throughput and CPU time of a gateway before a store, beside the same store asked directly.
 
-    tests/stores/install && cargo build --release && python3 benches/remote.py target/release/valetkey [PAIRS] [MIB]
+    tests/stores/install && cargo build --release && python3 benches/remote.py target/release/valetkey [ROUNDS] [MIB]
 
-It starts a SeaweedFS, puts an object of 1 GiB and gets it back, straight and through the gateway by turns, and prints of
-each pair how long both took and how much CPU time the gateway used. All traffic stays on the loopback interface.
+It starts a SeaweedFS, puts an object of 1 GiB and gets it back: straight, through the gateway, and through a bare relay
+that takes 256 KiB off one socket and puts them on the other, by turns. It prints of each round the throughput, and the
+CPU time that the gateway and the relay used: what the relay uses is what any process in between pays the kernel. All
+traffic stays on the loopback interface.
 """
 
-import base64, datetime, hashlib, hmac, json, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
+import base64, datetime, hashlib, hmac, json, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading
+import time
 
 ACCESS_KEY_ID, SECRET_ACCESS_KEY, KEY_SECRET = "bench", "a-store-for-measurements", b"a secret for measurements only, 42"
 PIECE = os.urandom(1 << 20)
@@ -43,11 +46,11 @@ def presigned(method, host, path):
     return f"{path}?{query}&X-Amz-Signature={mac.hex()}"
 
 
-def ask(port, method, target, send_bytes=0, receive_bytes=0):
+def ask(port, method, target, send_bytes=0, receive_bytes=0, host=None):
     """The seconds that one exchange takes."""
     begun = time.monotonic()
     with socket.create_connection(("127.0.0.1", port)) as client:
-        head = f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n"
+        head = f"{method} {target} HTTP/1.1\r\nHost: {host or f'127.0.0.1:{port}'}\r\nConnection: close\r\n"
         length = f"Content-Length: {send_bytes}\r\n" if method == "PUT" else ""
         client.sendall(f"{head}{length}\r\n".encode())
         for _ in range(send_bytes >> 20):
@@ -118,37 +121,65 @@ def start_gateway(home, binary, port, store_port):
     )
 
 
-def measure(pid, port, store_port, pairs, size):
+def relay(port, store_port):
+    """A process that hands on what comes, one connection at a time; returns its process id."""
+    listener = socket.create_server(("127.0.0.1", port))
+    if pid := os.fork():
+        listener.close()
+        return pid
+
+    def hand_on(source, target):
+        buffer = memoryview(bytearray(256 << 10))
+        while count := source.recv_into(buffer):
+            target.sendall(buffer[:count])
+        target.shutdown(socket.SHUT_WR)
+
+    while True:
+        client, _ = listener.accept()
+        with client, socket.create_connection(("127.0.0.1", store_port)) as store:
+            up = threading.Thread(target=hand_on, args=(client, store))
+            up.start()
+            hand_on(store, client)
+            up.join()
+
+
+def measure(pid, port, relay_pid, relay_port, store_port, rounds, size):
     host, gib = f"127.0.0.1:{store_port}", size / (1 << 30)
     for method in ("PUT", "GET"):
         allow = {"PUT": "write", "GET": "read"}[method]
         lengths = {"PUT": (size, 0), "GET": (0, size)}[method]
-        ratios, cpus = [], []
-        for pair in range(pairs):
-            straight = lambda: ask(store_port, method, presigned(method, host, "/bench/straight"), *lengths)
-            through = lambda: ask(port, method, key_url("/files/through", allow), *lengths)
-            before = cpu_seconds(pid)
+        # GET reads what PUT left: one object for all, so that none is warmer than another.
+        straight = lambda: ask(store_port, method, presigned(method, host, "/bench/object"), *lengths)
+        through = lambda: ask(port, method, key_url("/files/object", allow), *lengths)
+        relayed = lambda: ask(relay_port, method, presigned(method, host, "/bench/object"), *lengths, host=host)
+        ways = [("straight", straight), ("through", through), ("relayed", relayed)]
+        if method == "GET":
+            straight()
+        found = []
+        for number in range(rounds):
+            cpu = {"through": cpu_seconds(pid), "relayed": cpu_seconds(relay_pid)}
             # Whoever comes first finds the caches otherwise, so that they take turns at it.
-            if pair % 2:
-                through_secs, straight_secs = through(), straight()
-            else:
-                straight_secs, through_secs = straight(), through()
-            cpu = (cpu_seconds(pid) - before) / gib
-            ratios.append(straight_secs / through_secs)
-            cpus.append(cpu)
+            secs = {name: way() for name, way in ways[number % 3 :] + ways[: number % 3]}
+            ours = (cpu_seconds(pid) - cpu["through"]) / gib
+            bare = (cpu_seconds(relay_pid) - cpu["relayed"]) / gib
+            found.append((secs["straight"] / secs["through"], ours, secs["straight"] / secs["relayed"], bare))
             print(
-                f"{method} straight {gib / straight_secs:5.2f} GiB/s, through {gib / through_secs:5.2f} GiB/s, "
-                f"{ratios[-1]:4.2f} of it; gateway {cpu:4.2f} CPU-s/GiB",
+                f"{method} straight {gib / secs['straight']:5.2f} GiB/s; through {gib / secs['through']:5.2f} GiB/s, "
+                f"{ours:4.2f} CPU-s/GiB; relayed {gib / secs['relayed']:5.2f} GiB/s, {bare:4.2f} CPU-s/GiB",
                 flush=True,
             )
-        print(f"{method} median: {statistics.median(ratios):4.2f} of the throughput, {statistics.median(cpus):4.2f} CPU-s/GiB")
+        ratio, ours, relay_ratio, bare = (statistics.median(column) for column in zip(*found))
+        print(
+            f"{method} medians: through {ratio:4.2f} of straight, {ours:4.2f} CPU-s/GiB; "
+            f"relayed {relay_ratio:4.2f} of straight, {bare:4.2f} CPU-s/GiB"
+        )
 
 
 def main():
     binary = os.path.abspath(sys.argv[1])
-    pairs = int(sys.argv[2]) if len(sys.argv) > 2 else 7
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 9
     size = (int(sys.argv[3]) if len(sys.argv) > 3 else 1024) << 20
-    port, store_port = free_port(), free_port()
+    port, store_port, relay_port = free_port(), free_port(), free_port()
     home = tempfile.mkdtemp(prefix="valetkey-bench-")
     processes = []
     try:
@@ -158,7 +189,12 @@ def main():
         wait_for(store_port, lambda: ask(store_port, "PUT", presigned("PUT", host, "/bench/ready"), 1 << 20))
         processes.append(start_gateway(home, binary, port, store_port))
         wait_for(port, lambda: ask(port, "GET", "/-/health"))
-        measure(processes[1].pid, port, store_port, pairs, size)
+        relay_pid = relay(relay_port, store_port)
+        try:
+            measure(processes[1].pid, port, relay_pid, relay_port, store_port, rounds, size)
+        finally:
+            os.kill(relay_pid, signal.SIGKILL)
+            os.waitpid(relay_pid, 0)
     finally:
         for process in reversed(processes):
             process.send_signal(signal.SIGKILL)

@@ -165,7 +165,7 @@ fn a_download_that_nothing_hangs_on_is_fetched_from_the_store_itself() {
 }
 
 #[test]
-fn whether_a_store_answers_is_told_to_operators() {
+fn whether_a_store_answers_is_told() {
     let store = SeaweedFs::shared();
     let proxy = FaultProxy::before(store.address());
     proxy.refuse(true);
@@ -176,8 +176,12 @@ fn whether_a_store_answers_is_told_to_operators() {
     assert!(metrics().contains("valetkey_backend_answers{backend=\"local\"} 0"), "{}", metrics());
     let health = crate::admin::ask_text(&gateway, "GET", "/v1/health", None).1;
     assert!(health.contains("\"backends\":{\"local\":false}"), "{health}");
-    accepted(&gateway.get("/-/health"), 200);
+    let told = |does: &str| format!("ok\nbackend local {does}\n");
+    let health = gateway.get("/-/health");
+    accepted(&health, 200);
+    assert_eq!(health.text(), told("does not answer"));
     proxy.refuse(false);
     wait_until(Duration::from_secs(20), "a word of it", || says("the store answers again")).unwrap();
     assert!(metrics().contains("valetkey_backend_answers{backend=\"local\"} 1"));
+    assert_eq!(gateway.get("/-/health").text(), told("answers"));
 }

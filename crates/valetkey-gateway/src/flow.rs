@@ -110,6 +110,8 @@ pub(crate) async fn answer(
     respond::named(answer, &request_id, language.get())
 }
 
+/// What is boxed here is large, and rare or slow beside an allocation: a connection has room for all that it may ever
+/// have to do, and most only download.
 async fn run(at: &At<'_>, body: &mut Incoming) -> Result<Response<Body>, Refusal> {
     let &At { gateway, snapshot, connection, parts, head, recorder, .. } = at;
     request::check(parts, head)?;
@@ -124,7 +126,7 @@ async fn run(at: &At<'_>, body: &mut Incoming) -> Result<Response<Body>, Refusal
         return Ok(holder::answer(question, at).await?);
     }
     if form::is_one(&snapshot.settings.server.virtual_hosts, head) {
-        return form::answer(at, body).await;
+        return Box::pin(form::answer(at, body)).await;
     }
 
     let identified = identify::identify(snapshot, head)?;
@@ -133,7 +135,7 @@ async fn run(at: &At<'_>, body: &mut Incoming) -> Result<Response<Body>, Refusal
     gateway.recent.note(bounded.grant(), connection.client, at.now.clock);
     match bounded {
         Bound::Resource(bounded) => Ok(resource(at, bounded, body).await?),
-        Bound::S3(bounded) => s3::answer(at, &bounded, body).await,
+        Bound::S3(bounded) => Box::pin(s3::answer(at, &bounded, body)).await,
     }
 }
 
@@ -168,7 +170,7 @@ async fn resource(
             let plan = upload::plan(snapshot, &permit, head, described).await?;
             let mut held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
             let received = upload::receive(&mut held, plan, Source::Plain(body), recorder).await?;
-            settle::upload(gateway, held, received, recorder).await
+            Box::pin(settle::upload(gateway, held, received, recorder)).await
         }
         Action::Part => Err(Denial::CallNotSupported("a part of an upload")),
         Action::Delete => {

@@ -49,7 +49,8 @@ pub(crate) fn insert(answer: &mut Response<Body>, name: HeaderName, value: &str)
     }
 }
 
-/// Answers what needs no key: the health of the gateway, and preflights. They tell nothing else.
+/// Answers what needs no key: the health of the gateway and of the stores behind it, and preflights. They tell nothing
+/// else.
 pub(crate) fn without_a_key(gateway: &Gateway, parts: &Parts) -> Option<Response<Body>> {
     if request::is_doubtful(parts) {
         return None;
@@ -67,6 +68,11 @@ pub(crate) fn without_a_key(gateway: &Gateway, parts: &Parts) -> Option<Response
             (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "the ledger does not answer\n"),
             (false, true) => (StatusCode::OK, "ok\n"),
         };
+        let mut text = text.to_owned();
+        for (name, store) in &gateway.snapshot().stores {
+            let does = if store.answers() { "answers" } else { "does not answer" };
+            text.push_str(&format!("backend {name} {does}\n"));
+        }
         let mut answer = text_answer(code, HeaderValue::from_static("text/plain"), text.into(), parts);
         insert(&mut answer, header::CACHE_CONTROL, "no-store");
         answer

@@ -30,12 +30,13 @@ pub(super) struct Opened {
 /// How often it is asked whether a remote store answers.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Asks the remote stores whether they answer for as long as the gateway runs, the first time at once.
+/// Asks the remote stores whether they answer for as long as the gateway runs, the first time at once, all at a time.
 pub(super) async fn watch(gateway: Arc<Gateway>) {
     loop {
-        for (name, store) in &gateway.snapshot().stores {
-            store.watch(name).await;
-        }
+        let snapshot = gateway.snapshot();
+        let asked = snapshot.stores.iter().map(|(name, store)| store.watch(name));
+        futures_util::future::join_all(asked).await;
+        drop(snapshot);
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -192,8 +192,10 @@ pub(crate) async fn receive(
     recorder: &Recorder,
 ) -> Result<Received, Denial> {
     let end = Rc::clone(&held.end);
+    // Boxed, since a connection has room for all that it may ever have to do, and this is most of it.
+    let receiving = Box::pin(receive_all(held, plan, source, recorder));
     tokio::select! {
-        received = receive_all(held, plan, source, recorder) => received,
+        received = receiving => received,
         () = end.told() => Err(Denial::Revoked),
     }
 }

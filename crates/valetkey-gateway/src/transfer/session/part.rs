@@ -58,7 +58,7 @@ pub(crate) async fn receive(
 ) -> Result<Part, Denial> {
     let end = End::begin(gateway, permit)?;
     tokio::select! {
-        received = receive_all(gateway, open, permit, plan, source, recorder) => received,
+        received = Box::pin(receive_all(gateway, open, permit, plan, source, recorder)) => received,
         () = end.told() => Err(Denial::Revoked),
     }
 }
