@@ -2,9 +2,11 @@
 //! bytes live, but for what stands in [`Kind`].
 
 mod changes;
+mod copies;
 mod listings;
 mod objects;
 mod refusals;
+mod s3;
 
 use valetkey_tests::expect::accepted;
 use valetkey_tests::gateway::Gateway;
@@ -181,7 +183,11 @@ macro_rules! holds_for {
             changes::deletes_take_what_is_there,
             changes::parts_become_one_object,
             changes::parts_that_are_given_up_leave_nothing,
-            changes::objects_are_copied,
+            copies::objects_are_copied,
+            copies::a_copy_keeps_what_its_source_says_or_says_something_else,
+            copies::a_copy_keeps_to_its_conditions,
+            copies::a_copy_keeps_to_every_limit_of_an_upload,
+            copies::parts_are_copied,
             listings::listings_tell_what_is_there,
             listings::pages_follow_each_other,
             refusals::what_is_too_large_leaves_nothing,

@@ -49,6 +49,7 @@ mod scope_and_path;
 mod signer_command;
 mod signers;
 mod size;
+mod store_copies;
 mod store_faults;
 mod store_kills;
 mod stores;

@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod condition;
+pub(crate) mod copied;
 pub(crate) mod delete;
 pub(crate) mod download;
 pub(crate) mod first_bytes;

@@ -1,16 +1,14 @@
-//! Changes under conditions and at once, deletes, copies, and uploads in parts.
+//! Changes under conditions and at once, deletes, and uploads in parts.
 
 use std::thread;
 
-use valetkey_tests::aws::Aws;
 use valetkey_tests::expect::{accepted, refused};
 use valetkey_tests::http::{Answer, Request};
 use valetkey_tests::key::Key;
 
+use super::s3::{PART, S3};
 use super::{Place, bytes};
 use crate::listing::elements;
-
-const PART: usize = 5 << 20;
 
 pub(super) fn conditions_are_judged(place: &Place) {
     let first = place.put("a", b"first");
@@ -106,46 +104,6 @@ pub(super) fn deletes_take_what_is_there(place: &Place) {
     assert_eq!(place.get("b").status, 404);
 }
 
-/// A client of S3's.
-struct S3<'a> {
-    place: &'a Place,
-    aws: Aws,
-}
-
-impl<'a> S3<'a> {
-    fn of(place: &'a Place) -> Self {
-        Self { place, aws: Aws { host: place.gateway.address().to_string(), ..Aws::default() } }
-    }
-
-    fn send(&self, request: Request) -> Answer {
-        self.place.gateway.send(&self.aws.sign(request))
-    }
-
-    fn begin(&self, name: &str) -> String {
-        let request = Request::new("POST", format!("/files/{name}?uploads="));
-        let answer =
-            self.send(request.header("Content-Type", "text/plain").header("x-amz-meta-place", "here"));
-        accepted(&answer, 200);
-        elements(&answer.text(), "UploadId").pop().unwrap()
-    }
-
-    fn part(&self, name: &str, id: &str, number: u32, body: &[u8]) -> String {
-        let answer =
-            self.send(Request::put(format!("/files/{name}?partNumber={number}&uploadId={id}"), body));
-        accepted(&answer, 200);
-        answer.header("etag").unwrap().to_owned()
-    }
-
-    fn complete(&self, name: &str, id: &str, parts: &[(u32, String)]) -> Answer {
-        let part = |(number, tag): &(u32, String)| {
-            format!("<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>")
-        };
-        let parts: String = parts.iter().map(part).collect();
-        let document = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
-        self.send(Request::new("POST", format!("/files/{name}?uploadId={id}")).body(document))
-    }
-}
-
 pub(super) fn parts_become_one_object(place: &Place) {
     let s3 = S3::of(place);
     if !place.kind.parts {
@@ -195,24 +153,4 @@ pub(super) fn parts_that_are_given_up_leave_nothing(place: &Place) {
     assert_eq!(s3.complete("a", &id, &[(1, part)]).status, 404);
     refused(&place.get("a"), 404, "not_found");
     assert_eq!(place.kept(), before);
-}
-
-pub(super) fn objects_are_copied(place: &Place) {
-    let s3 = S3::of(place);
-    for length in [10, 300 << 10] {
-        let body = bytes(length);
-        accepted(
-            &place.send("from", &body, &[("x-amz-meta-place", "Łódź"), ("Content-Type", "text/plain")]),
-            200,
-        );
-        let to = format!("to {length}+ü");
-        let target = format!("/files/{}", valetkey_tests::key::encode(&to, ""));
-        let copied = s3.send(Request::put(target, "").header("x-amz-copy-source", "/files/from"));
-        accepted(&copied, 200);
-        let answer = place.get(&to);
-        assert!(answer.body == body);
-        assert_eq!(answer.header("x-amz-meta-place"), Some("Łódź"));
-        assert_eq!(answer.header("content-type"), Some("text/plain"));
-        assert_eq!(elements(&copied.text(), "ETag"), [answer.header("etag").unwrap()]);
-    }
 }

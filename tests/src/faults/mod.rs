@@ -94,6 +94,8 @@ struct Shared {
     plans: Mutex<Vec<Plan>>,
     requests: Mutex<Vec<String>>,
     connections: AtomicUsize,
+    /// Of the bodies, either way.
+    passed_bytes: AtomicUsize,
     refuses: AtomicBool,
     open: Mutex<Vec<Weak<Link>>>,
     stopped: Mutex<bool>,
@@ -130,6 +132,7 @@ impl FaultProxy {
             plans: Mutex::default(),
             requests: Mutex::default(),
             connections: AtomicUsize::new(0),
+            passed_bytes: AtomicUsize::new(0),
             refuses: AtomicBool::new(false),
             open: Mutex::default(),
             stopped: Mutex::new(false),
@@ -180,6 +183,11 @@ impl FaultProxy {
     /// How many connections were made to it.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes of bodies passed it, of requests and of answers.
+    pub fn passed_bytes(&self) -> usize {
+        self.shared.passed_bytes.load(Ordering::SeqCst)
     }
 
     /// The method and target of every request that came, in order.

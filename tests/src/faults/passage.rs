@@ -2,6 +2,7 @@
 
 use std::io::{self, BufReader, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -25,11 +26,11 @@ pub(super) fn requests(shared: &Shared, link: &Link) -> io::Result<()> {
         }
         lock(&link.asked).push_back((method.to_owned(), fault.clone()));
         let gate = match fault {
-            Some(Fault::Request(point, cut)) => Gate::cut_at(&link.server, point, cut),
-            Some(Fault::SlowRequest(rate)) => Gate::slow(&link.server, rate),
-            _ => Gate::open(&link.server),
+            Some(Fault::Request(point, cut)) => Gate::cut_at(&link.server, shared, point, cut),
+            Some(Fault::SlowRequest(rate)) => Gate::slow(&link.server, shared, rate),
+            _ => Gate::open(&link.server, shared),
         };
-        if !gate.pass(&head, |sink| head.body().pass(&mut client, sink), shared, link)? {
+        if !gate.pass(&head, |sink| head.body().pass(&mut client, sink), link)? {
             return Ok(());
         }
     }
@@ -56,12 +57,12 @@ pub(super) fn answers(shared: &Shared, link: &Link) -> io::Result<()> {
             continue;
         }
         let gate = match fault {
-            Some(Fault::Answer(point, cut)) => Gate::cut_at(&link.client, point, cut),
-            Some(Fault::SlowAnswer(rate)) => Gate::slow(&link.client, rate),
-            _ => Gate::open(&link.client),
+            Some(Fault::Answer(point, cut)) => Gate::cut_at(&link.client, shared, point, cut),
+            Some(Fault::SlowAnswer(rate)) => Gate::slow(&link.client, shared, rate),
+            _ => Gate::open(&link.client, shared),
         };
         let body = head.body_for(&method)?;
-        if !gate.pass(&head, |sink| body.pass(&mut server, sink), shared, link)? {
+        if !gate.pass(&head, |sink| body.pass(&mut server, sink), link)? {
             return Ok(());
         }
     }
@@ -71,6 +72,7 @@ pub(super) fn answers(shared: &Shared, link: &Link) -> io::Result<()> {
 /// Where a message goes on to, how far and how fast.
 struct Gate<'a> {
     to: &'a TcpStream,
+    shared: &'a Shared,
     cut: Option<(Point, Cut)>,
     rate: Option<u64>,
 }
@@ -83,16 +85,16 @@ enum Passed {
 }
 
 impl<'a> Gate<'a> {
-    fn open(to: &'a TcpStream) -> Self {
-        Self { to, cut: None, rate: None }
+    fn open(to: &'a TcpStream, shared: &'a Shared) -> Self {
+        Self { to, shared, cut: None, rate: None }
     }
 
-    fn cut_at(to: &'a TcpStream, point: Point, cut: Cut) -> Self {
-        Self { cut: Some((point, cut)), ..Self::open(to) }
+    fn cut_at(to: &'a TcpStream, shared: &'a Shared, point: Point, cut: Cut) -> Self {
+        Self { cut: Some((point, cut)), ..Self::open(to, shared) }
     }
 
-    fn slow(to: &'a TcpStream, rate: u64) -> Self {
-        Self { rate: Some(rate.max(1)), ..Self::open(to) }
+    fn slow(to: &'a TcpStream, shared: &'a Shared, rate: u64) -> Self {
+        Self { rate: Some(rate.max(1)), ..Self::open(to, shared) }
     }
 
     /// Hands on a message; whether another may follow it.
@@ -100,14 +102,13 @@ impl<'a> Gate<'a> {
         &self,
         head: &Head,
         body: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>,
-        shared: &Shared,
         link: &Link,
     ) -> io::Result<bool> {
         match self.passed(head, body) {
             Passed::Whole => Ok(true),
             Passed::Failed(error) => Err(error),
             Passed::Cut(Cut::Stall) => {
-                shared.stall();
+                self.shared.stall();
                 Ok(false)
             }
             Passed::Cut(Cut::HalfClose) => {
@@ -156,6 +157,7 @@ impl<'a> Gate<'a> {
     }
 
     fn write(&self, piece: &[u8]) -> io::Result<()> {
+        self.shared.passed_bytes.fetch_add(piece.len(), Ordering::SeqCst);
         let mut to = self.to;
         let Some(rate) = self.rate else { return to.write_all(piece) };
         let step = usize::try_from(rate / STEPS).unwrap_or(usize::MAX).max(1);

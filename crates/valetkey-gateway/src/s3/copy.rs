@@ -9,7 +9,8 @@ use valetkey_dialects::aws::reply::{CopyReply, CopyResult, Refusal};
 use super::{Asker, check_bucket, put};
 use crate::backend::Metadata;
 use crate::transfer::body::Body;
-use crate::transfer::source::{Copied, Source};
+use crate::transfer::copied::Copied;
+use crate::transfer::source::Source;
 use crate::transfer::upload::{self, Description};
 use crate::transfer::{download, integrity, list};
 use crate::{admit, respond, settle};
@@ -41,8 +42,8 @@ pub(crate) async fn object(
     check_bucket(at, &permit)?;
     let plan = upload::plan(at.snapshot, &permit, at.head, described).await?.copying(size_bytes);
     let mut held = admit::hold(at.gateway, permit, at.recorder.witness(plan.purpose())).await?;
-    let bytes = Copied::of(&opened.content, 0, size_bytes).await?;
-    let received = upload::receive(&mut held, plan, Source::Object(bytes), at.recorder).await?;
+    let bytes = Source::Object(Copied::of(&opened, 0, size_bytes));
+    let received = upload::receive(&mut held, plan, bytes, at.recorder).await?;
     let published = settle::publish(at.gateway, held, received, at.recorder).await?;
     let document = CopyReply {
         etag: &published.metadata.etag,

@@ -15,9 +15,10 @@ use super::{Asker, check_bucket, multipart, put, uploads};
 use crate::flow::At;
 use crate::settings::Etag;
 use crate::transfer::body::Body;
+use crate::transfer::copied::Copied;
 use crate::transfer::download;
 use crate::transfer::session::{self, Marks, Open, PartPlan};
-use crate::transfer::source::{Copied, Source};
+use crate::transfer::source::Source;
 use crate::{admit, respond};
 
 /// Receives a part.
@@ -91,7 +92,7 @@ pub(crate) async fn copy(
         keeps_what_came: false,
     };
     let _read = admit::hold(at.gateway, readable, Purpose::Answer { bytes }).await?;
-    let copied = Source::Object(Copied::of(&opened.content, offset, bytes).await?);
+    let copied = Source::Object(Copied::of(&opened, offset, bytes));
     let received = session::receive(at.gateway, &open, &permit, plan, copied, at.recorder).await;
     let part = received.map_err(multipart::refused)?;
     let marks = Marks::of_part(&part)?;

@@ -6,6 +6,8 @@
 
 use valetkey::{Denial, MediaType, MediaTypes};
 
+use super::body::as_u64;
+
 /// How many bytes are looked at. Documents in zip archives are told apart by their third entry.
 const GATHERED_BYTES_MAX: usize = 8 << 10;
 
@@ -22,6 +24,11 @@ impl<'a> FirstBytes<'a> {
     pub(crate) fn of(types: &'a MediaTypes, declared: Option<&str>) -> Self {
         let declared = declared.filter(|_| !types.are_all()).and_then(MediaType::parse);
         Self { types, declared, gathered: Vec::new() }
+    }
+
+    /// How many of the first bytes are to be looked at: none where there is nothing to judge.
+    pub(crate) fn wanted_bytes(&self) -> u64 {
+        if self.declared.is_some() { as_u64(GATHERED_BYTES_MAX) } else { 0 }
     }
 
     /// Looks at the next piece of the upload.

@@ -152,6 +152,7 @@ impl Integrity {
 }
 
 /// What bytes hash to.
+#[derive(Default)]
 pub(crate) struct Hashed {
     pub(crate) values: Vec<(ChecksumAlgorithm, Vec<u8>)>,
     tells_md5: bool,

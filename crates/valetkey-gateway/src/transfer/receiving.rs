@@ -29,10 +29,19 @@ pub(super) enum Receiving {
 
 /// A part that is whole and kept.
 pub(crate) struct KeptPart {
-    pub(crate) kept: Kept,
+    pub(crate) size_bytes: u64,
+    pub(crate) content: PartContent,
     pub(crate) hashed: Hashed,
     /// The remote store's name of it.
     pub(crate) tag: Option<String>,
+}
+
+/// What tells the bytes of a part from all others.
+pub(crate) enum PartContent {
+    /// Their BLAKE3.
+    Hashed([u8; 32]),
+    /// Nobody read them: of which version of an object the store copied them, and where they stand in it.
+    Copied([u8; 32]),
 }
 
 impl Receiving {
@@ -168,15 +177,15 @@ impl Receiving {
     pub(super) async fn keep(self, trailer: Vec<Checksum>) -> Result<KeptPart, Denial> {
         match self {
             Self::Disk(disk) => {
-                let (kept, hashed) = disk.keep(trailer).await?;
-                Ok(KeptPart { kept, hashed, tag: None })
+                let (Kept { size_bytes, digest }, hashed) = disk.keep(trailer).await?;
+                Ok(KeptPart { size_bytes, content: PartContent::Hashed(digest), hashed, tag: None })
             }
             Self::RemotePart(part) => {
                 let (writing, integrity) = *part;
-                let kept = Kept { size_bytes: writing.size_bytes(), digest: writing.digest() };
-                let hashed = integrity.expecting(trailer).hashed(kept.digest)?;
+                let (size_bytes, digest) = (writing.size_bytes(), writing.digest());
+                let hashed = integrity.expecting(trailer).hashed(digest)?;
                 let tag = Some(writing.keep().await.map_err(unwritable)?);
-                Ok(KeptPart { kept, hashed, tag })
+                Ok(KeptPart { size_bytes, content: PartContent::Hashed(digest), hashed, tag })
             }
             Self::Remote(_) => Err(Denial::BackendUnavailable),
         }

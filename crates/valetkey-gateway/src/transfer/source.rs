@@ -1,8 +1,6 @@
 //! Where the bytes of an upload come from: a body, a body with lines between its chunks, a form, or another object.
 
 use std::borrow::Cow;
-use std::os::unix::fs::FileExt as _;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -11,11 +9,7 @@ use valetkey_dialects::aws::Decoder;
 use valetkey_dialects::form::{FormEvent, FormReader};
 use valetkey_dialects::{Checksum, ChecksumAlgorithm};
 
-use super::body::as_u64;
-use crate::backend::{Content, Reading};
-
-/// How much of an object is read at once to be copied, in bytes.
-const COPY_BYTES: u64 = 256 << 10;
+use super::copied::Copied;
 
 /// Where the bytes of an upload come from.
 pub(crate) enum Source<'a> {
@@ -29,18 +23,20 @@ pub(crate) enum Source<'a> {
     Object(Copied),
 }
 
-/// A part of an open object, being read.
-pub(crate) struct Copied {
-    reading: Reading,
-    bytes_left: u64,
-}
-
 impl<'a> Source<'a> {
     /// The body that has to be waited for.
     pub(super) fn body(&mut self) -> Option<&mut Incoming> {
         match self {
             Self::Plain(body) | Self::Chunked { body, .. } | Self::Form { body, .. } => Some(body),
             Self::Object(_) => None,
+        }
+    }
+
+    /// The object that is copied.
+    pub(super) fn copied(&self) -> Option<&Copied> {
+        match self {
+            Self::Object(copied) => Some(copied),
+            Self::Plain(_) | Self::Chunked { .. } | Self::Form { .. } => None,
         }
     }
 
@@ -112,48 +108,5 @@ impl<'a> Source<'a> {
             Self::Form { reader, .. } => reader.finish().map(|()| Vec::new()),
             Self::Plain(_) | Self::Object(_) => Ok(Vec::new()),
         }
-    }
-}
-
-impl Copied {
-    /// Begins to read `bytes` bytes from `offset` on, which the object has.
-    ///
-    /// # Errors
-    /// [`Denial::BackendUnavailable`].
-    pub(crate) async fn of(content: &Content, offset: u64, bytes: u64) -> Result<Self, Denial> {
-        let reading = content.read(offset, bytes).await.map_err(|error| super::fault(&error))?;
-        Ok(Self { reading, bytes_left: bytes })
-    }
-
-    /// The next bytes; none at the end.
-    ///
-    /// # Errors
-    /// [`Denial::BackendUnavailable`], also where the object was cut short meanwhile.
-    pub(super) async fn next(&mut self) -> Result<Bytes, Denial> {
-        let bytes = self.bytes_left.min(COPY_BYTES);
-        if bytes == 0 {
-            return Ok(Bytes::new());
-        }
-        let piece = match &mut self.reading {
-            Reading::File { file, offset } => {
-                let (file, at) = (Arc::clone(file), *offset);
-                *offset += bytes;
-                super::blocking(move || {
-                    let mut piece = vec![0; usize::try_from(bytes).unwrap_or_default()];
-                    file.read_exact_at(&mut piece, at).map(|()| Bytes::from(piece))
-                })
-                .await?
-            }
-            Reading::Stream(stream) => stream.next().await.and_then(|piece| match piece.is_empty() {
-                true => Err(std::io::ErrorKind::UnexpectedEof.into()),
-                false => Ok(piece),
-            }),
-        };
-        let piece = piece.map_err(|error| {
-            tracing::error!(%error, "an object cannot be read to be copied");
-            Denial::BackendUnavailable
-        })?;
-        self.bytes_left -= as_u64(piece.len());
-        Ok(piece)
     }
 }

@@ -217,24 +217,61 @@ async fn receive_all(
     mut source: Source<'_>,
     recorder: &Recorder,
 ) -> Result<Received, Denial> {
-    let size = held.permit.size;
+    let permit = Rc::clone(&held.permit);
     let content_type = plan.headers.content_type.clone();
-    let mut first_bytes = FirstBytes::of(&held.permit.types, content_type.as_deref());
+    let mut first_bytes = FirstBytes::of(&permit.types, content_type.as_deref());
     let mut confirmed = Confirmed::of(&plan.checksums);
-    let mut integrity = Integrity::of(&held.permit.digests, plan.checksums).awaiting(source.announced());
+    let mut integrity = Integrity::of(&permit.digests, plan.checksums).awaiting(source.announced());
     if plan.etag == Etag::Md5 {
         integrity = integrity.telling_md5();
     }
     let mut headers = Plan::stored_headers(plan.headers);
     headers.extend(confirmed.headers());
     let attributes = Attributes { content_type, headers, hold: held.hold.name(), etag: None };
-    let known = (plan.declared_bytes, plan.only_create);
-    let mut file = Receiving::object(&plan.space, &plan.name, known, attributes, integrity)?;
+    // What has to hash to something, or is slowed, passes through here. The checksums of a copy are those of its source.
+    let is_seen = !permit.digests.is_empty() || held.throttle.is_some();
+    let in_store = source.copied().filter(|_| !is_seen).and_then(|copied| copied.object_in(&plan.space));
+    let finished = match in_store {
+        Some(copy) => {
+            first_bytes.take(&copy.beginning(first_bytes.wanted_bytes()).await?)?;
+            first_bytes.judge()?;
+            recorder.received(copy.bytes);
+            copy.object(&plan.name, attributes).await?
+        }
+        None => {
+            let known = (plan.declared_bytes, plan.only_create);
+            let mut file = Receiving::object(&plan.space, &plan.name, known, attributes, integrity)?;
+            file.reserve(plan.declared_bytes).await?;
+            let reserved = Reserved::of(held, plan.declared_bytes);
+            receive_bytes(held, &mut source, &mut file, (first_bytes, reserved), recorder).await?;
+            let trailer = source.finish()?;
+            let told = confirmed.headers().count();
+            confirmed.add(&trailer);
+            file.finish(confirmed.headers().skip(told), trailer).await?
+        }
+    };
+    Ok(Received {
+        space: plan.space,
+        name: plan.name,
+        finished,
+        conditions: plan.conditions,
+        only_create: plan.only_create,
+        confirmed,
+    })
+}
+
+/// Takes all bytes of the body.
+async fn receive_bytes(
+    held: &mut Held,
+    source: &mut Source<'_>,
+    file: &mut Receiving,
+    (mut first_bytes, mut reserved): (FirstBytes<'_>, Reserved),
+    recorder: &Recorder,
+) -> Result<(), Denial> {
+    let size = held.permit.size;
     let mut pace = Pace::new(held.throttle.as_ref().map(Throttle::slowest));
-    let mut reserved = Reserved::of(held, plan.declared_bytes);
-    file.reserve(plan.declared_bytes).await?;
     let mut received_bytes = 0;
-    while let Some(piece) = next_piece(&mut source, &mut file, &mut pace).await? {
+    while let Some(piece) = next_piece(source, file, &mut pace).await? {
         received_bytes += as_u64(piece.len());
         recorder.received(received_bytes);
         if let Some(cap) = size.max_bytes
@@ -251,21 +288,10 @@ async fn receive_all(
         }
     }
     first_bytes.judge()?;
-    if received_bytes < size.min_bytes {
-        return Err(Denial::TooSmall { size: received_bytes, least: size.min_bytes });
+    match received_bytes < size.min_bytes {
+        true => Err(Denial::TooSmall { size: received_bytes, least: size.min_bytes }),
+        false => Ok(()),
     }
-    let trailer = source.finish()?;
-    let told = confirmed.headers().count();
-    confirmed.add(&trailer);
-    let finished = file.finish(confirmed.headers().skip(told), trailer).await?;
-    Ok(Received {
-        space: plan.space,
-        name: plan.name,
-        finished,
-        conditions: plan.conditions,
-        only_create: plan.only_create,
-        confirmed,
-    })
 }
 
 /// Collects a document of at most `bytes_max` bytes that is compared with what is said of it; `None` where it is

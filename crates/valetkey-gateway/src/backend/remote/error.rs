@@ -30,6 +30,14 @@ pub(super) fn status(attempt: &'static str, status: u16) -> StoreError {
     StoreError::Io { attempt, source: io::Error::other(format!("the store answered {status}")) }
 }
 
+/// An answer to a change that says that nothing was changed.
+pub(super) fn refused(attempt: &'static str, status: u16) -> StoreError {
+    match status {
+        409 | 412 => StoreError::AlreadyExists,
+        status => self::status(attempt, status),
+    }
+}
+
 /// A fault of the way to the store.
 pub(super) fn unreachable(attempt: &'static str, error: &reqwest::Error) -> StoreError {
     let (kind, text) = match () {
@@ -83,9 +91,10 @@ pub(super) fn is_answer(error: &Error) -> bool {
     matches!(error, Error::Generic { .. }) && told(error).kind() == io::ErrorKind::Other
 }
 
-/// Whether an answer of this status says that nothing was done. Other faults of the store may come after it did.
+/// Whether an answer of this status says that nothing was done: a refusal, what is not offered, too much at once. Other
+/// faults of the store may come after it did.
 pub(super) fn refuses(status: u16) -> bool {
-    matches!(status, 300..500 | 503)
+    matches!(status, 300..=499 | 501 | 503)
 }
 
 /// The status of an answer that `object_store` has no word for.

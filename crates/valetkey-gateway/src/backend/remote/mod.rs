@@ -9,10 +9,12 @@
 //! - Bytes stream: no more than a small window of an object is in memory.
 //! - The store's own words end in no answer and in no log: they may quote credentials.
 //!
-//! It speaks through `object_store`; only the request of a streamed upload, which that crate does not offer, is made
-//! here, by a URL that its `Signer` signs.
+//! It speaks through `object_store`; only the requests that that crate does not offer, as of a streamed upload or of a
+//! copy under a condition, are made here, by a URL that its `Signer` signs.
 
+mod answer;
 mod attributes;
+mod copy;
 mod error;
 mod list;
 mod name;
@@ -21,6 +23,7 @@ mod publish;
 mod read;
 mod sas;
 mod service;
+mod streamed;
 mod turns;
 mod write;
 

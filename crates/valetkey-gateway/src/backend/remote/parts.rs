@@ -15,15 +15,12 @@ use http::{HeaderMap, Method};
 use object_store::PutMultipartOptions;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 
-use super::write::{Finished, Rest, Streamed, Target};
-use super::{Kind, Remote, Service, attributes, error};
+use super::streamed::Streamed;
+use super::write::{Finished, Rest, Target};
+use super::{Kind, Remote, Service, answer, attributes, error};
 use crate::backend::{Attributes, StoreError};
 use crate::transfer::body::as_u64;
-
-/// How much is read of what the store says of a completion, in bytes.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// The store's upload in parts behind an upload session, in the words in which the ledger keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +39,12 @@ pub(crate) struct PartWriting {
     part: PartName,
     size_bytes: u64,
     hasher: blake3::Hasher,
+}
+
+impl StoreUpload {
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 impl Remote {
@@ -222,33 +225,10 @@ async fn complete(to: &Target, id: &str, tags: &[(u32, String)]) -> Result<Optio
     }
     list.push_str("</CompleteMultipartUpload>");
     let service = to.service();
-    let unsettled = |source| StoreError::Unsettled { attempt: "complete an upload in parts", source };
     let query = [("uploadId", id.to_owned())];
     let asked = service.send(Method::POST, &to.path, &query, HeaderMap::new(), list.into());
-    let mut answer = match timeout(service.stall, asked).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(StoreError::Io { source, .. })) => return Err(unsettled(source)),
-        Ok(Err(error)) => return Err(error),
-        Err(_) => return Err(unsettled(std::io::ErrorKind::TimedOut.into())),
-    };
-    match answer.status().as_u16() {
-        200 => {}
-        status if error::refuses(status) => return Err(error::status("complete an upload in parts", status)),
-        status => return Err(unsettled(std::io::Error::other(format!("the store answered {status}")))),
-    }
-    // An answer that began well may still end in an error.
-    let mut said = Vec::new();
-    while said.len() < ANSWER_BYTES_MAX {
-        match timeout(service.stall, answer.chunk()).await {
-            Ok(Ok(Some(piece))) => said.extend_from_slice(&piece),
-            Ok(Ok(None)) => break,
-            Ok(Err(_)) | Err(_) => return Err(unsettled(std::io::ErrorKind::BrokenPipe.into())),
-        }
-    }
-    match String::from_utf8_lossy(&said).contains("<CompleteMultipartUploadResult") {
-        true => Ok(None),
-        false => Err(unsettled(std::io::Error::other("the store answered with an error"))),
-    }
+    let root = "<CompleteMultipartUploadResult";
+    answer::document(service, "complete an upload in parts", service.stall, root, asked).await.map(|_| None)
 }
 
 /// [Put Block List](https://learn.microsoft.com/rest/api/storageservices/put-block-list).
@@ -276,8 +256,7 @@ async fn commit_blocks(
     };
     match answer.status().as_u16() {
         200..=299 => Ok(tag_of(answer.headers())),
-        409 | 412 => Err(StoreError::AlreadyExists),
-        status if error::refuses(status) => Err(error::status("complete an upload in parts", status)),
+        status if error::refuses(status) => Err(error::refused("complete an upload in parts", status)),
         status => Err(unsettled(std::io::Error::other(format!("the store answered {status}")))),
     }
 }
@@ -303,6 +282,14 @@ pub(super) fn query_of_part(kind: Kind, id: &str, part: PartName) -> Vec<(&'stat
         Kind::S3 | Kind::Gcs => {
             vec![("partNumber", part.number.to_string()), ("uploadId", id.to_owned())]
         }
+    }
+}
+
+/// An error of a request for a part: one that may be there is not part of anything.
+pub(super) fn of_no_object(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unsettled { attempt, source } => StoreError::Io { attempt, source },
+        error => error,
     }
 }
 

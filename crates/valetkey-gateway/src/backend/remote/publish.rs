@@ -6,8 +6,9 @@ use object_store::path::Path;
 use object_store::{PutMode, PutOptions, PutPayload, UpdateVersion};
 
 use super::read::Found;
-use super::write::{Finished, Rest, Streamed, Target};
-use super::{Kind, Remote, error};
+use super::streamed::Streamed;
+use super::write::{Finished, Rest, Target};
+use super::{Kind, Remote, copy, error};
 use crate::backend::{Guard, Metadata, Removed, Rule, StoreError};
 
 impl Remote {
@@ -60,6 +61,7 @@ impl Remote {
             }
             Rest::LastPiece(streamed) => streamed.commit(&self.service).await,
             Rest::Completion(completion) => completion.commit(&to, is_create).await,
+            Rest::Copy(from) => copy::commit(&to, &from, is_create, digest).await,
         };
         let tag = match committed {
             Ok(tag) => tag,

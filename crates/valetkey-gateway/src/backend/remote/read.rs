@@ -20,11 +20,11 @@ use crate::backend::{Metadata, StoreError};
 /// An object as it stood when it was opened.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
-    remote: Remote,
-    path: Path,
+    pub(super) remote: Remote,
+    pub(super) path: Path,
     /// The store's own entity tag.
-    version: Option<String>,
-    size_bytes: u64,
+    pub(super) version: Option<String>,
+    pub(super) size_bytes: u64,
 }
 
 /// What the store knows of an object.

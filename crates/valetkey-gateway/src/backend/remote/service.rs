@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method};
 use http_body::{Body, Frame, SizeHint};
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
@@ -34,8 +35,8 @@ use crate::settings::{self, AzureSettings, Endpoint, GcsSettings, S3Settings};
 /// How much memory the gathered parts of all uploads to one store may take, in KiB.
 pub(super) const GATHERED_KIB_MAX: u32 = 64 << 10;
 
-/// How long the URL of an upload is good: longer than any upload that the store itself takes in one request.
-const URL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// How long the URL of a request of our own is good: longer than anything that the store itself takes in one request.
+pub(super) const URL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// How long an idle connection is kept: less than services keep theirs.
 const IDLE_MAX: Duration = Duration::from_secs(15);
@@ -60,6 +61,8 @@ pub(crate) struct Service {
     /// How much more may be gathered in memory, in KiB.
     pub(super) gathered: Arc<Semaphore>,
     pub(super) stall: Duration,
+    /// The bucket, as copies within it name it; only of S3.
+    pub(super) bucket: Option<String>,
     /// Whether it answered when it was asked last.
     answers: AtomicBool,
 }
@@ -131,7 +134,8 @@ impl Service {
         }
         let store = Arc::new(builder.build().map_err(|_| OpenError::Settings)?);
         let signs = Signs::With(store.clone());
-        Ok(Self::of(Kind::S3, &store, signs, http, remote))
+        let service = Self::of(Kind::S3, &store, signs, http, remote);
+        Ok(Self { bucket: Some(settings.bucket.clone()), ..service })
     }
 
     fn azure(settings: &AzureSettings, (remote, http, retry): Common<'_>) -> Result<Self, OpenError> {
@@ -192,6 +196,7 @@ impl Service {
             turns: Turns::default(),
             gathered: Arc::new(Semaphore::new(GATHERED_KIB_MAX.try_into().unwrap_or(Semaphore::MAX_PERMITS))),
             stall: remote.stall_timeout,
+            bucket: None,
             answers: AtomicBool::new(true),
         }
     }
@@ -276,7 +281,7 @@ impl Service {
         }
     }
 
-    /// Sends an object, a part of one, whose bytes are still to come, or what makes parts one.
+    /// Sends an object, a part of one, whose bytes are still to come, or asks for a copy, or for parts to be made one.
     ///
     /// # Errors
     /// [`StoreError::Io`]: nothing is known of what the store did.
@@ -300,7 +305,12 @@ impl Service {
         let _request = self.http.turn().await.map_err(|_| error::stalled("wait for a connection"))?;
         let unreachable = |error| error::unreachable("send an object", &error);
         let clients = self.http.clients().map_err(unreachable)?;
-        clients.uploads.request(method, url).headers(headers).body(body).send().await.map_err(unreachable)
+        let mut request = clients.uploads.request(method, url).headers(headers);
+        // Nothing would be said of the length of nothing, which stores want to hear.
+        if body.as_bytes().is_some_and(<[u8]>::is_empty) {
+            request = request.header(CONTENT_LENGTH, 0);
+        }
+        request.body(body).send().await.map_err(unreachable)
     }
 }
 

@@ -9,13 +9,16 @@ use valetkey_ledger::Part;
 
 use super::terms::unreadable;
 use crate::transfer::integrity::hex;
-use crate::transfer::receiving::KeptPart;
+use crate::transfer::receiving::{KeptPart, PartContent};
 
 /// What is known of a part's content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Marks {
-    /// Its BLAKE3 in hex, of what was written last.
-    blake3: String,
+    /// Its BLAKE3 in hex, of what was written last; `None` of one that nobody read.
+    blake3: Option<String>,
+    /// What its entity tag is made of then, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    copied: Option<String>,
     /// Its MD5 in hex, where that is its entity tag.
     md5: Option<String>,
     /// S3's names of functions, in lower case, and its values in base64.
@@ -31,12 +34,18 @@ pub(crate) struct Marks {
 impl Marks {
     /// Those of a part that hashes to this; `named` are the functions whose values are told.
     pub(super) fn of(kept: &KeptPart, named: &[ChecksumAlgorithm], belies_type: bool) -> Self {
-        let KeptPart { kept, hashed, tag } = kept;
+        let KeptPart { content, hashed, tag, .. } = kept;
+        let hex = |hash: [u8; 32]| blake3::Hash::from_bytes(hash).to_hex().to_string();
+        let (blake3, copied) = match content {
+            PartContent::Hashed(digest) => (Some(hex(*digest)), None),
+            PartContent::Copied(identity) => (None, Some(hex(*identity))),
+        };
         let told = hashed.values.iter().filter(|(algorithm, _)| {
             named.contains(algorithm) && ChecksumAlgorithm::of_s3(algorithm.name()).is_some()
         });
         Self {
-            blake3: blake3::Hash::from_bytes(kept.digest).to_hex().to_string(),
+            blake3,
+            copied,
             md5: hashed.md5_to_tell(),
             sums: told
                 .map(|(algorithm, value)| (algorithm.name().to_owned(), STANDARD.encode(value)))
@@ -58,7 +67,7 @@ impl Marks {
 
     /// Its BLAKE3.
     pub(super) fn digest(&self) -> Option<[u8; 32]> {
-        blake3::Hash::from_hex(&self.blake3).ok().map(|hash| *hash.as_bytes())
+        blake3::Hash::from_hex(self.blake3.as_ref()?).ok().map(|hash| *hash.as_bytes())
     }
 
     pub(super) fn to_words(&self) -> Result<String, Denial> {
@@ -73,9 +82,9 @@ impl Marks {
 
     /// The part's entity tag, without quotes.
     pub(crate) fn etag(&self) -> String {
-        match &self.md5 {
-            Some(md5) => md5.clone(),
-            None => format!("{}-1", self.blake3.get(..32).unwrap_or_default()),
+        match (&self.md5, self.blake3.as_ref().or(self.copied.as_ref())) {
+            (Some(md5), _) => md5.clone(),
+            (None, content) => format!("{}-1", content.and_then(|hex| hex.get(..32)).unwrap_or_default()),
         }
     }
 
@@ -108,6 +117,25 @@ pub(crate) fn etag_of_md5s(md5s: &[&str]) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::transfer::integrity::Hashed;
+
+    #[test]
+    fn a_part_that_nobody_read_has_an_entity_tag_and_no_hash() {
+        let part = |content| {
+            let tag = Some("store".to_owned());
+            Marks::of(&KeptPart { size_bytes: 1, content, hashed: Hashed::default(), tag }, &[], false)
+        };
+        let (hashed, copied) = (part(PartContent::Hashed([7; 32])), part(PartContent::Copied([7; 32])));
+        assert_eq!((hashed.digest(), copied.digest()), (Some([7; 32]), None));
+        for marks in [hashed, copied] {
+            assert_eq!(marks.etag(), format!("{}-1", "07".repeat(16)));
+            assert_eq!(serde_json::from_str::<Marks>(&marks.to_words().unwrap()).unwrap(), marks);
+        }
+        // As the ledger has them from before.
+        let words = format!(r#"{{"blake3":"{}","md5":null,"sums":[]}}"#, "07".repeat(32));
+        let marks: Marks = serde_json::from_str(&words).unwrap();
+        assert_eq!((marks.digest(), marks.etag()), (Some([7; 32]), format!("{}-1", "07".repeat(16))));
+    }
 
     #[test]
     fn the_etag_of_parts_is_the_one_that_s3_makes() {

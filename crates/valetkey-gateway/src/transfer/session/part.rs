@@ -9,11 +9,12 @@ use valetkey_ledger::{FinishedPart, Ledger, LedgerError, NewPart, Part, PartId, 
 
 use super::{Claim, Marks, Open, denied, now};
 use crate::admit::charges;
-use crate::backend::Kept;
+use crate::backend::remote::PartName;
 use crate::gateway::Gateway;
 use crate::running::End;
 use crate::settle::Recorder;
 use crate::transfer::body::as_u64;
+use crate::transfer::first_bytes::FirstBytes;
 use crate::transfer::integrity::Integrity;
 use crate::transfer::rate::Throttle;
 use crate::transfer::receiving::Receiving;
@@ -95,11 +96,27 @@ async fn receive_all(
         integrity = integrity.telling_md5();
     }
     let held = hold(gateway, new, claim).await.map_err(|error| denied(error, permit))?;
-    let mut file = Receiving::part(open, held.id, start, declared_bytes, integrity)?;
     let bounds = open.bounds(permit);
     let mut first_bytes = open.first_bytes(&bounds);
-    let mut belies_type = false;
     let mut throttle = gateway.rates.throttle(&permit.rates);
+    // What is to be hashed, or is slowed, passes through here.
+    let is_seen = !named.is_empty() || throttle.is_some();
+    let in_store = source.copied().filter(|_| !is_seen).and_then(|copied| copied.part_in(&open.space));
+    if let Some(copy) = in_store
+        && let Some(upload) = &open.terms.store
+    {
+        let wanted = first_bytes.each_ref().map(FirstBytes::wanted_bytes);
+        let beginning = copy.beginning(wanted.into_iter().max().unwrap_or_default()).await?;
+        let mut bounds = first_bytes.iter_mut();
+        let belies_type = bounds.any(|bound| bound.take(&beginning).and_then(|()| bound.judge()).is_err());
+        recorder.received(copy.bytes);
+        let name = PartName { number, attempt: held.id.attempt };
+        let kept = copy.part(open.path.name(), upload, name).await?;
+        let details = Marks::of(&kept, &named, belies_type).to_words()?;
+        return held.finish(gateway, open, permit, kept.size_bytes, details).await;
+    }
+    let mut file = Receiving::part(open, held.id, start, declared_bytes, integrity)?;
+    let mut belies_type = false;
     let mut pace = Pace::new(throttle.as_ref().map(Throttle::slowest));
     let mut reserved_bytes = declared_bytes.unwrap_or(0);
     let mut received_bytes = 0_u64;
@@ -131,7 +148,7 @@ async fn receive_all(
     belies_type |= first_bytes.iter_mut().any(|first_bytes| first_bytes.judge().is_err());
     let kept = file.keep(trailer).await?;
     let details = Marks::of(&kept, &named, belies_type).to_words()?;
-    let part = held.finish(gateway, open, kept.kept, details).await.map_err(|error| denied(error, permit))?;
+    let part = held.finish(gateway, open, permit, kept.size_bytes, details).await?;
     broke_off.map_or(Ok(part), Err)
 }
 
@@ -162,12 +179,13 @@ impl PartHold {
         mut self,
         gateway: &Gateway,
         open: &Open,
-        kept: Kept,
+        permit: &Permit,
+        bytes: u64,
         details: String,
-    ) -> Result<Part, LedgerError> {
+    ) -> Result<Part, Denial> {
         let (space, session, now) = (open.space.clone(), open.session.store_name(), now(gateway));
         let finished = tokio::task::spawn_local(async move {
-            let part = FinishedPart { bytes: kept.size_bytes, details: details.clone(), now };
+            let part = FinishedPart { bytes, details: details.clone(), now };
             let replaced = self.ledger.finish_part(self.id, part).await;
             self.ended = replaced.is_ok();
             // A part that goes on and cannot be kept is still there, at its old length.
@@ -178,9 +196,9 @@ impl PartHold {
             if let Some(part) = unneeded {
                 space.forget_part(session, part.store_name());
             }
-            replaced.map(|_| Part { id: self.id, bytes: kept.size_bytes, details, finished: now })
+            replaced.map(|_| Part { id: self.id, bytes, details, finished: now })
         });
-        finished.await.unwrap_or(Err(LedgerError::Closed))
+        finished.await.unwrap_or(Err(LedgerError::Closed)).map_err(|error| denied(error, permit))
     }
 }
 
