@@ -14,6 +14,7 @@
 
 mod attributes;
 mod error;
+mod folders;
 mod list;
 mod name;
 mod parts;
