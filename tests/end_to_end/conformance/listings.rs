@@ -69,7 +69,7 @@ pub(super) fn pages_follow_each_other_past_folders(place: &Place) {
     check_pages(place, &[], &names);
     let below =
         |prefix: &str| names.iter().copied().filter(|name| name.starts_with(prefix)).collect::<Vec<_>>();
-    for prefix in ["a/", "a/b/"] {
+    for prefix in ["a-", "a-b", "a/", "a/b", "a/b/"] {
         check_pages(place, &[("prefix", prefix)], &below(prefix));
     }
     for (at, after) in names.iter().enumerate() {

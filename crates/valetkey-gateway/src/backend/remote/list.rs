@@ -9,8 +9,8 @@ use std::time::SystemTime;
 use object_store::list::PaginatedListOptions;
 
 use super::folders::Walk;
-use super::{Remote, error};
-use crate::backend::{Listed, ListedEntry, Query, StoreError};
+use super::{Kind, Remote, error};
+use crate::backend::{Listed, ListedEntry, Metadata, Query, StoreError};
 
 /// How many entries are asked for at once: what all stores give.
 pub(super) const PAGE: usize = 1000;
@@ -37,6 +37,10 @@ impl Remote {
 
     async fn list_by_bytes(&self, query: &Query) -> Result<Listed, StoreError> {
         let mut listed = Listed::default();
+        if self.service.kind == Kind::Azure && query.after < query.prefix {
+            let entry = self.named(&query.prefix).await?;
+            listed.entries.extend(entry);
+        }
         let mut token = None;
         loop {
             let options = PaginatedListOptions {
@@ -56,6 +60,19 @@ impl Remote {
                 return Ok(listed);
             }
         }
+    }
+
+    /// The object that is called as the prefix is: `object_store` leaves it out of its listings of Azure.
+    async fn named(&self, prefix: &str) -> Result<Option<ListedEntry>, StoreError> {
+        let found = match self.probe(prefix).await {
+            // Folders are called so.
+            Err(StoreError::BadName) => None,
+            found => found?,
+        };
+        Ok(found.map(|Metadata { size_bytes, modified, etag, .. }| {
+            let name = prefix.to_owned();
+            ListedEntry::Object { name, size_bytes, modified, etag }
+        }))
     }
 
     async fn list_by_folder(&self, query: &Query) -> Result<Listed, StoreError> {
