@@ -5,9 +5,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::Semaphore;
+
 use super::disk::{self, Folder, Publish};
 use super::remote::{self, Remote, StoreUpload};
 use super::{Listed, Metadata, Query, Removed, StoreError};
+
+/// How many listings read folders of the disk at once in the whole process; further ones wait. A large folder keeps a core
+/// busy for as long as it is read, and transfers need the threads too.
+static LISTINGS: Semaphore = Semaphore::const_new(4);
 
 /// The space of one bucket. Clones are the same space.
 ///
@@ -194,6 +200,7 @@ impl Space {
     pub(crate) async fn list(&self, query: Query) -> Result<Listed, StoreError> {
         match self {
             Self::Disk(folder) => {
+                let _turn = LISTINGS.acquire().await;
                 let folder = folder.clone();
                 let waiting = Waiting::default();
                 let abandoned = Arc::clone(&waiting.abandoned);

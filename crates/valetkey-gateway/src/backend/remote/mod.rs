@@ -16,6 +16,7 @@ mod answer;
 mod attributes;
 mod copy;
 mod error;
+mod folders;
 mod list;
 mod name;
 mod parts;
