@@ -168,7 +168,8 @@ pub(crate) async fn check_there(
     only_create: bool,
 ) -> Result<(), Denial> {
     let name = permit.path.name();
-    if !only_create && !conditions.restrict_changes() {
+    // A store that does not even answer that is one to which nothing counted is sent.
+    if !only_create && !conditions.restrict_changes() && !permit.is_counted {
         return space.check_name(name).await.map_err(|error| refused(error, permit));
     }
     let there = space.probe(name).await.map_err(|error| refused(error, permit))?;
