@@ -89,6 +89,13 @@ after = s3.list_objects_v2(**B, Prefix="operations/list/", StartAfter=keys[40])
 equal([entry["Key"] for entry in after["Contents"]], keys[41:], "StartAfter")
 entry = s3.list_objects_v2(**B, Prefix=keys[0], FetchOwner=True)["Contents"][0]
 equal((entry["Size"], entry["ETag"]), (1, s3.head_object(**B, Key=keys[0])["ETag"]), "an entry of the listing")
+beside = ["a-b/c.txt", "a.txt", "a/b-c/d", "a/b/c", "a/b0", "a0"]
+for name in beside:
+    s3.put_object(**B, Key=f"operations/beside/{name}", Body=b"x")
+for call, size in [(call, size) for call in ["list_objects_v2", "list_objects"] for size in [1, 2, 3]]:
+    pages = s3.get_paginator(call).paginate(**B, Prefix="operations/beside/", PaginationConfig={"PageSize": size})
+    found = [entry["Key"].removeprefix("operations/beside/") for page in pages for entry in page["Contents"]]
+    equal(found, beside, f"{call} by pages of {size}, with names beside folders")
 say("listings of both versions, by pages and by folders")
 
 copied = s3.copy_object(**B, Key="operations/copy", CopySource={**B, "Key": "operations/described"})

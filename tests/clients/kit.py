@@ -39,6 +39,9 @@ NAMES = [
     "brackets[]{}()!$*,.txt",
     "back\\slash|pipe^caret`tick.txt",
     "folder/below/deep name.txt",
+    # Both sort before what is in the folder.
+    "folder-beside/name.txt",
+    "folder.txt",
 ]
 # A store behind the gateway may not take all characters.
 NAMES = [name for name in NAMES if not set(name) & set(os.environ.get("VALETKEY_NAMES_WITHOUT", ""))]

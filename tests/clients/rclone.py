@@ -1,6 +1,7 @@
 """rclone: trees copied, compared, synchronised, moved and deleted; parts; links."""
 
 import json
+import os
 
 from command import HOME, run, tree
 from kit import *
@@ -65,7 +66,16 @@ link = rclone("link", f"{store}/moved", "--expire", "10m").decode().strip()
 equal(accepted(send("GET", link), 200, "the link").body, large, "its bytes")
 say("moveto and link")
 
+rclone("move", f"{store}/tree", f"{store}/elsewhere", "--delete-empty-src-dirs", *parts)
+rclone("check", f"{HOME}/tree", f"{store}/elsewhere")
+equal({entry["Path"] for entry in json.loads(rclone("lsjson", store))}, {"elsewhere", "moved"}, "the tree's new place")
+for name in ["plain.txt", "folder/below/deep name.txt"]:
+    os.remove(f"{HOME}/tree/{name}")
+rclone("sync", f"{HOME}/tree", f"{store}/elsewhere", *parts)
+rclone("check", f"{HOME}/tree", f"{store}/elsewhere")
+say("move of a tree within the store, and a sync that deletes")
+
 rclone("deletefile", f"{store}/moved")
-rclone("purge", f"{store}/tree")
+rclone("purge", f"{store}/elsewhere")
 equal(json.loads(rclone("lsjson", "--recursive", "--files-only", f"vk:{BUCKET}/rclone/") or b"[]"), [], "nothing is left")
 say("deletefile and purge")

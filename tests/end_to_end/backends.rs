@@ -165,6 +165,40 @@ fn a_download_that_nothing_hangs_on_is_fetched_from_the_store_itself() {
 }
 
 #[test]
+fn a_request_that_nothing_hangs_on_is_one_request_to_the_store() {
+    let store = SeaweedFs::shared();
+    let proxy = FaultProxy::before(store.address());
+    let gateway = Gateway::builder().remote(store, proxy.address(), &store.bucket()).start();
+    let asks = |request: &Request, status: u16, wanted: &[&str]| {
+        let before = proxy.requests().len();
+        let answer = gateway.send(request);
+        assert_eq!(answer.status, status, "{answer:?}");
+        let asked = proxy.requests().split_off(before);
+        let asked: Vec<_> = asked.iter().filter(|asked| asked.contains("/plain")).collect();
+        let methods: Vec<_> = asked.iter().filter_map(|asked| asked.split(' ').next()).collect();
+        assert_eq!(methods, wanted, "{asked:?}");
+    };
+    let key = Key::new("/files/plain", "delete,read,write");
+    let get = || Request::get(key.url());
+    asks(&get(), 404, &["GET"]);
+    for bytes in [0, 1000, 1 << 20] {
+        asks(&Request::put(key.url(), vec![7; bytes]), 200, &["PUT"]);
+        asks(&get(), 200, &["GET"]);
+    }
+    let range = |range: &str| get().header("Range", range);
+    asks(&range("bytes=10-19"), 206, &["GET"]);
+    asks(&range("bytes=10-"), 206, &["GET"]);
+    // Where these are hangs on the size, and what is not there has to be known for the answer.
+    asks(&range("bytes=-10"), 206, &["HEAD", "GET"]);
+    asks(&range("bytes=1048576-"), 416, &["GET", "HEAD"]);
+    // What is counted is counted first, and a condition is judged before anything is sent.
+    let counted = Key::new("/files/plain", "read").set("uses", "9");
+    asks(&Request::get(counted.url()), 200, &["HEAD", "GET"]);
+    let etag = gateway.send(&Request::head(key.url())).header("etag").unwrap().to_owned();
+    asks(&get().header("If-None-Match", etag), 304, &["HEAD"]);
+}
+
+#[test]
 fn whether_a_store_answers_is_told() {
     let store = SeaweedFs::shared();
     let proxy = FaultProxy::before(store.address());

@@ -80,6 +80,21 @@ macro_rules! clients {
         }
 
         #[test]
+        fn boto3_makes_forms() {
+            run(&$builder().start(), "boto3_forms.py", "files");
+        }
+
+        #[test]
+        fn aws_command_line() {
+            run(&$builder().start(), "aws_cli.py", "files");
+        }
+
+        #[test]
+        fn minio_py() {
+            run(&$builder().start(), "minio_py.py", "files");
+        }
+
+        #[test]
         fn curl_signs_by_itself() {
             run(&$builder().start(), "curl.py", "files");
         }
@@ -92,21 +107,6 @@ mod on_disk {
 
 mod on_seaweedfs {
     clients!(super::over_seaweedfs);
-}
-
-#[test]
-fn boto3_makes_forms() {
-    run(&builder().start(), "boto3_forms.py", "files");
-}
-
-#[test]
-fn aws_command_line() {
-    run(&builder().start(), "aws_cli.py", "files");
-}
-
-#[test]
-fn minio_py() {
-    run(&builder().start(), "minio_py.py", "files");
 }
 
 #[test]

@@ -30,9 +30,6 @@ struct Kind {
     /// What an upload to `a` beside `a/b` is told; nothing where it can stand there. In a file system it cannot, and the
     /// emulator of Google's store, which has one below, only says that it failed.
     beside_folder: Option<(u16, &'static str)>,
-    /// Whether names are listed in the order of their bytes. SeaweedFS walks its folders, so that `a/b` comes before
-    /// `a-b`: a page can miss names where one goes on with a character below `/` and another has a folder there.
-    by_bytes: bool,
     /// Whether it takes uploads in parts. The emulator of Google's store has no such calls of XML.
     parts: bool,
     /// Whether the hold is with an object that was made of a client's parts, so that its completion can be asked for
@@ -50,7 +47,6 @@ const DISK: Kind = Kind {
     dot_at_end: true,
     long_segment: false,
     beside_folder: Some((409, "name_conflict")),
-    by_bytes: true,
     parts: true,
     completes_twice: true,
     at_once: true,
@@ -61,7 +57,6 @@ const SEAWEEDFS: Kind = Kind {
     open_uploads: |bucket| SeaweedFs::shared().open_uploads(bucket),
     backslash: false,
     beside_folder: None,
-    by_bytes: false,
     completes_twice: false,
     ..DISK
 };
@@ -190,6 +185,8 @@ macro_rules! holds_for {
             copies::parts_are_copied,
             listings::listings_tell_what_is_there,
             listings::pages_follow_each_other,
+            listings::pages_follow_each_other_past_folders,
+            listings::a_folder_without_objects_is_not_listed,
             refusals::what_is_too_large_leaves_nothing,
             refusals::what_hashes_to_something_else_leaves_nothing,
             refusals::what_belies_its_type_leaves_nothing,

@@ -48,6 +48,35 @@ macro_rules! suite {
         use super::*;
 
         #[test]
+        fn put_get_delete_list() {
+            holds(&$builder().start(), async |store| integration::put_get_delete_list(store).await);
+        }
+
+        #[test]
+        fn put_get_delete_list_with_unsigned_payloads() {
+            let gateway = $builder().start();
+            let builder = store(&gateway).with_unsigned_payload(true);
+            holds_for(builder, async |store| integration::put_get_delete_list(store).await);
+        }
+
+        #[test]
+        fn put_get_delete_list_with_checksums() {
+            let gateway = $builder().start();
+            let builder = store(&gateway).with_checksum_algorithm(Checksum::SHA256);
+            holds_for(builder, async |store| integration::put_get_delete_list(store).await);
+        }
+
+        #[test]
+        fn listings() {
+            holds(&$builder().start(), async |store| {
+                integration::list_with_offset_exclusivity(store).await;
+                integration::list_uses_directories_correctly(store).await;
+                integration::list_with_delimiter(store).await;
+                integration::list_paginated(store, store).await;
+            });
+        }
+
+        #[test]
         fn conditional_gets_and_ranges() {
             holds(&$builder().start(), async |store| integration::get_opts(store).await);
         }
@@ -106,41 +135,6 @@ macro_rules! suite {
             });
         }
     };
-}
-
-/// What asks for names after another: SeaweedFS walks its folders, so that `a/b` comes before `a a`, and gives other
-/// pages than S3 does.
-mod in_the_order_of_bytes {
-    use super::*;
-
-    #[test]
-    fn put_get_delete_list() {
-        holds(&builder().start(), async |store| integration::put_get_delete_list(store).await);
-    }
-
-    #[test]
-    fn put_get_delete_list_with_unsigned_payloads() {
-        let gateway = builder().start();
-        let builder = store(&gateway).with_unsigned_payload(true);
-        holds_for(builder, async |store| integration::put_get_delete_list(store).await);
-    }
-
-    #[test]
-    fn put_get_delete_list_with_checksums() {
-        let gateway = builder().start();
-        let builder = store(&gateway).with_checksum_algorithm(Checksum::SHA256);
-        holds_for(builder, async |store| integration::put_get_delete_list(store).await);
-    }
-
-    #[test]
-    fn listings() {
-        holds(&builder().start(), async |store| {
-            integration::list_with_offset_exclusivity(store).await;
-            integration::list_uses_directories_correctly(store).await;
-            integration::list_with_delimiter(store).await;
-            integration::list_paginated(store, store).await;
-        });
-    }
 }
 
 mod on_disk {

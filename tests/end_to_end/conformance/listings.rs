@@ -1,5 +1,7 @@
 //! Listings: what is there, in the order of the names' bytes, a page at a time.
 
+use valetkey_tests::expect::accepted;
+
 use super::Place;
 use crate::listing::{list, list_all};
 
@@ -41,26 +43,64 @@ pub(super) fn listings_tell_what_is_there(place: &Place) {
 }
 
 pub(super) fn pages_follow_each_other(place: &Place) {
-    let is_fit = |name: &&str| place.kind.by_bytes || !["a-b", "a.txt"].contains(name);
-    let names: Vec<_> = NAMES.into_iter().filter(is_fit).collect();
+    for name in NAMES {
+        place.put(name, b"x");
+    }
+    check_pages(place, &[], &NAMES);
+    check_pages(place, &[("delimiter", "/")], &["a-b", "a.txt", "a/", "a0", "photos/", "zü"]);
+    let photos = ["photos/2025/x.jpg", "photos/2026/y.jpg", "photos/z"];
+    check_pages(place, &[("prefix", "photos/")], &photos);
+    let folders = ["photos/2025/", "photos/2026/", "photos/z"];
+    check_pages(place, &[("prefix", "photos/"), ("delimiter", "/")], &folders);
+    let twos = ["a-b", "a.txt", "a/b", "a/c/d", "a0", "photos/2", "photos/z", "zü"];
+    check_pages(place, &[("delimiter", "2")], &twos);
+}
+
+/// Folders, and names that go on from theirs with what sorts before `/`.
+pub(super) fn pages_follow_each_other_past_folders(place: &Place) {
+    let mut names = vec!["a!/x", "a-/x", "a-b.c", "a-b/c", "a.txt", "a/b-c/d", "a/b.txt", "a/b/c", "a/b0"];
+    if place.kind.beside_folder.is_none() {
+        names.extend(["a", "a-", "a-b", "a/b"]);
+    }
+    names.sort_unstable();
     for name in &names {
         place.put(name, b"x");
     }
-    let all: &[(Parameters<'_>, &[&str])] = &[
-        (&[], &NAMES),
-        (&[("delimiter", "/")], &["a-b", "a.txt", "a/", "a0", "photos/", "zü"]),
-        (&[("prefix", "photos/")], &["photos/2025/x.jpg", "photos/2026/y.jpg", "photos/z"]),
-        (&[("prefix", "photos/"), ("delimiter", "/")], &["photos/2025/", "photos/2026/", "photos/z"]),
-        (&[("delimiter", "2")], &["a-b", "a.txt", "a/b", "a/c/d", "a0", "photos/2", "photos/z", "zü"]),
-    ];
-    for (parameters, expected) in all {
-        for size in ["1", "2", "4"] {
-            let parameters = [parameters, &[("max-keys", size)][..]].concat();
-            let pages = list_all(&place.gateway, &parameters);
-            let size: usize = size.parse().unwrap();
-            assert!(pages.iter().rev().skip(1).all(|page| page.len() == size), "{parameters:?}: {pages:?}");
-            let expected: Vec<_> = expected.iter().copied().filter(is_fit).collect();
-            assert_eq!(pages.concat(), expected, "{parameters:?}");
-        }
+    check_pages(place, &[], &names);
+    let below =
+        |prefix: &str| names.iter().copied().filter(|name| name.starts_with(prefix)).collect::<Vec<_>>();
+    for prefix in ["a-", "a-b", "a/", "a/b", "a/b/"] {
+        check_pages(place, &[("prefix", prefix)], &below(prefix));
+    }
+    for (at, after) in names.iter().enumerate() {
+        assert_eq!(list(&place.gateway, &[("start-after", after)]).names, names[at + 1..], "{after}");
+    }
+    let mut entries: Vec<_> =
+        names.iter().map(|name| &name[..name.find('/').map_or(name.len(), |at| at + 1)]).collect();
+    entries.sort_unstable();
+    entries.dedup();
+    check_pages(place, &[("delimiter", "/")], &entries);
+}
+
+pub(super) fn a_folder_without_objects_is_not_listed(place: &Place) {
+    for name in ["a/b/c", "a/d", "e/f"] {
+        place.put(name, b"x");
+    }
+    for name in ["a/b/c", "e/f"] {
+        accepted(&place.ask("DELETE", name, &[]), 204);
+    }
+    assert_eq!(list(&place.gateway, &[("delimiter", "/")]).entries(), ["a/"]);
+    assert_eq!(list(&place.gateway, &[("prefix", "a/"), ("delimiter", "/")]).entries(), ["a/d"]);
+    check_pages(place, &[], &["a/d"]);
+}
+
+/// That pages of few entries, each going on after the last, hold all of them.
+fn check_pages(place: &Place, parameters: Parameters<'_>, expected: &[&str]) {
+    for size in ["1", "2", "3", "4"] {
+        let parameters = [parameters, &[("max-keys", size)][..]].concat();
+        let pages = list_all(&place.gateway, &parameters);
+        let size: usize = size.parse().unwrap();
+        assert!(pages.iter().rev().skip(1).all(|page| page.len() == size), "{parameters:?}: {pages:?}");
+        assert_eq!(pages.concat(), expected, "{parameters:?}");
     }
 }

@@ -1,12 +1,19 @@
 //! The space of one bucket, whatever its backend.
 
 use std::fs::File;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Semaphore;
 
 use super::disk::{self, Folder, Publish};
 use super::remote::{self, Remote, StoreUpload};
 use super::{Listed, Metadata, Query, Removed, StoreError};
+
+/// How many listings read folders of the disk at once in the whole process; further ones wait. A large folder keeps a core
+/// busy for as long as it is read, and transfers need the threads too.
+static LISTINGS: Semaphore = Semaphore::const_new(4);
 
 /// The space of one bucket. Clones are the same space.
 ///
@@ -25,6 +32,8 @@ pub(crate) struct Opened {
     pub(crate) content: Content,
     /// What was known of it when it was opened.
     pub(crate) metadata: Metadata,
+    /// Bytes that were asked for with it.
+    ahead: Option<remote::Ahead>,
 }
 
 /// What an open object reads as.
@@ -84,11 +93,25 @@ impl Space {
                         blocking(move || folder.open(&name)).await?
                     }
                 };
-                Ok(Opened { content: Content::File(opened.file), metadata: opened.metadata })
+                Ok(Opened { content: Content::File(opened.file), metadata: opened.metadata, ahead: None })
             }
             Self::Remote(remote) => {
                 let (object, metadata) = remote.open(name).await?;
-                Ok(Opened { content: Content::Remote(object), metadata })
+                Ok(Opened { content: Content::Remote(object), metadata, ahead: None })
+            }
+        }
+    }
+
+    /// Opens an object of which most likely these bytes will be read, so that a remote store is asked once.
+    ///
+    /// # Errors
+    /// As [`Space::open`].
+    pub(crate) async fn open_ahead(&self, name: &str, range: Range<u64>) -> Result<Opened, StoreError> {
+        match self {
+            Self::Disk(_) => self.open(name).await,
+            Self::Remote(remote) => {
+                let (object, metadata, ahead) = remote.open_ahead(name, range).await?;
+                Ok(Opened { content: Content::Remote(object), metadata, ahead })
             }
         }
     }
@@ -105,6 +128,17 @@ impl Space {
                 blocking(move || folder.probe(&name)).await
             }
             Self::Remote(remote) => remote.probe(name).await,
+        }
+    }
+
+    /// Asks only whether an object of this name could stand there, of a store that need not look for that too.
+    ///
+    /// # Errors
+    /// As [`Space::probe`].
+    pub(crate) async fn check_name(&self, name: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(_) => self.probe(name).await.map(drop),
+            Self::Remote(remote) => remote.check_name(name),
         }
     }
 
@@ -166,6 +200,7 @@ impl Space {
     pub(crate) async fn list(&self, query: Query) -> Result<Listed, StoreError> {
         match self {
             Self::Disk(folder) => {
+                let _turn = LISTINGS.acquire().await;
                 let folder = folder.clone();
                 let waiting = Waiting::default();
                 let abandoned = Arc::clone(&waiting.abandoned);
@@ -250,6 +285,19 @@ impl Space {
         match self {
             Self::Disk(_) => disk::is_folder_name(name),
             Self::Remote(_) => true,
+        }
+    }
+}
+
+impl Opened {
+    /// As [`Content::read`].
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub(crate) async fn read(self, offset: u64, bytes: u64) -> Result<Reading, StoreError> {
+        match self.ahead.and_then(|ahead| ahead.of(offset, bytes)) {
+            Some(stream) => Ok(Reading::Stream(stream)),
+            None => self.content.read(offset, bytes).await,
         }
     }
 }

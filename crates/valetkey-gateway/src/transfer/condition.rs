@@ -94,6 +94,11 @@ impl Conditions {
         self.if_none_match == Some(Tags::Any)
     }
 
+    /// Whether there are none.
+    pub(crate) fn are_none(&self) -> bool {
+        !self.restrict_changes() && self.if_modified_since.is_none() && self.if_range.is_none()
+    }
+
     /// Judges a download of the object in `state`.
     pub(crate) fn judge_download(&self, state: State<'_>) -> Verdict {
         if !self.precondition_holds(Some(state)) {

@@ -1,6 +1,7 @@
 //! Downloads, and questions about an object.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -91,7 +92,10 @@ pub(crate) async fn find(
     now: Now,
 ) -> Result<Found, Denial> {
     let space = of_object(snapshot, permit)?;
-    let opened = open(space, permit.path.name()).await?;
+    let opened = match ahead(snapshot, permit, head, wanted) {
+        Some(range) => space.open_ahead(permit.path.name(), range).await.map_err(unreadable)?,
+        None => open(space, permit.path.name()).await?,
+    };
     let chosen = match choose(&opened.metadata, permit, head, wanted, now)? {
         Chosen::Body { offset, bytes, answer } => (offset, bytes, answer),
         Chosen::Nothing(answer) => return Ok(Found::Nothing(answer)),
@@ -110,6 +114,29 @@ pub(crate) async fn find(
     Ok(Found::Object(Box::new(FoundObject { opened, offset, bytes, answer, lease_secs, path })))
 }
 
+/// Which bytes are asked for before anything is known of the object: those that will be sent, unless nothing is there.
+///
+/// Where there is something to count, it is counted first.
+fn ahead(
+    snapshot: &Snapshot,
+    permit: &Permit,
+    head: &RequestHead<'_>,
+    wanted: &Wanted<'_>,
+) -> Option<Range<u64>> {
+    let is_sent = Conditions::of(head).are_none() && wanted.part.is_none() && !redirects(snapshot, permit);
+    if is_sent && !is_limited(permit) { Asked::ahead(head.values("range")) } else { None }
+}
+
+fn redirects(snapshot: &Snapshot, permit: &Permit) -> bool {
+    let bucket = snapshot.settings.buckets.get(permit.path.bucket());
+    bucket.is_some_and(|bucket| bucket.delivery == Delivery::Redirect)
+}
+
+/// Whether a download is counted or slowed at any level.
+fn is_limited(permit: &Permit) -> bool {
+    permit.is_counted || !permit.charges.is_empty() || !permit.rates.is_empty()
+}
+
 /// Whether an object is fetched from its store by the client itself: nothing of what we would say or count is lost by
 /// that.
 fn is_redirected(
@@ -120,12 +147,7 @@ fn is_redirected(
     metadata: &Metadata,
     answer: &Response<Body>,
 ) -> bool {
-    let bucket = snapshot.settings.buckets.get(permit.path.bucket());
-    let is_limited = permit.is_counted
-        || !permit.charges.is_empty()
-        || !permit.rates.is_empty()
-        || permit.is_for_some_clients
-        || permit.tell;
+    let is_limited = is_limited(permit) || permit.is_for_some_clients || permit.tell;
     // The store would answer with what it has, where we say something stricter.
     let stored = &metadata.attributes;
     let is_told_as_stored = stored
@@ -140,11 +162,7 @@ fn is_redirected(
         || answer.headers().contains_key(header::CONTENT_DISPOSITION);
     // A client would send the header to the other host too, which takes no two credentials.
     let bears_a_header = head.values("authorization").next().is_some();
-    bucket.is_some_and(|bucket| bucket.delivery == Delivery::Redirect)
-        && !is_limited
-        && is_told_as_stored
-        && !is_presented
-        && !bears_a_header
+    redirects(snapshot, permit) && !is_limited && is_told_as_stored && !is_presented && !bears_a_header
 }
 
 /// Sends what was found. The transfer settles when the transport took the last of it, or gave up.
@@ -157,7 +175,7 @@ pub(crate) async fn send(
     connection: &Connection,
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
-    let reading = found.opened.content.read(found.offset, found.bytes).await.map_err(unreadable)?;
+    let reading = found.opened.read(found.offset, found.bytes).await.map_err(unreadable)?;
     let status = found.answer.status();
     // From here on it ends with its connection.
     connection.end.take_over(&held.end);

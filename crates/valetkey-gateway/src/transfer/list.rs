@@ -4,7 +4,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::request::Parts;
 use http::{Method, Response};
-use tokio::sync::Semaphore;
 use valetkey::{Denial, Permit};
 use valetkey_dialects::listing::{Entry, Listing, Page};
 use valetkey_ledger::Purpose;
@@ -16,10 +15,6 @@ use crate::flow::Connection;
 use crate::gateway::Snapshot;
 use crate::respond;
 use crate::settle::Recorder;
-
-/// How many listings read folders at once in the whole process; further ones wait. A large folder keeps a core
-/// busy for as long as it is read, and transfers need the threads too.
-static TURNS: Semaphore = Semaphore::const_new(4);
 
 /// Makes the page that a listing is answered with.
 ///
@@ -48,7 +43,6 @@ pub(crate) async fn find(
         after: listing.after().to_owned(),
         entries_max,
     };
-    let _turn = TURNS.acquire().await.map_err(|_| Denial::BackendUnavailable)?;
     let page = page(space.list(query).await.map_err(|error| super::fault(&error))?);
     Ok(FoundPage(listing.document(&page, &permit.bearer.signer)))
 }

@@ -3,6 +3,8 @@
 //! [RFC 9110, section 14](https://www.rfc-editor.org/rfc/rfc9110#section-14). A request for several ranges is
 //! answered with the whole object, so that no answer is larger than it.
 
+use std::ops::Range;
+
 /// What a `Range` header asks of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -19,6 +21,17 @@ impl Asked {
     pub(crate) fn of<'a>(mut values: impl Iterator<Item = &'a [u8]>, size_bytes: u64) -> Self {
         let (Some(value), None) = (values.next(), values.next()) else { return Self::Whole };
         std::str::from_utf8(value).ok().and_then(|text| Self::parse(text, size_bytes)).unwrap_or(Self::Whole)
+    }
+
+    /// The bytes that the headers ask for, as far as that can be told of an object of unknown size: to its end where
+    /// they end with `u64::MAX`.
+    pub(crate) fn ahead<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Range<u64>> {
+        match Self::of(values, u64::MAX) {
+            Self::Whole => Some(0..u64::MAX),
+            // Where the last so many bytes are depends on the size.
+            Self::Part { offset, bytes } if offset <= u64::MAX / 2 => Some(offset..offset + bytes),
+            Self::Part { .. } | Self::Nothing => None,
+        }
     }
 
     /// `None` for what is to be ignored: another unit, several ranges, or no range at all.
@@ -77,6 +90,17 @@ mod tests {
         check("bytes=-3", 10, part(7, 3));
         check("bytes=-99", 10, part(0, 10));
         check("Bytes=1-2", 10, part(1, 2));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_told_without_a_size_but_of_a_suffix() {
+        let ahead = |value: &str| Asked::ahead([value.as_bytes()].into_iter());
+        assert_eq!(Asked::ahead([].into_iter()), Some(0..u64::MAX));
+        assert_eq!(ahead("bytes=5-9"), Some(5..10));
+        assert_eq!(ahead("bytes=5-"), Some(5..u64::MAX));
+        assert_eq!(ahead("bytes=0-1,3-4"), Some(0..u64::MAX));
+        assert_eq!(ahead("bytes=-5"), None);
+        assert_eq!(ahead("bytes=-0"), None);
     }
 
     #[test]

@@ -157,7 +157,11 @@ pub(crate) async fn check_there(
     conditions: &Conditions,
     only_create: bool,
 ) -> Result<(), Denial> {
-    let there = space.probe(permit.path.name()).await.map_err(|error| refused(error, permit))?;
+    let name = permit.path.name();
+    if !only_create && !conditions.restrict_changes() {
+        return space.check_name(name).await.map_err(|error| refused(error, permit));
+    }
+    let there = space.probe(name).await.map_err(|error| refused(error, permit))?;
     if only_create && there.is_some() {
         return Err(Denial::AlreadyExists);
     }

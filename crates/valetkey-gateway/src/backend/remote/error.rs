@@ -86,6 +86,11 @@ pub(super) fn is_refusal(error: &Error) -> bool {
         || status_of(error).is_some_and(refuses)
 }
 
+/// Whether the store answered, in whatever way that no other error stands for.
+pub(super) fn is_answer(error: &Error) -> bool {
+    matches!(error, Error::Generic { .. }) && told(error).kind() == io::ErrorKind::Other
+}
+
 /// Whether an answer of this status says that nothing was done: a refusal, what is not offered, too much at once. Other
 /// faults of the store may come after it did.
 pub(super) fn refuses(status: u16) -> bool {

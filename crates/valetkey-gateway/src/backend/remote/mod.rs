@@ -16,6 +16,7 @@ mod answer;
 mod attributes;
 mod copy;
 mod error;
+mod folders;
 mod list;
 mod name;
 mod parts;
@@ -30,7 +31,7 @@ mod write;
 use std::sync::Arc;
 
 pub(crate) use parts::{PartName, PartWriting, StoreUpload};
-pub(crate) use read::{Object, Stream};
+pub(crate) use read::{Ahead, Object, Stream};
 pub use service::OpenError;
 pub(crate) use service::{Kind, Service};
 pub(crate) use write::{Finished, Writing};

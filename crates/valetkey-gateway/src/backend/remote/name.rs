@@ -23,6 +23,14 @@ impl Remote {
         if path.as_ref() == whole { Ok(path) } else { Err(StoreError::BadName) }
     }
 
+    /// Asks whether the store can hold an object of this name.
+    ///
+    /// # Errors
+    /// As [`Remote::path`].
+    pub(crate) fn check_name(&self, name: &str) -> Result<(), StoreError> {
+        self.path(name).map(drop)
+    }
+
     /// The bucket's name of what the store has at `path`.
     pub(super) fn name<'a>(&self, path: &'a Path) -> Option<&'a str> {
         path.as_ref().strip_prefix(&*self.prefix)

@@ -1,9 +1,10 @@
 //! Reading objects: `GET`, `HEAD`, and the looks that other stages need.
 
-use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use std::{fmt, io};
 
 use bytes::Bytes;
 use futures_util::Stream as _;
@@ -38,6 +39,12 @@ pub(super) struct Found {
 /// Bytes of an object, as they come from the store.
 pub(crate) struct Stream(BoxStream<'static, object_store::Result<Bytes>>);
 
+/// Bytes of an object that were asked for together with what is known of it.
+pub(crate) struct Ahead {
+    range: Range<u64>,
+    stream: Stream,
+}
+
 impl Remote {
     /// Opens an object. None of its bytes are asked for yet.
     ///
@@ -48,6 +55,38 @@ impl Remote {
         let Found { metadata, version, .. } = self.find(&path).await?;
         let size_bytes = metadata.size_bytes;
         Ok((Object { remote: self.clone(), path, version, size_bytes }, metadata))
+    }
+
+    /// Opens an object and asks for its bytes in one request. Of a range that it does not have, none are asked for.
+    ///
+    /// # Errors
+    /// As [`Remote::open`].
+    pub(crate) async fn open_ahead(
+        &self,
+        name: &str,
+        range: Range<u64>,
+    ) -> Result<(Object, Metadata, Option<Ahead>), StoreError> {
+        let path = self.path(name)?;
+        let range = match range {
+            Range { start: 0, end: u64::MAX } => None,
+            Range { start, end: u64::MAX } => Some(GetRange::Offset(start)),
+            range => Some(GetRange::Bounded(range)),
+        };
+        let options = GetOptions { range: range.clone(), ..GetOptions::default() };
+        let got = match self.service.objects.get_opts(&path, options).await {
+            Ok(got) => got,
+            // It may have none of these bytes, which each store says in its own way.
+            Err(error) if range.is_some() && error::is_answer(&error) => {
+                let (object, metadata) = self.open(name).await?;
+                return Ok((object, metadata, None));
+            }
+            Err(error) => return Err(error::sorted("read an object", &error)),
+        };
+        let (metadata, _) = self.metadata(&got.meta, &got.attributes);
+        let (version, size_bytes) = (got.meta.e_tag.clone(), metadata.size_bytes);
+        let object = Object { remote: self.clone(), path, version, size_bytes };
+        let ahead = Ahead { range: got.range.clone(), stream: Stream(got.into_stream()) };
+        Ok((object, metadata, Some(ahead)))
     }
 
     /// Looks before a change.
@@ -109,6 +148,20 @@ impl Object {
     pub(crate) async fn url(&self, lifetime: Duration) -> Result<String, StoreError> {
         let url = self.remote.service.url(Method::GET, &self.path, lifetime, SignedUrlOptions::new()).await;
         url.map(String::from)
+    }
+}
+
+impl Ahead {
+    /// The stream, if it is of just these bytes.
+    pub(crate) fn of(self, offset: u64, bytes: u64) -> Option<Stream> {
+        let wanted = offset..offset.saturating_add(bytes);
+        (self.range == wanted).then_some(self.stream)
+    }
+}
+
+impl fmt::Debug for Ahead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ahead").field("range", &self.range).finish_non_exhaustive()
     }
 }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, SERVER};
 use http::{HeaderMap, Method};
 use http_body::{Body, Frame, SizeHint};
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
@@ -35,11 +35,17 @@ use crate::settings::{self, AzureSettings, Endpoint, GcsSettings, S3Settings};
 /// How much memory the gathered parts of all uploads to one store may take, in KiB.
 pub(super) const GATHERED_KIB_MAX: u32 = 64 << 10;
 
+/// How many listings ask one store at once, each of which may ask it often; further ones wait.
+const LISTINGS_MAX: usize = 8;
+
 /// How long the URL of a request of our own is good: longer than anything that the store itself takes in one request.
 pub(super) const URL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// How long an idle connection is kept: less than services keep theirs.
 const IDLE_MAX: Duration = Duration::from_secs(15);
+
+/// How the stores that list folder by folder begin their `Server` header.
+const BY_FOLDER: &[u8] = b"SeaweedFS";
 
 /// Which service it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +64,8 @@ pub(crate) struct Service {
     signs: Signs,
     http: Http,
     pub(super) turns: Turns,
+    /// How many more listings may be under way.
+    pub(super) listings: Semaphore,
     /// How much more may be gathered in memory, in KiB.
     pub(super) gathered: Arc<Semaphore>,
     pub(super) stall: Duration,
@@ -194,6 +202,7 @@ impl Service {
             signs,
             http,
             turns: Turns::default(),
+            listings: Semaphore::new(LISTINGS_MAX),
             gathered: Arc::new(Semaphore::new(GATHERED_KIB_MAX.try_into().unwrap_or(Semaphore::MAX_PERMITS))),
             stall: remote.stall_timeout,
             bucket: None,
@@ -204,6 +213,11 @@ impl Service {
     /// Whether the store answered when it was asked last.
     pub(crate) fn answers(&self) -> bool {
         self.answers.load(Ordering::Relaxed)
+    }
+
+    /// Whether it told that it lists names folder by folder, and not in the order of their bytes. Its first answer tells.
+    pub(super) fn lists_by_folder(&self) -> bool {
+        self.http.by_folder.load(Ordering::Relaxed)
     }
 
     /// Asks the store whether it answers, and says so in the log where that changed.
@@ -330,6 +344,8 @@ struct Http {
     /// How long nothing may move.
     patience: Duration,
     requests: Arc<Semaphore>,
+    /// Whether the store named itself as one that lists folder by folder.
+    by_folder: Arc<AtomicBool>,
 }
 
 /// The connections of one thread to one store. They live on the thread's own runtime, so that none waits for another
@@ -354,6 +370,7 @@ impl Http {
             connect_timeout: remote.connect_timeout,
             patience: remote.stall_timeout,
             requests: Arc::new(Semaphore::new(remote.connections_max.get())),
+            by_folder: Arc::default(),
         };
         http.clients().map_err(OpenError::Tls)?;
         Ok(http)
@@ -415,6 +432,9 @@ impl HttpService for Http {
             let permit = self.turn().await?;
             let clients = self.clients().map_err(|error| HttpError::new(HttpErrorKind::Connect, error))?;
             let (parts, body) = clients.asks.call(request).await?.into_parts();
+            if parts.headers.get(SERVER).is_some_and(|server| server.as_bytes().starts_with(BY_FOLDER)) {
+                self.by_folder.store(true, Ordering::Relaxed);
+            }
             Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(Counted { body, _permit: permit })))
         })
     }
