@@ -8,11 +8,12 @@
 //! What is relied on: the folder `a` comes right after the object `a`; what is asked for after `a` begins behind the
 //! folder, and after `a/` within it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
 use super::Remote;
-use super::list::{PAGE, group, text};
+use super::list::{PAGE, asks, group, text};
 use crate::backend::{ListedEntry, Query, StoreError};
 
 /// How many names are asked for where few are likely to be used.
@@ -20,6 +21,12 @@ const FEW: usize = 8;
 
 /// How much of the text to go on after is looked at: no name is longer.
 const NAME_BYTES_MAX: usize = 1024;
+
+/// How long the name of a folder can be there: it is a file name.
+const FOLDER_BYTES_MAX: usize = 255;
+
+/// What follows a name in the last text that sorts before the name with a slash.
+const LAST_BELOW_SLASH: &str = ".\u{10ffff}";
 
 /// A walk through the folders of a store. It comes upon all names after the query's, and upon some before.
 pub(super) struct Walk<'a> {
@@ -111,16 +118,14 @@ impl Level {
     /// Asks for the names that come next.
     async fn read(&mut self, remote: &Remote, query: &Query, wanted: usize) -> Result<(), StoreError> {
         let prefix = if query.prefix.len() > self.path.len() { &query.prefix } else { &self.path };
-        let (names, more) = remote.page(prefix, &self.from, self.asks.min(wanted).max(1)).await?;
-        let last = match names.last() {
-            Some(last) if more => text(last).strip_prefix(&self.path).ok_or_else(astray)?,
-            _ => {
-                self.whole = true;
-                self.before = std::mem::take(&mut self.from);
-                self.keep(names);
-                return Ok(());
-            }
-        };
+        let (names, more) = remote.page(prefix, &self.from, self.asks.min(asks(query, wanted))).await?;
+        if !more {
+            self.whole = true;
+            self.before = std::mem::take(&mut self.from);
+            self.keep(names);
+            return Ok(());
+        }
+        let last = names.last().and_then(|last| text(last).strip_prefix(&self.path)).ok_or_else(astray)?;
         let (child, is_folder) = last.split_once('/').map_or((last, false), |(child, _)| (child, true));
         let reached = format!("{}{child}", self.path);
         // The object goes on with the folder of its name, and the folder with its sibling.
@@ -172,34 +177,57 @@ fn levels(query: &Query) -> Vec<Level> {
     if !after.starts_with(prefix) {
         return Vec::new();
     }
-    let after = &after[..after.floor_char_boundary(NAME_BYTES_MAX)];
+    let after = sound(&after[..after.floor_char_boundary(NAME_BYTES_MAX)]);
     let mut levels = Vec::new();
     loop {
         let mut level = Level { path: path.to_owned(), asks: PAGE, ..Level::default() };
         let rest = after.get(path.len()..).unwrap_or_default();
-        let (segment, is_folder) = rest.split_once('/').map_or((rest, false), |(segment, _)| (segment, true));
-        let is_name = is_name(segment);
-        if is_name {
+        let (segment, below) =
+            rest.split_once('/').map_or((rest, None), |(segment, rest)| (segment, Some(rest)));
+        if !segment.is_empty() {
             // The level below goes on within the folder, or this one with the folder of the object's name.
-            level.from = format!("{path}{segment}{}", if is_folder { "" } else { "/" });
+            level.from = format!("{path}{segment}{}", below.map_or("/", |_| LAST_BELOW_SLASH));
             level.folders = passed(path, segment).filter(|folder| folder.starts_with(prefix)).collect();
         }
         levels.push(level);
-        if !is_name || !is_folder {
+        if below.is_none() {
             break;
         }
         path = &after[..path.len() + segment.len() + 1];
     }
-    if let Some(beginning) = group(after, query) {
+    if let Some(beginning) = group(&after, query) {
         levels.retain(|level| !level.path.starts_with(beginning));
     }
     levels
 }
 
+/// A text that the same names come after, and that the store reads as it stands: without the segments that no name has.
+fn sound(after: &str) -> Cow<'_, str> {
+    let mut begin = 0;
+    for segment in after.split('/') {
+        let end = begin + segment.len();
+        let is_last = end == after.len();
+        let before = |end: usize, last: &str| Cow::Owned(format!("{}{last}", &after[..end]));
+        match segment {
+            "" if is_last => {}
+            "" | "." | ".." if !is_last => return before(end, LAST_BELOW_SLASH),
+            "." | ".." => return before(end - 1, "-\u{10ffff}"),
+            _ => {
+                if let Some(at) = segment.find('\\') {
+                    return before(begin + at, "[\u{10ffff}");
+                }
+            }
+        }
+        begin = end + 1;
+    }
+    Cow::Borrowed(after)
+}
+
 /// The folders that the store lists before `segment` though they sort after it, if they are there.
 fn passed<'a>(path: &'a str, segment: &'a str) -> impl Iterator<Item = String> + 'a {
     let lower = segment.char_indices().filter(|(_, next)| *next < '/').map(|(at, _)| &segment[..at]);
-    lower.filter(|name| is_name(name)).map(move |name| format!("{path}{name}/"))
+    let lower = lower.filter(|name| is_name(name) && name.len() <= FOLDER_BYTES_MAX);
+    lower.map(move |name| format!("{path}{name}/"))
 }
 
 /// Whether a folder or an object can have this name. SeaweedFS reads `\` as `/`.
@@ -216,15 +244,18 @@ fn astray() -> StoreError {
 mod tests {
     use super::*;
 
-    /// Each level as where it goes on, and what is looked for behind.
+    /// Each level as where it goes on, `>` being the last text below a slash, and what is looked for behind.
     fn check(prefix: &str, delimiter: &str, after: &str, expected: &[(&str, &[&str])]) {
         let (prefix, delimiter, after) = (prefix.to_owned(), delimiter.to_owned(), after.to_owned());
         let levels = levels(&Query { prefix, delimiter, after: after.clone(), entries_max: 1 });
         let found: Vec<(_, Vec<_>)> = levels
             .iter()
-            .map(|level| (&*level.from, level.folders.iter().map(|folder| &**folder).collect()))
+            .map(|level| (level.from.clone(), level.folders.iter().map(|folder| &**folder).collect()))
             .collect();
-        let expected: Vec<_> = expected.iter().map(|(from, folders)| (*from, folders.to_vec())).collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(from, folders)| (from.replace('>', LAST_BELOW_SLASH), folders.to_vec()))
+            .collect();
         assert_eq!(found, expected, "{after}");
     }
 
@@ -232,10 +263,10 @@ mod tests {
     fn a_listing_goes_on_in_every_folder_on_the_way() {
         check("", "", "", &[("", &[])]);
         check("", "", "a", &[("a/", &[])]);
-        check("", "", "a/b/c", &[("a", &[]), ("a/b", &[]), ("a/b/c/", &[])]);
-        check("a/", "", "a/b/c", &[("a/b", &[]), ("a/b/c/", &[])]);
+        check("", "", "a/b/c", &[("a>", &[]), ("a/b>", &[]), ("a/b/c/", &[])]);
+        check("a/", "", "a/b/c", &[("a/b>", &[]), ("a/b/c/", &[])]);
         check("a/", "", "a/", &[("", &[])]);
-        check("", "", "a/", &[("a", &[]), ("", &[])]);
+        check("", "", "a/", &[("a>", &[]), ("", &[])]);
         check("a/", "", "b", &[]);
         check("b/", "", "a", &[("", &[])]);
     }
@@ -243,7 +274,7 @@ mod tests {
     #[test]
     fn folders_that_the_store_told_before_are_looked_for() {
         check("", "", "a-b.txt", &[("a-b.txt/", &["a-b/", "a/"])]);
-        check("", "", "a-b/c.d", &[("a-b", &["a/"]), ("a-b/c.d/", &["a-b/c/"])]);
+        check("", "", "a-b/c.d", &[("a-b>", &["a/"]), ("a-b/c.d/", &["a-b/c/"])]);
         check("a-b", "", "a-b.txt", &[("a-b.txt/", &["a-b/"])]);
         check("", "", "..-x", &[("..-x/", &[])]);
         check("", "", "é!", &[("é!/", &["é/"])]);
@@ -251,24 +282,39 @@ mod tests {
 
     #[test]
     fn what_is_told_as_one_is_passed() {
-        check("", "/", "a/", &[("a", &[])]);
-        check("", "/", "a-b/c", &[("a-b", &["a/"])]);
-        check("p/", "/", "p/20/1", &[("p/20", &[])]);
-        check("", "2", "p/20/1", &[("p", &[]), ("p/20", &[])]);
+        check("", "/", "a/", &[("a>", &[])]);
+        check("", "/", "a-b/c", &[("a-b>", &["a/"])]);
+        check("p/", "/", "p/20/1", &[("p/20>", &[])]);
+        check("", "2", "p/20/1", &[("p>", &[]), ("p/20>", &[])]);
     }
 
     #[test]
     fn what_no_object_can_be_called_leads_nowhere() {
-        for after in ["/", "//", "../a", "./a", "a\\b", "a\\b/c"] {
-            check("", "", after, &[("", &[])]);
+        for (after, from) in [
+            ("/", ".\u{10ffff}/"),
+            ("//a", ".\u{10ffff}/"),
+            ("./a", "..\u{10ffff}/"),
+            ("../a", "...\u{10ffff}/"),
+            (".", "-\u{10ffff}/"),
+            ("..", ".-\u{10ffff}/"),
+            ("a\\b/c", "a[\u{10ffff}/"),
+        ] {
+            let levels = levels(&Query {
+                prefix: String::new(),
+                delimiter: String::new(),
+                after: after.to_owned(),
+                entries_max: 1,
+            });
+            let found: Vec<_> = levels.iter().map(|level| &*level.from).collect();
+            assert_eq!(found, [from], "{after}");
         }
         for prefix in ["/", "a//", "../", "a/./b", "a\\/b"] {
             check(prefix, "", "", &[]);
         }
-        check("", "", "a/../b", &[("a", &[]), ("", &[])]);
         let long = "a/".repeat(4000);
         let levels =
             levels(&Query { prefix: String::new(), delimiter: String::new(), after: long, entries_max: 1 });
         assert_eq!(levels.len(), NAME_BYTES_MAX / 2 + 1);
+        assert_eq!(passed("", &"-".repeat(1000)).count(), FOLDER_BYTES_MAX);
     }
 }

@@ -46,7 +46,7 @@ impl Remote {
             let options = PaginatedListOptions {
                 delimiter: (query.delimiter == "/").then_some(Cow::Borrowed("/")),
                 page_token: token,
-                ..options(&self.prefix, &query.after, query.entries_max.saturating_add(2))
+                ..options(&self.prefix, &query.after, asks(query, query.entries_max + 2))
             };
             let (mut entries, next) = self.entries(&query.prefix, options).await?;
             entries.sort_by(|one, other| text(one).cmp(text(other)));
@@ -135,8 +135,16 @@ impl Remote {
 fn options(prefix: &str, after: &str, entries_max: usize) -> PaginatedListOptions {
     PaginatedListOptions {
         offset: (!after.is_empty()).then(|| format!("{prefix}{after}")),
-        max_keys: Some(entries_max.min(PAGE)),
+        max_keys: Some(entries_max),
         ..PaginatedListOptions::default()
+    }
+}
+
+/// How many names to ask for where this many entries are wanted. Those that are taken together here may be many.
+pub(super) fn asks(query: &Query, wanted: usize) -> usize {
+    match query.delimiter.as_str() {
+        "" | "/" => wanted.clamp(1, PAGE),
+        _ => PAGE,
     }
 }
 
