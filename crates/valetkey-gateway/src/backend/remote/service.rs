@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, SERVER};
-use http::{HeaderMap, Method};
-use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use http::header::{CONTENT_LENGTH, HeaderValue, SERVER};
+use http::{HeaderMap, Method, StatusCode};
+use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
@@ -20,13 +20,13 @@ use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer, Url};
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bounded::{Bounded, Expected};
-use super::error;
 use super::sas::Sas;
 use super::turns::Turns;
+use super::{answer, error};
 use crate::backend::StoreError;
 use crate::settings::{self, AzureSettings, Endpoint, GcsSettings, S3Settings};
 
@@ -119,9 +119,6 @@ impl Service {
             .with_access_key_id(settings.access_key_id.reveal())
             .with_secret_access_key(settings.secret_access_key.reveal())
             .with_virtual_hosted_style_request(settings.virtual_hosted)
-            .with_conditional_put(S3ConditionalPut::ETagMatch)
-            // One object is deleted by a request for it alone, which every service offers.
-            .with_disable_bulk_delete(true)
             // What is sent to AWS goes over TLS; elsewhere it is the operator's choice.
             .with_unsigned_payload(true)
             .with_retry(retry)
@@ -275,29 +272,26 @@ impl Service {
     /// Deletes an object by a request for it alone.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], [`StoreError::Io`].
+    /// With nothing changed: [`StoreError::NotFound`], [`StoreError::Io`]. With no promise either way:
+    /// [`StoreError::Unsettled`].
     pub(super) async fn delete(&self, path: &Path) -> Result<(), StoreError> {
-        if self.kind != Kind::Gcs {
-            let deleted = self.objects.delete(path).await;
-            return deleted.map_err(|error| error::sorted("delete an object", &error));
+        const ATTEMPT: &str = "delete an object";
+        let mut headers = HeaderMap::new();
+        if self.kind == Kind::Azure {
+            headers.insert("x-ms-delete-snapshots", HeaderValue::from_static("include"));
         }
-        // The library asks Google for a batch of one, which its emulator does not know.
-        let url = self.url(Method::DELETE, path, URL_LIFETIME, SignedUrlOptions::new()).await?;
-        let _request = self.http.turn().await.map_err(|_| error::stalled("wait for a connection"))?;
-        let unreachable = |error| error::unreachable("delete an object", &error);
-        let answer = self.http.clients().map_err(unreachable)?.asks.delete(url).send().await;
-        let answer = answer.map_err(unreachable)?;
-        match answer.status().as_u16() {
-            200..=299 => Ok(()),
-            404 => Err(StoreError::NotFound),
-            status => Err(error::status("delete an object", status)),
-        }
+        let asked = async {
+            let answer = self.send(Method::DELETE, path, &[], headers, reqwest::Body::default()).await?;
+            if answer.status() == StatusCode::NOT_FOUND { Err(StoreError::NotFound) } else { Ok(answer) }
+        };
+        answer::to_change(ATTEMPT, self.stall, asked).await.map(drop)
     }
 
-    /// Sends an object, a part of one, whose bytes are still to come, or asks for a copy, or for parts to be made one.
+    /// Sends a request that changes something, once: an object or a part of one, whose bytes may be still to come, or
+    /// what asks for a copy, a delete, or for parts to be made one.
     ///
     /// # Errors
-    /// [`StoreError::Io`]: nothing is known of what the store did.
+    /// [`StoreError::Io`] where it did not reach the store, else [`StoreError::Unsettled`].
     pub(super) async fn send(
         &self,
         method: Method,

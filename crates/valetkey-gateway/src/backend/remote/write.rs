@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::attributes::{self, Marks};
 use super::parts::{Completion, OwnUpload, PartName};
+use super::publish::Expects;
 use super::streamed::Streamed;
 use super::{Object, Remote, Service, error};
 use crate::backend::{Attributes, StoreError};
@@ -34,7 +35,7 @@ const PARTS_OF_ONE_SIZE: usize = 1000;
 pub(crate) struct Writing {
     to: Target,
     declared_bytes: Option<u64>,
-    only_create: bool,
+    expects: Expects,
     size_bytes: u64,
     hasher: blake3::Hasher,
     way: Way,
@@ -94,7 +95,8 @@ impl Remote {
     ) -> Result<Writing, StoreError> {
         let to = self.target(name, attributes)?;
         let way = Way::Gathered(Vec::new());
-        Ok(Writing { to, declared_bytes, only_create, size_bytes: 0, hasher: blake3::Hasher::new(), way })
+        let expects = if only_create { Expects::Nothing } else { Expects::Anything };
+        Ok(Writing { to, declared_bytes, expects, size_bytes: 0, hasher: blake3::Hasher::new(), way })
     }
 }
 
@@ -172,7 +174,7 @@ impl Writing {
     async fn leave_memory(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
         match self.declared_bytes {
             Some(bytes) if bytes <= SINGLE_BYTES_MAX => {
-                let mut streamed = Streamed::begin(&self.to, bytes, self.only_create, None)?;
+                let mut streamed = Streamed::begin(&self.to, bytes, &self.expects, None)?;
                 for piece in pieces {
                     streamed.push(piece, self.to.service()).await?;
                 }
