@@ -13,7 +13,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
 use super::Remote;
-use super::list::{PAGE, asks, group, text};
+use super::list::{asks, group, last_of, text};
+use super::name::FILE_NAME_BYTES_MAX;
+use super::pages::{PAGE, Pages};
 use crate::backend::{ListedEntry, Query, StoreError};
 
 /// How many names are asked for where few are likely to be used.
@@ -22,15 +24,12 @@ const FEW: usize = 8;
 /// How much of the text to go on after is looked at: no name is longer.
 const NAME_BYTES_MAX: usize = 1024;
 
-/// How long the name of a folder can be there: it is a file name.
-const FOLDER_BYTES_MAX: usize = 255;
-
 /// What follows a name in the last text that sorts before the name with a slash.
 const LAST_BELOW_SLASH: &str = ".\u{10ffff}";
 
 /// A walk through the folders of a store. It comes upon all names after the query's, and upon some before.
 pub(super) struct Walk<'a> {
-    remote: &'a Remote,
+    pages: Pages<'a>,
     query: &'a Query,
     /// The folder that is listed, and those that it stands in, outermost first.
     levels: Vec<Level>,
@@ -59,24 +58,30 @@ impl<'a> Walk<'a> {
     /// A walk that begins where the query does.
     ///
     /// # Errors
-    /// As [`Remote::page`].
+    /// As [`Pages::next`].
     pub(super) async fn new(remote: &'a Remote, query: &'a Query) -> Result<Self, StoreError> {
+        let mut pages = Pages::new(remote);
         let mut levels = levels(query);
         // Folders in which nothing more is to come need not be asked one by one.
         if let [_, _, .., last] = &levels[..] {
             let from = if last.from.is_empty() { &last.path } else { &last.from };
-            let (names, _) = remote.page(&query.prefix, from, 1).await?;
+            let (names, _) = pages.after(&query.prefix, from, 1).await?;
             for level in &mut levels {
                 level.whole = !names.first().is_some_and(|name| text(name).starts_with(&level.path));
             }
         }
-        Ok(Self { remote, query, levels })
+        Ok(Self { pages, query, levels })
+    }
+
+    /// Whether it took so many pages that it ends where it has found anything.
+    pub(super) fn is_long(&self) -> bool {
+        self.pages.are_enough()
     }
 
     /// The next entry; `wanted` is how many more the page may need.
     ///
     /// # Errors
-    /// As [`Remote::page`], and where the pages of the store do not go on.
+    /// As [`Pages::next`], and where the pages of the store do not go on.
     pub(super) async fn next(&mut self, wanted: usize) -> Result<Option<ListedEntry>, StoreError> {
         loop {
             let Some(level) = self.levels.last_mut() else { return Ok(None) };
@@ -88,22 +93,19 @@ impl<'a> Walk<'a> {
                     let Some(folder) = level.folders.pop_first() else { continue };
                     if self.query.delimiter != "/" {
                         self.enter(folder);
-                    } else if !self.remote.page(&folder, "", 1).await?.0.is_empty() {
+                    } else if !self.pages.after(&folder, "", 1).await?.0.is_empty() {
                         return Ok(Some(ListedEntry::Prefix(folder)));
                     }
                 }
                 (_, None) if level.whole => drop(self.levels.pop()),
-                _ => level.read(self.remote, self.query, wanted).await?,
+                _ => level.read(&mut self.pages, self.query, wanted).await?,
             }
         }
     }
 
-    /// Leaves out the folders whose names begin so.
+    /// Leaves out what is still to be asked for and begins so.
     pub(super) fn skip(&mut self, beginning: &str) {
-        self.levels.retain(|level| !level.path.starts_with(beginning));
-        for level in &mut self.levels {
-            level.folders.retain(|folder| !folder.starts_with(beginning));
-        }
+        leave_out(&mut self.levels, beginning, self.query);
     }
 
     fn enter(&mut self, path: String) {
@@ -116,9 +118,9 @@ impl<'a> Walk<'a> {
 
 impl Level {
     /// Asks for the names that come next.
-    async fn read(&mut self, remote: &Remote, query: &Query, wanted: usize) -> Result<(), StoreError> {
+    async fn read(&mut self, pages: &mut Pages<'_>, query: &Query, wanted: usize) -> Result<(), StoreError> {
         let prefix = if query.prefix.len() > self.path.len() { &query.prefix } else { &self.path };
-        let (names, more) = remote.page(prefix, &self.from, self.asks.min(asks(query, wanted))).await?;
+        let (names, more) = pages.after(prefix, &self.from, self.asks.min(asks(query, wanted))).await?;
         if !more {
             self.whole = true;
             self.before = std::mem::take(&mut self.from);
@@ -196,9 +198,20 @@ fn levels(query: &Query) -> Vec<Level> {
         path = &after[..path.len() + segment.len() + 1];
     }
     if let Some(beginning) = group(&after, query) {
-        levels.retain(|level| !level.path.starts_with(beginning));
+        leave_out(&mut levels, beginning, query);
     }
     levels
+}
+
+fn leave_out(levels: &mut Vec<Level>, beginning: &str, query: &Query) {
+    levels.retain(|level| !level.path.starts_with(beginning));
+    for level in levels {
+        level.folders.retain(|folder| !folder.starts_with(beginning));
+        // By the delimiter `/` they are in folders, which are passed as a whole.
+        if query.delimiter != "/" && level.from.starts_with(beginning) {
+            level.from = last_of(beginning).max(std::mem::take(&mut level.from));
+        }
+    }
 }
 
 /// A text that the same names come after, and that the store reads as it stands: without the segments that no name has.
@@ -226,7 +239,7 @@ fn sound(after: &str) -> Cow<'_, str> {
 /// The folders that the store lists before `segment` though they sort after it, if they are there.
 fn passed<'a>(path: &'a str, segment: &'a str) -> impl Iterator<Item = String> + 'a {
     let lower = segment.char_indices().filter(|(_, next)| *next < '/').map(|(at, _)| &segment[..at]);
-    let lower = lower.filter(|name| is_name(name) && name.len() <= FOLDER_BYTES_MAX);
+    let lower = lower.filter(|name| is_name(name) && name.len() <= FILE_NAME_BYTES_MAX);
     lower.map(move |name| format!("{path}{name}/"))
 }
 
@@ -285,7 +298,8 @@ mod tests {
         check("", "/", "a/", &[("a>", &[])]);
         check("", "/", "a-b/c", &[("a-b>", &["a/"])]);
         check("p/", "/", "p/20/1", &[("p/20>", &[])]);
-        check("", "2", "p/20/1", &[("p>", &[]), ("p/20>", &[])]);
+        check("", "2", "p/20/1", &[("p>", &[]), ("p/2\u{10ffff}", &[])]);
+        check("", "-", "a-b-c.d", &[("a-\u{10ffff}", &["a/"])]);
     }
 
     #[test]
@@ -315,6 +329,6 @@ mod tests {
         let levels =
             levels(&Query { prefix: String::new(), delimiter: String::new(), after: long, entries_max: 1 });
         assert_eq!(levels.len(), NAME_BYTES_MAX / 2 + 1);
-        assert_eq!(passed("", &"-".repeat(1000)).count(), FOLDER_BYTES_MAX);
+        assert_eq!(passed("", &"-".repeat(1000)).count(), FILE_NAME_BYTES_MAX);
     }
 }

@@ -14,6 +14,7 @@ use object_store::path::Path;
 use object_store::signer::SignedUrlOptions;
 use object_store::{GetOptions, GetRange};
 
+use super::bounded::Expected;
 use super::{Remote, error};
 use crate::backend::{Metadata, StoreError};
 
@@ -72,7 +73,11 @@ impl Remote {
             Range { start, end: u64::MAX } => Some(GetRange::Offset(start)),
             range => Some(GetRange::Bounded(range)),
         };
-        let options = GetOptions { range: range.clone(), ..GetOptions::default() };
+        let options = GetOptions {
+            range: range.clone(),
+            extensions: Expected::Content.extensions(),
+            ..GetOptions::default()
+        };
         let got = match self.service.objects.get_opts(&path, options).await {
             Ok(got) => got,
             // It may have none of these bytes, which each store says in its own way.
@@ -129,6 +134,7 @@ impl Object {
         let options = GetOptions {
             if_match: self.version.clone(),
             range: (!is_whole).then(|| GetRange::Bounded(offset..offset.saturating_add(bytes))),
+            extensions: Expected::Content.extensions(),
             ..GetOptions::default()
         };
         let got = self.remote.service.objects.get_opts(&self.path, options).await;

@@ -5,13 +5,10 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderValue, SERVER};
 use http::{HeaderMap, Method, StatusCode};
-use http_body::{Body, Frame, SizeHint};
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::client::{
@@ -26,14 +23,12 @@ use object_store::signer::{SignedUrlOptions, Signer, Url};
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::bounded::{Bounded, Expected};
 use super::sas::Sas;
 use super::turns::Turns;
 use super::{answer, error};
 use crate::backend::StoreError;
 use crate::settings::{self, AzureSettings, Endpoint, GcsSettings, S3Settings};
-
-/// How much memory the gathered parts of all uploads to one store may take, in KiB.
-pub(super) const GATHERED_KIB_MAX: u32 = 64 << 10;
 
 /// How many listings ask one store at once, each of which may ask it often; further ones wait.
 const LISTINGS_MAX: usize = 8;
@@ -66,7 +61,8 @@ pub(crate) struct Service {
     pub(super) turns: Turns,
     /// How many more listings may be under way.
     pub(super) listings: Semaphore,
-    /// How much more may be gathered in memory, in KiB.
+    /// How much the gathered parts of all uploads may take in memory, in KiB, and how much more they may.
+    pub(super) gathered_kib_max: u32,
     pub(super) gathered: Arc<Semaphore>,
     pub(super) stall: Duration,
     /// The bucket, as copies within it name it; only of S3.
@@ -200,7 +196,10 @@ impl Service {
             http,
             turns: Turns::default(),
             listings: Semaphore::new(LISTINGS_MAX),
-            gathered: Arc::new(Semaphore::new(GATHERED_KIB_MAX.try_into().unwrap_or(Semaphore::MAX_PERMITS))),
+            gathered_kib_max: remote.upload_memory_kib,
+            gathered: Arc::new(Semaphore::new(
+                usize::try_from(remote.upload_memory_kib).unwrap_or(Semaphore::MAX_PERMITS),
+            )),
             stall: remote.stall_timeout,
             bucket: None,
             answers: AtomicBool::new(true),
@@ -425,37 +424,14 @@ impl HttpService for Http {
         Box::pin(async move {
             let permit = self.turn().await?;
             let clients = self.clients().map_err(|error| HttpError::new(HttpErrorKind::Connect, error))?;
+            let expected = request.extensions().get::<Expected>().copied();
             let (parts, body) = clients.asks.call(request).await?.into_parts();
             if parts.headers.get(SERVER).is_some_and(|server| server.as_bytes().starts_with(BY_FOLDER)) {
                 self.by_folder.store(true, Ordering::Relaxed);
             }
-            Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(Counted { body, _permit: permit })))
+            // Its request is under way as long as it is read.
+            let body = Bounded::new(body, parts.status, expected, self.patience, permit);
+            Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body)))
         })
-    }
-}
-
-/// The body of an answer, whose request is under way as long as it is read.
-struct Counted {
-    body: HttpResponseBody,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Body for Counted {
-    type Data = Bytes;
-    type Error = HttpError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
