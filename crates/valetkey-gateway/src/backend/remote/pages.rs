@@ -84,10 +84,13 @@ impl<'a> Pages<'a> {
         let prefix = format!("{}{prefix}", remote.prefix);
         let has_prefixes = options.delimiter.is_some();
         options.extensions = Expected::Page.extensions();
+        let follows = options.page_token.is_some();
         let page = remote.service.pages.list_paginated(Some(&prefix), options).await;
         let page = page.map_err(|error| error::sorted("list objects", &error))?;
         let token = page.page_token.filter(|token| !token.is_empty());
-        if token.as_ref().is_some_and(|token| !self.tokens.insert(blake3::hash(token.as_bytes()))) {
+        let is_known = token.as_ref().is_some_and(|token| !self.tokens.insert(blake3::hash(token.as_bytes())));
+        // What is asked for a second time by its name is told a second time.
+        if is_known && follows {
             return Err(endless());
         }
         let objects = page.result.objects.iter().filter_map(|meta| {
