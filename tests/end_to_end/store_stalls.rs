@@ -164,8 +164,8 @@ fn a_download_that_waits_for_a_stalled_store_ends_when_it_is_revoked() {
             "" => key(name, "read,stat"),
             uses => key(name, "read,stat").set("uses", uses),
         };
+        let request = Request::new(method, key.url());
         thread::scope(|scope| {
-            let request = Request::new(method, key.url());
             let asking = scope.spawn(|| http::send(place.gateway.address(), &request).unwrap());
             place.wait_for(1, stalled, name);
             place.end(&key);
