@@ -164,10 +164,9 @@ fn a_download_that_waits_for_a_stalled_store_ends_when_it_is_revoked() {
             "" => key(name, "read,stat"),
             uses => key(name, "read,stat").set("uses", uses),
         };
+        let request = Request::new(method, key.url());
         thread::scope(|scope| {
-            let request = Request::new(method, key.url());
-            let address = place.gateway.address();
-            let asking = scope.spawn(move || http::send(address, &request).unwrap());
+            let asking = scope.spawn(|| http::send(place.gateway.address(), &request).unwrap());
             place.wait_for(1, stalled, name);
             place.end(&key);
             let answer = in_time(name, || asking.join().unwrap());

@@ -96,7 +96,7 @@ pub(crate) async fn until_revoked<T>(
     heeding(changes, work, || check_again(revoked, permit)).await
 }
 
-/// Works as long as `check` agrees, which is asked whenever the revocations change.
+/// Works as long as `check` agrees, which is asked at each of the `changes`.
 async fn heeding<F: Future>(
     mut changes: watch::Receiver<u64>,
     mut work: Pin<&mut F>,

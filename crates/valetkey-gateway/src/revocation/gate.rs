@@ -2,8 +2,8 @@
 //!
 //! A revocation is answered once nothing is on its way any more that it reaches and that went in before it. This is no
 //! lock: no change waits for a revocation, and no revocation for what it does not reach. Changes are numbered in the
-//! order in which they went in. Whenever the revocations change, one that is not revoked takes the next number, as if
-//! it went in just now; one that is keeps its own until it is through.
+//! order in which they went in. A revocation notes the next number and asks all; one that is not revoked takes a later
+//! number then, as if it went in just now; one that is keeps its own until it is through.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -19,7 +19,14 @@ use super::{check_again, heeding};
 
 /// The gate of one gateway. Clones are the same gate.
 #[derive(Clone, Default)]
-pub(crate) struct Gate(Arc<watch::Sender<Passes>>);
+pub(crate) struct Gate(Arc<Within>);
+
+#[derive(Default)]
+struct Within {
+    passes: watch::Sender<Passes>,
+    /// The number that the latest revocation noted; each is told to all that is on its way.
+    asked: watch::Sender<u64>,
+}
 
 /// The numbers of what is on its way.
 #[derive(Default)]
@@ -43,22 +50,23 @@ impl Gate {
         patience: Option<Duration>,
         change: impl Future<Output = T>,
     ) -> Result<Option<T>, Denial> {
-        self.pass_if(revoked.changes(), || check_again(revoked, permit), patience, change).await
+        self.pass_if(|| check_again(revoked, permit), patience, change).await
     }
 
-    /// As [`Gate::pass`], where `check` says whether it is revoked, and `changes` when to ask again.
+    /// As [`Gate::pass`], where `check` says whether it is revoked.
     async fn pass_if<T>(
         &self,
-        changes: watch::Receiver<u64>,
         check: impl Fn() -> Result<(), Denial>,
         patience: Option<Duration>,
         change: impl Future<Output = T>,
     ) -> Result<Option<T>, Denial> {
+        // In this order whoever waits for the pass asks it.
+        let asked = self.0.asked.subscribe();
         let mut pass = self.enter();
         check()?;
         // It is dropped before its pass is.
         let mut change = pin!(change);
-        if let Ok(done) = heeding(changes, change.as_mut(), || pass.renew(&check)).await {
+        if let Ok(done) = heeding(asked, change.as_mut(), || pass.renew(&check)).await {
             return Ok(Some(done));
         }
         match patience {
@@ -69,15 +77,16 @@ impl Gate {
 
     /// Waits until everything is through that went in before and is revoked.
     pub(super) async fn emptied(&self) {
-        let mut passes = self.0.subscribe();
+        let mut passes = self.0.passes.subscribe();
         let next = passes.borrow().next;
+        self.0.asked.send_replace(next);
         // Their sender is this gate.
         let _ = passes.wait_for(|passes| passes.open.first().is_none_or(|oldest| *oldest >= next)).await;
     }
 
     fn enter(&self) -> Pass {
         let mut number = 0;
-        self.0.send_if_modified(|passes| {
+        self.0.passes.send_if_modified(|passes| {
             number = passes.next;
             passes.next += 1;
             passes.open.insert(number);
@@ -107,7 +116,7 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        self.gate.0.send_modify(|passes| {
+        self.gate.0.passes.send_modify(|passes| {
             passes.open.remove(&self.number);
         });
     }

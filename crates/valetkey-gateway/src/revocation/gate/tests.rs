@@ -13,7 +13,6 @@ use super::*;
 struct Place {
     gate: Gate,
     revoked: Rc<RefCell<BTreeSet<&'static str>>>,
-    changes: Arc<watch::Sender<u64>>,
 }
 
 /// A change that waits to be told what it comes to.
@@ -36,7 +35,7 @@ impl Place {
         let (end, told) = oneshot::channel();
         let is_dropped = Rc::new(Cell::new(false));
         let dropped = Dropped(Rc::clone(&is_dropped));
-        let (place, changes) = (self.clone(), self.changes.subscribe());
+        let place = self.clone();
         let passed = tokio::task::spawn_local(async move {
             let check = || match place.revoked.borrow().contains(name) {
                 true => Err(Denial::Revoked),
@@ -46,7 +45,7 @@ impl Place {
                 let _dropped = dropped;
                 told.await.unwrap()
             };
-            place.gate.pass_if(changes, check, patience, change).await
+            place.gate.pass_if(check, patience, change).await
         });
         settled().await;
         Begun { end, passed, is_dropped }
@@ -54,7 +53,6 @@ impl Place {
 
     fn revoke(&self, name: &'static str) -> JoinHandle<()> {
         self.revoked.borrow_mut().insert(name);
-        self.changes.send_modify(|count| *count += 1);
         let gate = self.gate.clone();
         tokio::task::spawn_local(async move { gate.emptied().await })
     }
@@ -162,7 +160,6 @@ fn patience_ends_and_what_is_given_up_is_gone_when_the_revocation_is_answered() 
 fn nothing_shows_once_a_revocation_is_answered() {
     const ROUNDS: usize = 300;
     let gate = Gate::default();
-    let changes = Arc::new(watch::Sender::new(0_u64));
     let [is_revoked, is_over] = [const { AtomicBool::new(false) }; 2];
     let (shown, refused) = (AtomicU64::new(0), AtomicU64::new(0));
     let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -181,7 +178,7 @@ fn nothing_shows_once_a_revocation_is_answered() {
                             }
                             shown.fetch_add(1, Ordering::SeqCst);
                         };
-                        if gate.pass_if(changes.subscribe(), check, None, change).await.is_err() {
+                        if gate.pass_if(check, None, change).await.is_err() {
                             refused.fetch_add(1, Ordering::Relaxed);
                             thread::yield_now();
                         }
@@ -192,7 +189,6 @@ fn nothing_shows_once_a_revocation_is_answered() {
         runtime().block_on(async {
             for round in 0..ROUNDS {
                 is_revoked.store(true, Ordering::Relaxed);
-                changes.send_modify(|count| *count += 1);
                 gate.emptied().await;
                 let seen = shown.load(Ordering::SeqCst);
                 thread::sleep(Duration::from_micros(200));
