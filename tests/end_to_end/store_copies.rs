@@ -1,5 +1,6 @@
 //! Copies that a store makes by itself: their bytes do not pass through the gateway, and all else is as if they did.
 
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use valetkey_tests::expect::accepted;
 use valetkey_tests::faults::{Cut, Fault, FaultProxy, Point};
 use valetkey_tests::gateway::Gateway;
 use valetkey_tests::http::{Answer, Request};
-use valetkey_tests::process::wait_until;
+use valetkey_tests::process::{binary, wait_until};
 use valetkey_tests::stores::{Azurite, SeaweedFs, Store};
 
 use crate::listing::elements;
@@ -364,6 +365,29 @@ fn a_source_that_is_replaced_meanwhile_is_not_mixed_with_the_other() {
     place.left_nothing("files/to");
     accepted(&place.copy("/files/from", "/files/to", &[]), 200);
     assert_eq!(place.stored("files/to").unwrap(), b"<!DOCTYPE html>");
+}
+
+#[test]
+fn a_copy_whose_key_is_revoked_leaves_nothing() {
+    let place = Place::new();
+    place.plant("files/from", &body(IN_PARTS));
+    place.proxy.once("PUT", "files/to?partNumber=1&", Fault::SlowAnswer(50));
+    let answer = thread::scope(|scope| {
+        let copying = scope.spawn(|| place.copy_once("/files/from", "/files/to", "gone"));
+        let is_begun = || place.asked("PUT", "files/to?partNumber=1&");
+        wait_until(Duration::from_secs(10), "it is under way", is_begun).unwrap();
+        let revoked = Command::new(binary())
+            .args(["revoke", "--id", "gone"])
+            .current_dir(place.gateway.home())
+            .envs(place.store.credentials())
+            .output()
+            .unwrap();
+        assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
+        copying.join().unwrap()
+    });
+    refused(&answer, 403, "revoked");
+    place.left_nothing("files/to");
+    assert!(!place.asked("PUT", "files/to?partNumber=2&"), "{:?}", place.proxy.requests());
 }
 
 #[test]

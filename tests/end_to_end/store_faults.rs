@@ -239,7 +239,11 @@ impl Case {
             Verb::Delete if self.undone => {
                 is_unavailable();
                 assert!(place.stored(&self.name).is_some(), "{what}");
-                place.use_comes_back(key, what);
+                // What the store may have read it may do later.
+                match self.is_refusal() {
+                    true => place.use_comes_back(key, what),
+                    false => assert_eq!(place.uses_left(key), 0, "{what}"),
+                }
             }
             // The answer was lost, and a look shows that it is gone.
             Verb::Delete => {

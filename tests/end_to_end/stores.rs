@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use valetkey_tests::http::Request;
 use valetkey_tests::process::wait_until;
-use valetkey_tests::stores::{Azurite, FakeGcs, SeaweedFs, Store};
+use valetkey_tests::stores::{Azurite, FakeGcs, SeaweedFs, Store, elements};
 
 fn keeps_what_it_is_given(store: &dyn Store) {
     let (bucket, other) = (store.bucket(), store.bucket());
@@ -27,6 +28,36 @@ fn seaweedfs_keeps_what_it_is_given() {
     let store = SeaweedFs::shared();
     keeps_what_it_is_given(store);
     assert_eq!(store.open_uploads(&store.bucket()), Vec::<String>::new());
+}
+
+/// What the gateway's listings rely on and what they mend, asked of the store itself.
+#[test]
+fn seaweedfs_lists_folder_by_folder() {
+    let store = SeaweedFs::shared();
+    let bucket = store.bucket();
+    let list = |query: &str| {
+        let answer = store.ask(Request::get(format!("/{bucket}?{query}")));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(answer.header("server").unwrap().starts_with("SeaweedFS"), "{answer:?}");
+        answer.text()
+    };
+    let names = |query: &str| elements(&list(&format!("list-type=2&{query}")), "Key");
+    for name in ["a", "a-b", "a.txt", "a/b", "a/b/c", "a/d", "a0", "gone/x"] {
+        store.put(&bucket, name, b"x");
+    }
+    store.delete(&bucket, "gone/x");
+    assert_eq!(names("prefix=a"), ["a", "a/b", "a/b/c", "a/d", "a-b", "a.txt", "a0"]);
+    assert_eq!(names("start-after=a"), ["a-b", "a.txt", "a0"]);
+    assert_eq!(names("start-after=a%2F"), ["a/b", "a/b/c", "a/d", "a-b", "a.txt", "a0"]);
+    assert_eq!(names("start-after=a%2Fb"), ["a/d", "a-b", "a.txt", "a0"]);
+    assert_eq!(names("start-after=a%2Fb%2F"), ["a/b/c", "a/d", "a-b", "a.txt", "a0"]);
+    assert_eq!(names("start-after=a-b%2F"), ["a.txt", "a0"]);
+    assert_eq!(names("prefix=gone%2F"), Vec::<String>::new());
+    let folders = list("delimiter=%2F&list-type=2");
+    assert!(folders.contains("<CommonPrefixes><Prefix>gone/</Prefix></CommonPrefixes>"), "{folders}");
+
+    store.put(&bucket, "back\\slash", b"x");
+    assert_eq!(names("prefix=back"), ["back/slash"]);
 }
 
 #[test]

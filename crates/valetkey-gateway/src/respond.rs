@@ -1,7 +1,7 @@
 //! From what came of a request to the answer that its client reads.
 
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -257,7 +257,13 @@ pub(crate) fn redirect(url: &str) -> Response<Body> {
 
 /// When an object was last changed, as HTTP writes it.
 pub(crate) fn last_modified(metadata: &Metadata) -> String {
-    httpdate::fmt_http_date(not_before_1970(metadata.modified))
+    http_date(metadata.modified)
+}
+
+/// HTTP's dates begin with the Unix epoch and have years of four digits. A disk and a store may say any other.
+fn http_date(time: SystemTime) -> String {
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    httpdate::fmt_http_date(time.clamp(SystemTime::UNIX_EPOCH, last))
 }
 
 /// What an uploader, a key and the signature of a request say of how an object is presented.
@@ -344,14 +350,18 @@ fn cache_control(wish: Option<&str>, permit: &Permit, now: Now) -> String {
     format!("private, max-age={age_secs}{no_cache}")
 }
 
-/// HTTP's dates begin with the Unix epoch.
-fn not_before_1970(time: SystemTime) -> SystemTime {
-    time.max(SystemTime::UNIX_EPOCH)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_that_http_cannot_write_are_the_nearest_that_it_can() {
+        let after = |secs| SystemTime::UNIX_EPOCH + Duration::from_secs(secs);
+        assert_eq!(http_date(after(0) - Duration::from_secs(1)), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(http_date(after(253_402_300_799)), "Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(http_date(after(253_402_300_800)), "Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(http_date(after(1 << 50)), "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
 
     #[test]
     fn what_a_browser_would_run_is_saved() {

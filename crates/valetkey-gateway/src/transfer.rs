@@ -1,5 +1,6 @@
 //! Moving the bytes, and counting them.
 
+pub(crate) mod arriving;
 pub(crate) mod body;
 pub(crate) mod condition;
 pub(crate) mod copied;

@@ -48,7 +48,7 @@ pub fn admit(bounded: Bounded, intent: &Intent<'_>) -> Result<Permit, Denial> {
         end: grant.end,
         charges,
         is_counted,
-        is_for_some_clients: !grant.clients.is_empty(),
+        is_for_some_clients: !grant.clients.is_empty() || grant.require_tls,
         rates,
         tell: grant.tell,
         lease,

@@ -46,7 +46,7 @@ pub struct Permit {
     pub charges: Vec<Charge>,
     /// Whether it uses something up, at any level of its key or of a quota.
     pub is_counted: bool,
-    /// Whether its key is for clients at some addresses alone.
+    /// Whether its key is for some clients alone: at some addresses, or over TLS.
     pub is_for_some_clients: bool,
     /// How fast its bytes may move, together with those of others.
     pub rates: Vec<Rate>,

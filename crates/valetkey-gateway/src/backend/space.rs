@@ -4,8 +4,10 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::disk::{self, Folder, Publish};
 use super::remote::{self, Remote, StoreUpload};
@@ -14,6 +16,9 @@ use super::{Listed, Metadata, Query, Removed, StoreError};
 /// How many listings read folders of the disk at once in the whole process; further ones wait. A large folder keeps a core
 /// busy for as long as it is read, and transfers need the threads too.
 static LISTINGS: Semaphore = Semaphore::const_new(4);
+
+/// How long one waits for its turn: as long as clients are granted.
+const LISTING_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// The space of one bucket. Clones are the same space.
 ///
@@ -225,7 +230,11 @@ impl Space {
     pub(crate) async fn list(&self, query: Query) -> Result<Listed, StoreError> {
         match self {
             Self::Disk(folder) => {
-                let _turn = LISTINGS.acquire().await;
+                let turn = timeout(LISTING_WAIT_MAX, LISTINGS.acquire()).await;
+                let Ok(_turn) = turn else {
+                    let source = std::io::ErrorKind::TimedOut.into();
+                    return Err(StoreError::Io { attempt: "wait for a listing's turn", source });
+                };
                 let folder = folder.clone();
                 let waiting = Waiting::default();
                 let abandoned = Arc::clone(&waiting.abandoned);

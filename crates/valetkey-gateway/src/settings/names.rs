@@ -77,6 +77,7 @@ pub(super) const S3: Table = Table {
         "retries",
         "retry_timeout",
         "connections_max",
+        "upload_memory",
     ],
     later: &[],
 };
@@ -95,6 +96,7 @@ pub(super) const AZURE: Table = Table {
         "retries",
         "retry_timeout",
         "connections_max",
+        "upload_memory",
     ],
     later: &[],
 };
@@ -113,6 +115,7 @@ pub(super) const GCS: Table = Table {
         "retries",
         "retry_timeout",
         "connections_max",
+        "upload_memory",
     ],
     later: &[],
 };

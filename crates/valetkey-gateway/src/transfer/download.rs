@@ -167,7 +167,14 @@ fn is_redirected(
         || answer.headers().contains_key(header::CONTENT_DISPOSITION);
     // A client would send the header to the other host too, which takes no two credentials.
     let bears_a_header = head.values("authorization").next().is_some();
-    redirects(snapshot, permit) && !is_limited && is_told_as_stored && !is_presented && !bears_a_header
+    // The store tells other entity tags.
+    let sets_conditions = !Conditions::of(head).are_none();
+    redirects(snapshot, permit)
+        && !is_limited
+        && is_told_as_stored
+        && !is_presented
+        && !bears_a_header
+        && !sets_conditions
 }
 
 /// Sends what was found. The transfer settles when the transport took the last of it, or gave up.

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use valetkey::Denial;
 use valetkey_dialects::form::{Form, FormEvent, FormReader};
 
+use super::arriving::broken_off;
 use super::source::Source;
-use super::upload::broken_off;
 
 /// How long a client may take for the fields of a form, whose sender nobody knows yet.
 const FIELDS_MAX: Duration = Duration::from_secs(30);

@@ -1,11 +1,11 @@
-//! Answers that are a document, as of what makes parts one object or copies within the store.
+//! What the store answers to a request that changes something, and what is known then.
 //!
-//! Such work takes its time, so a store may begin to answer before it is done: what began well may still end in an error.
+//! Such a request is sent once: of one that was sent again nobody could say which of the two did what.
 
 use std::io;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Service, error};
 use crate::backend::StoreError;
@@ -13,11 +13,49 @@ use crate::backend::StoreError;
 /// How much is read of an answer, in bytes.
 const BYTES_MAX: usize = 64 << 10;
 
-/// The document that answers what is `asked`, in which `root` stands. The store has `patience` to begin it.
+/// How long an answer may take that has begun: a store says so that it is still at work.
+const LASTS_MAX: Duration = Duration::from_secs(600);
+
+/// The answer to what is `asked`, which the store has `patience` to begin.
 ///
 /// # Errors
 /// With nothing changed: [`StoreError::AlreadyExists`] where a condition did not hold, [`StoreError::Io`] for an answer
-/// that refuses. With no promise either way: [`StoreError::Unsettled`].
+/// that refuses, or a store that was not reached. With no promise either way: [`StoreError::Unsettled`].
+pub(super) async fn to_change(
+    attempt: &'static str,
+    patience: Duration,
+    asked: impl Future<Output = Result<reqwest::Response, StoreError>>,
+) -> Result<reqwest::Response, StoreError> {
+    match timeout(patience, asked).await {
+        Ok(answer) => judged(attempt, answer?),
+        Err(_) => Err(StoreError::Unsettled { attempt, source: io::ErrorKind::TimedOut.into() }),
+    }
+}
+
+/// The answer, if it says that what was asked for is done.
+///
+/// # Errors
+/// As [`to_change`].
+pub(super) fn judged(
+    attempt: &'static str,
+    answer: reqwest::Response,
+) -> Result<reqwest::Response, StoreError> {
+    match answer.status() {
+        status if status.is_success() => Ok(answer),
+        status if error::refuses(status.as_u16()) => Err(error::refused(attempt, status.as_u16())),
+        // A fault of the store may come after it did it.
+        status => {
+            let source = io::Error::other(format!("the store answered {}", status.as_u16()));
+            Err(StoreError::Unsettled { attempt, source })
+        }
+    }
+}
+
+/// The document that answers what is `asked`, in which `root` stands. A store may begin to answer before it is done, so
+/// what began well may still end in an error.
+///
+/// # Errors
+/// As [`to_change`].
 pub(super) async fn document(
     service: &Service,
     attempt: &'static str,
@@ -26,20 +64,11 @@ pub(super) async fn document(
     asked: impl Future<Output = Result<reqwest::Response, StoreError>>,
 ) -> Result<String, StoreError> {
     let unsettled = |source| StoreError::Unsettled { attempt, source };
-    let mut answer = match timeout(patience, asked).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(StoreError::Io { source, .. })) => return Err(unsettled(source)),
-        Ok(Err(error)) => return Err(error),
-        Err(_) => return Err(unsettled(io::ErrorKind::TimedOut.into())),
-    };
-    match answer.status().as_u16() {
-        200..=299 => {}
-        status if error::refuses(status) => return Err(error::refused(attempt, status)),
-        status => return Err(unsettled(io::Error::other(format!("the store answered {status}")))),
-    }
+    let mut answer = to_change(attempt, patience, asked).await?;
+    let end = Instant::now() + LASTS_MAX;
     let mut said = Vec::new();
     while said.len() < BYTES_MAX {
-        match timeout(service.stall, answer.chunk()).await {
+        match timeout_at(end.min(Instant::now() + service.stall), answer.chunk()).await {
             Ok(Ok(Some(piece))) => said.extend_from_slice(&piece),
             Ok(Ok(None)) => break,
             Ok(Err(_)) | Err(_) => return Err(unsettled(io::ErrorKind::BrokenPipe.into())),

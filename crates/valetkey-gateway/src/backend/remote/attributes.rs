@@ -57,9 +57,11 @@ pub(super) fn to_store(
         keep(DIGEST, &blake3::Hash::from_bytes(digest).to_hex());
     }
     let mut known = Vec::new();
-    let content_type = attributes.content_type.iter().map(|value| (CONTENT_TYPE.as_str(), value));
+    // Of what says none, some stores guess one.
+    let unknown = "application/octet-stream".to_owned();
+    let content_type = (CONTENT_TYPE.as_str(), attributes.content_type.as_ref().unwrap_or(&unknown));
     let headers = attributes.headers.iter().map(|(name, value)| (name.as_str(), value));
-    for (name, value) in content_type.chain(headers) {
+    for (name, value) in std::iter::once(content_type).chain(headers) {
         if value.bytes().any(|byte| byte.is_ascii_control()) {
             return Err(StoreError::BadAttribute);
         }

@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use http::header::{HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use object_store::path::Path;
 use object_store::signer::SignedUrlOptions;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::parts::{self, Completion, OwnUpload, PartName, StoreUpload};
+use super::publish::Expects;
 use super::service::URL_LIFETIME;
 use super::write::{Finished, Rest, Target};
 use super::{Kind, Object, Remote, Service, answer, attributes};
@@ -106,7 +107,7 @@ impl Remote {
 pub(super) async fn commit(
     to: &Target,
     from: &Object,
-    is_create: bool,
+    expects: &Expects,
     digest: Option<[u8; 32]>,
 ) -> Result<Option<String>, StoreError> {
     let service = to.service();
@@ -115,14 +116,14 @@ pub(super) async fn commit(
     headers.extend(source(service, from, None).await?);
     let directive = HeaderName::from_static("x-amz-metadata-directive");
     headers.insert(directive, HeaderValue::from_static("REPLACE"));
-    if is_create {
-        headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
-    }
+    headers.extend(expects.header(service.kind)?);
     let asked = service.send(Method::PUT, &to.path, &[], headers, reqwest::Body::default());
     match answer::document(service, ATTEMPT, patience, "<CopyObjectResult", asked).await {
         Ok(_) => Ok(None),
         // Which of the two conditions did not hold, it does not say.
-        Err(StoreError::AlreadyExists) if !is_create || from.is_replaced().await? => Err(replaced()),
+        Err(StoreError::AlreadyExists) if *expects == Expects::Anything || from.is_replaced().await? => {
+            Err(replaced())
+        }
         Err(error) => Err(error),
     }
 }

@@ -38,14 +38,23 @@ pub(super) fn refused(attempt: &'static str, status: u16) -> StoreError {
     }
 }
 
-/// A fault of the way to the store.
+/// A fault of the way to the store: a request that was on its way may have reached it.
 pub(super) fn unreachable(attempt: &'static str, error: &reqwest::Error) -> StoreError {
-    let (kind, text) = match () {
-        () if error.is_timeout() => (io::ErrorKind::TimedOut, "the store took too long"),
-        () if error.is_connect() => (io::ErrorKind::NotConnected, "the store cannot be reached"),
-        () => (io::ErrorKind::BrokenPipe, "the request to the store broke off"),
-    };
-    StoreError::Io { attempt, source: io::Error::new(kind, text) }
+    let told = io::Error::new;
+    match () {
+        () if error.is_connect() => {
+            let source = told(io::ErrorKind::NotConnected, "the store cannot be reached");
+            StoreError::Io { attempt, source }
+        }
+        () if error.is_timeout() => {
+            let source = told(io::ErrorKind::TimedOut, "the store took too long");
+            StoreError::Unsettled { attempt, source }
+        }
+        () => {
+            let source = told(io::ErrorKind::BrokenPipe, "the request to the store broke off");
+            StoreError::Unsettled { attempt, source }
+        }
+    }
 }
 
 /// Nothing moved for too long.
@@ -78,12 +87,6 @@ pub(super) fn told(error: &Error) -> io::Error {
         Some(status) => io::Error::other(format!("the store answered {status}")),
         None => io::Error::other("the store's answer makes no sense"),
     }
-}
-
-/// Whether the store answered that it did nothing.
-pub(super) fn is_refusal(error: &Error) -> bool {
-    matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. } | Error::NotFound { .. })
-        || status_of(error).is_some_and(refuses)
 }
 
 /// Whether the store answered, in whatever way that no other error stands for.

@@ -8,11 +8,14 @@
 //! What is relied on: the folder `a` comes right after the object `a`; what is asked for after `a` begins behind the
 //! folder, and after `a/` within it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
 use super::Remote;
-use super::list::{PAGE, group, text};
+use super::list::{asks, group, last_of, text};
+use super::name::FILE_NAME_BYTES_MAX;
+use super::pages::{PAGE, Pages};
 use crate::backend::{ListedEntry, Query, StoreError};
 
 /// How many names are asked for where few are likely to be used.
@@ -21,9 +24,12 @@ const FEW: usize = 8;
 /// How much of the text to go on after is looked at: no name is longer.
 const NAME_BYTES_MAX: usize = 1024;
 
+/// What follows a name in the last text that sorts before the name with a slash.
+const LAST_BELOW_SLASH: &str = ".\u{10ffff}";
+
 /// A walk through the folders of a store. It comes upon all names after the query's, and upon some before.
 pub(super) struct Walk<'a> {
-    remote: &'a Remote,
+    pages: Pages<'a>,
     query: &'a Query,
     /// The folder that is listed, and those that it stands in, outermost first.
     levels: Vec<Level>,
@@ -52,24 +58,30 @@ impl<'a> Walk<'a> {
     /// A walk that begins where the query does.
     ///
     /// # Errors
-    /// As [`Remote::page`].
+    /// As [`Pages::next`].
     pub(super) async fn new(remote: &'a Remote, query: &'a Query) -> Result<Self, StoreError> {
+        let mut pages = Pages::new(remote);
         let mut levels = levels(query);
         // Folders in which nothing more is to come need not be asked one by one.
         if let [_, _, .., last] = &levels[..] {
             let from = if last.from.is_empty() { &last.path } else { &last.from };
-            let (names, _) = remote.page(&query.prefix, from, 1).await?;
+            let (names, _) = pages.after(&query.prefix, from, 1).await?;
             for level in &mut levels {
                 level.whole = !names.first().is_some_and(|name| text(name).starts_with(&level.path));
             }
         }
-        Ok(Self { remote, query, levels })
+        Ok(Self { pages, query, levels })
+    }
+
+    /// Whether it took so many pages that it ends where it has found anything.
+    pub(super) fn is_long(&self) -> bool {
+        self.pages.are_enough()
     }
 
     /// The next entry; `wanted` is how many more the page may need.
     ///
     /// # Errors
-    /// As [`Remote::page`], and where the pages of the store do not go on.
+    /// As [`Pages::next`], and where the pages of the store do not go on.
     pub(super) async fn next(&mut self, wanted: usize) -> Result<Option<ListedEntry>, StoreError> {
         loop {
             let Some(level) = self.levels.last_mut() else { return Ok(None) };
@@ -81,22 +93,19 @@ impl<'a> Walk<'a> {
                     let Some(folder) = level.folders.pop_first() else { continue };
                     if self.query.delimiter != "/" {
                         self.enter(folder);
-                    } else if !self.remote.page(&folder, "", 1).await?.0.is_empty() {
+                    } else if !self.pages.after(&folder, "", 1).await?.0.is_empty() {
                         return Ok(Some(ListedEntry::Prefix(folder)));
                     }
                 }
                 (_, None) if level.whole => drop(self.levels.pop()),
-                _ => level.read(self.remote, self.query, wanted).await?,
+                _ => level.read(&mut self.pages, self.query, wanted).await?,
             }
         }
     }
 
-    /// Leaves out the folders whose names begin so.
+    /// Leaves out what is still to be asked for and begins so.
     pub(super) fn skip(&mut self, beginning: &str) {
-        self.levels.retain(|level| !level.path.starts_with(beginning));
-        for level in &mut self.levels {
-            level.folders.retain(|folder| !folder.starts_with(beginning));
-        }
+        leave_out(&mut self.levels, beginning, self.query);
     }
 
     fn enter(&mut self, path: String) {
@@ -109,18 +118,16 @@ impl<'a> Walk<'a> {
 
 impl Level {
     /// Asks for the names that come next.
-    async fn read(&mut self, remote: &Remote, query: &Query, wanted: usize) -> Result<(), StoreError> {
+    async fn read(&mut self, pages: &mut Pages<'_>, query: &Query, wanted: usize) -> Result<(), StoreError> {
         let prefix = if query.prefix.len() > self.path.len() { &query.prefix } else { &self.path };
-        let (names, more) = remote.page(prefix, &self.from, self.asks.min(wanted).max(1)).await?;
-        let last = match names.last() {
-            Some(last) if more => text(last).strip_prefix(&self.path).ok_or_else(astray)?,
-            _ => {
-                self.whole = true;
-                self.before = std::mem::take(&mut self.from);
-                self.keep(names);
-                return Ok(());
-            }
-        };
+        let (names, more) = pages.after(prefix, &self.from, self.asks.min(asks(query, wanted))).await?;
+        if !more {
+            self.whole = true;
+            self.before = std::mem::take(&mut self.from);
+            self.keep(names);
+            return Ok(());
+        }
+        let last = names.last().and_then(|last| text(last).strip_prefix(&self.path)).ok_or_else(astray)?;
         let (child, is_folder) = last.split_once('/').map_or((last, false), |(child, _)| (child, true));
         let reached = format!("{}{child}", self.path);
         // The object goes on with the folder of its name, and the folder with its sibling.
@@ -172,34 +179,68 @@ fn levels(query: &Query) -> Vec<Level> {
     if !after.starts_with(prefix) {
         return Vec::new();
     }
-    let after = &after[..after.floor_char_boundary(NAME_BYTES_MAX)];
+    let after = sound(&after[..after.floor_char_boundary(NAME_BYTES_MAX)]);
     let mut levels = Vec::new();
     loop {
         let mut level = Level { path: path.to_owned(), asks: PAGE, ..Level::default() };
         let rest = after.get(path.len()..).unwrap_or_default();
-        let (segment, is_folder) = rest.split_once('/').map_or((rest, false), |(segment, _)| (segment, true));
-        let is_name = is_name(segment);
-        if is_name {
+        let (segment, below) =
+            rest.split_once('/').map_or((rest, None), |(segment, rest)| (segment, Some(rest)));
+        if !segment.is_empty() {
             // The level below goes on within the folder, or this one with the folder of the object's name.
-            level.from = format!("{path}{segment}{}", if is_folder { "" } else { "/" });
+            level.from = format!("{path}{segment}{}", below.map_or("/", |_| LAST_BELOW_SLASH));
             level.folders = passed(path, segment).filter(|folder| folder.starts_with(prefix)).collect();
         }
         levels.push(level);
-        if !is_name || !is_folder {
+        if below.is_none() {
             break;
         }
         path = &after[..path.len() + segment.len() + 1];
     }
-    if let Some(beginning) = group(after, query) {
-        levels.retain(|level| !level.path.starts_with(beginning));
+    if let Some(beginning) = group(&after, query) {
+        leave_out(&mut levels, beginning, query);
     }
     levels
+}
+
+fn leave_out(levels: &mut Vec<Level>, beginning: &str, query: &Query) {
+    levels.retain(|level| !level.path.starts_with(beginning));
+    for level in levels {
+        level.folders.retain(|folder| !folder.starts_with(beginning));
+        // By the delimiter `/` they are in folders, which are passed as a whole.
+        if query.delimiter != "/" && level.from.starts_with(beginning) {
+            level.from = last_of(beginning).max(std::mem::take(&mut level.from));
+        }
+    }
+}
+
+/// A text that the same names come after, and that the store reads as it stands: without the segments that no name has.
+fn sound(after: &str) -> Cow<'_, str> {
+    let mut begin = 0;
+    for segment in after.split('/') {
+        let end = begin + segment.len();
+        let is_last = end == after.len();
+        let before = |end: usize, last: &str| Cow::Owned(format!("{}{last}", &after[..end]));
+        match segment {
+            "" if is_last => {}
+            "" | "." | ".." if !is_last => return before(end, LAST_BELOW_SLASH),
+            "." | ".." => return before(end - 1, "-\u{10ffff}"),
+            _ => {
+                if let Some(at) = segment.find('\\') {
+                    return before(begin + at, "[\u{10ffff}");
+                }
+            }
+        }
+        begin = end + 1;
+    }
+    Cow::Borrowed(after)
 }
 
 /// The folders that the store lists before `segment` though they sort after it, if they are there.
 fn passed<'a>(path: &'a str, segment: &'a str) -> impl Iterator<Item = String> + 'a {
     let lower = segment.char_indices().filter(|(_, next)| *next < '/').map(|(at, _)| &segment[..at]);
-    lower.filter(|name| is_name(name)).map(move |name| format!("{path}{name}/"))
+    let lower = lower.filter(|name| is_name(name) && name.len() <= FILE_NAME_BYTES_MAX);
+    lower.map(move |name| format!("{path}{name}/"))
 }
 
 /// Whether a folder or an object can have this name. SeaweedFS reads `\` as `/`.
@@ -216,15 +257,18 @@ fn astray() -> StoreError {
 mod tests {
     use super::*;
 
-    /// Each level as where it goes on, and what is looked for behind.
+    /// Each level as where it goes on, `>` being the last text below a slash, and what is looked for behind.
     fn check(prefix: &str, delimiter: &str, after: &str, expected: &[(&str, &[&str])]) {
         let (prefix, delimiter, after) = (prefix.to_owned(), delimiter.to_owned(), after.to_owned());
         let levels = levels(&Query { prefix, delimiter, after: after.clone(), entries_max: 1 });
         let found: Vec<(_, Vec<_>)> = levels
             .iter()
-            .map(|level| (&*level.from, level.folders.iter().map(|folder| &**folder).collect()))
+            .map(|level| (level.from.clone(), level.folders.iter().map(|folder| &**folder).collect()))
             .collect();
-        let expected: Vec<_> = expected.iter().map(|(from, folders)| (*from, folders.to_vec())).collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(from, folders)| (from.replace('>', LAST_BELOW_SLASH), folders.to_vec()))
+            .collect();
         assert_eq!(found, expected, "{after}");
     }
 
@@ -232,10 +276,10 @@ mod tests {
     fn a_listing_goes_on_in_every_folder_on_the_way() {
         check("", "", "", &[("", &[])]);
         check("", "", "a", &[("a/", &[])]);
-        check("", "", "a/b/c", &[("a", &[]), ("a/b", &[]), ("a/b/c/", &[])]);
-        check("a/", "", "a/b/c", &[("a/b", &[]), ("a/b/c/", &[])]);
+        check("", "", "a/b/c", &[("a>", &[]), ("a/b>", &[]), ("a/b/c/", &[])]);
+        check("a/", "", "a/b/c", &[("a/b>", &[]), ("a/b/c/", &[])]);
         check("a/", "", "a/", &[("", &[])]);
-        check("", "", "a/", &[("a", &[]), ("", &[])]);
+        check("", "", "a/", &[("a>", &[]), ("", &[])]);
         check("a/", "", "b", &[]);
         check("b/", "", "a", &[("", &[])]);
     }
@@ -243,7 +287,7 @@ mod tests {
     #[test]
     fn folders_that_the_store_told_before_are_looked_for() {
         check("", "", "a-b.txt", &[("a-b.txt/", &["a-b/", "a/"])]);
-        check("", "", "a-b/c.d", &[("a-b", &["a/"]), ("a-b/c.d/", &["a-b/c/"])]);
+        check("", "", "a-b/c.d", &[("a-b>", &["a/"]), ("a-b/c.d/", &["a-b/c/"])]);
         check("a-b", "", "a-b.txt", &[("a-b.txt/", &["a-b/"])]);
         check("", "", "..-x", &[("..-x/", &[])]);
         check("", "", "é!", &[("é!/", &["é/"])]);
@@ -251,24 +295,40 @@ mod tests {
 
     #[test]
     fn what_is_told_as_one_is_passed() {
-        check("", "/", "a/", &[("a", &[])]);
-        check("", "/", "a-b/c", &[("a-b", &["a/"])]);
-        check("p/", "/", "p/20/1", &[("p/20", &[])]);
-        check("", "2", "p/20/1", &[("p", &[]), ("p/20", &[])]);
+        check("", "/", "a/", &[("a>", &[])]);
+        check("", "/", "a-b/c", &[("a-b>", &["a/"])]);
+        check("p/", "/", "p/20/1", &[("p/20>", &[])]);
+        check("", "2", "p/20/1", &[("p>", &[]), ("p/2\u{10ffff}", &[])]);
+        check("", "-", "a-b-c.d", &[("a-\u{10ffff}", &["a/"])]);
     }
 
     #[test]
     fn what_no_object_can_be_called_leads_nowhere() {
-        for after in ["/", "//", "../a", "./a", "a\\b", "a\\b/c"] {
-            check("", "", after, &[("", &[])]);
+        for (after, from) in [
+            ("/", ".\u{10ffff}/"),
+            ("//a", ".\u{10ffff}/"),
+            ("./a", "..\u{10ffff}/"),
+            ("../a", "...\u{10ffff}/"),
+            (".", "-\u{10ffff}/"),
+            ("..", ".-\u{10ffff}/"),
+            ("a\\b/c", "a[\u{10ffff}/"),
+        ] {
+            let levels = levels(&Query {
+                prefix: String::new(),
+                delimiter: String::new(),
+                after: after.to_owned(),
+                entries_max: 1,
+            });
+            let found: Vec<_> = levels.iter().map(|level| &*level.from).collect();
+            assert_eq!(found, [from], "{after}");
         }
         for prefix in ["/", "a//", "../", "a/./b", "a\\/b"] {
             check(prefix, "", "", &[]);
         }
-        check("", "", "a/../b", &[("a", &[]), ("", &[])]);
         let long = "a/".repeat(4000);
         let levels =
             levels(&Query { prefix: String::new(), delimiter: String::new(), after: long, entries_max: 1 });
         assert_eq!(levels.len(), NAME_BYTES_MAX / 2 + 1);
+        assert_eq!(passed("", &"-".repeat(1000)).count(), FILE_NAME_BYTES_MAX);
     }
 }

@@ -4,61 +4,88 @@
 //! them do; other delimiters are looked for here. One that lists folder by folder is [walked through](Walk).
 
 use std::borrow::Cow;
-use std::time::SystemTime;
 
 use object_store::list::PaginatedListOptions;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::folders::Walk;
+use super::pages::{PAGE, Pages};
 use super::{Kind, Remote, error};
 use crate::backend::{Listed, ListedEntry, Metadata, Query, StoreError};
 
-/// How many entries are asked for at once: what all stores give.
-pub(super) const PAGE: usize = 1000;
+/// How many times the store may stall in one listing, the wait for its turn among them.
+const STALLS_MAX: u32 = 2;
 
 impl Remote {
-    /// Lists a page.
+    /// Lists a page. Where the store takes long it is shorter than what was asked for, and there is more.
     ///
     /// # Errors
     /// [`StoreError::Io`], also where the store holds a name in the page that no object here can have.
     pub(crate) async fn list(&self, query: &Query) -> Result<Listed, StoreError> {
-        if query.entries_max == 0 {
+        if query.entries_max == 0 || !self.is_beginning(&query.prefix) {
             return Ok(Listed::default());
         }
-        let _turn = self.service.listings.acquire().await;
-        if !self.service.lists_by_folder() {
-            let listed = self.list_by_bytes(query).await?;
-            // What store it is, its first answer may have told.
-            if !self.service.lists_by_folder() {
-                return Ok(listed);
-            }
+        let service = &self.service;
+        let until = Instant::now() + service.stall * STALLS_MAX;
+        let turn = timeout(service.stall, service.listings.acquire()).await;
+        let Ok(_turn) = turn else { return Err(error::stalled("wait for a listing's turn")) };
+        let mut listed = Listed::default();
+        match timeout_at(until, self.fill(&mut listed, query)).await {
+            Ok(filled) => filled?,
+            Err(_) if listed.entries.is_empty() => return Err(error::stalled("list objects")),
+            Err(_) => listed.truncated = true,
         }
-        self.list_by_folder(query).await
+        Ok(listed)
     }
 
-    async fn list_by_bytes(&self, query: &Query) -> Result<Listed, StoreError> {
-        let mut listed = Listed::default();
+    /// Whether an object's name may begin so.
+    fn is_beginning(&self, prefix: &str) -> bool {
+        prefix.is_empty() || self.path(prefix).is_ok() || self.path(&format!("{prefix}-")).is_ok()
+    }
+
+    /// Puts entries on the page, each in its place: it may be ended after any of them.
+    async fn fill(&self, listed: &mut Listed, query: &Query) -> Result<(), StoreError> {
+        if !self.service.lists_by_folder() {
+            self.fill_by_bytes(listed, query).await?;
+            // What store it is, its first answer may have told.
+            if !self.service.lists_by_folder() {
+                return Ok(());
+            }
+            *listed = Listed::default();
+        }
+        self.fill_by_folder(listed, query).await
+    }
+
+    async fn fill_by_bytes(&self, listed: &mut Listed, query: &Query) -> Result<(), StoreError> {
         if self.service.kind == Kind::Azure && query.after < query.prefix {
             let entry = self.named(&query.prefix).await?;
             listed.entries.extend(entry);
         }
+        let mut pages = Pages::new(self);
+        let mut after = passed(&query.after, query).unwrap_or_else(|| query.after.clone());
         let mut token = None;
         loop {
             let options = PaginatedListOptions {
                 delimiter: (query.delimiter == "/").then_some(Cow::Borrowed("/")),
                 page_token: token,
-                ..options(&self.prefix, &query.after, query.entries_max.saturating_add(2))
+                ..pages.options(&after, asks(query, query.entries_max + 2))
             };
-            let (mut entries, next) = self.entries(&query.prefix, options).await?;
+            let (mut entries, next) = pages.next(&query.prefix, options).await?;
             entries.sort_by(|one, other| text(one).cmp(text(other)));
+            let passed = entries.last().and_then(|last| passed(text(last), query));
             for entry in entries {
-                if take(&mut listed, together(entry, query), query) {
-                    return Ok(listed);
+                if take(listed, together(entry, query), query) {
+                    return Ok(());
                 }
             }
-            token = next;
-            if token.is_none() {
-                return Ok(listed);
+            if next.is_none() {
+                return Ok(());
             }
+            if pages.are_enough() && !listed.entries.is_empty() {
+                listed.truncated = true;
+                return Ok(());
+            }
+            (after, token) = passed.map_or((after, next), |passed| (passed, None));
         }
     }
 
@@ -75,68 +102,30 @@ impl Remote {
         }))
     }
 
-    async fn list_by_folder(&self, query: &Query) -> Result<Listed, StoreError> {
-        let mut listed = Listed::default();
+    async fn fill_by_folder(&self, listed: &mut Listed, query: &Query) -> Result<(), StoreError> {
         let mut walk = Walk::new(self, query).await?;
         while let Some(entry) = walk.next(query.entries_max + 1 - listed.entries.len()).await? {
             let entry = together(entry, query);
             if let ListedEntry::Prefix(prefix) = &entry {
                 walk.skip(prefix);
             }
-            if take(&mut listed, entry, query) {
+            if take(listed, entry, query) {
+                break;
+            }
+            if walk.is_long() && !listed.entries.is_empty() {
+                listed.truncated = true;
                 break;
             }
         }
-        Ok(listed)
-    }
-
-    /// The objects whose names begin with `prefix` and come after `after` in the store's own order, at most
-    /// `entries_max`; and whether there are more.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`], also where the store holds a name in the page that no object here can have.
-    pub(super) async fn page(
-        &self,
-        prefix: &str,
-        after: &str,
-        entries_max: usize,
-    ) -> Result<(Vec<ListedEntry>, bool), StoreError> {
-        let (entries, next) = self.entries(prefix, options(&self.prefix, after, entries_max)).await?;
-        Ok((entries, next.is_some()))
-    }
-
-    /// One of the store's pages, objects before prefixes, and the token of the next. Names outside the bucket are none
-    /// of its.
-    async fn entries(
-        &self,
-        prefix: &str,
-        options: PaginatedListOptions,
-    ) -> Result<(Vec<ListedEntry>, Option<String>), StoreError> {
-        let prefix = format!("{}{prefix}", self.prefix);
-        let has_prefixes = options.delimiter.is_some();
-        let page = self.service.pages.list_paginated(Some(&prefix), options).await;
-        let page = page.map_err(|error| error::sorted("list objects", &error))?;
-        let objects = page.result.objects.iter().filter_map(|meta| {
-            Some(ListedEntry::Object {
-                name: self.name(&meta.location)?.to_owned(),
-                size_bytes: meta.size,
-                modified: SystemTime::from(meta.last_modified),
-                etag: self.etag(meta.e_tag.as_deref(), meta.size),
-            })
-        });
-        let prefixes = page.result.common_prefixes.iter().filter(|_| has_prefixes);
-        let prefixes =
-            prefixes.filter_map(|path| Some(ListedEntry::Prefix(format!("{}/", self.name(path)?))));
-        Ok((objects.chain(prefixes).collect(), page.page_token.filter(|token| !token.is_empty())))
+        Ok(())
     }
 }
 
-/// What a page is asked for with, `prefix` being the bucket's.
-fn options(prefix: &str, after: &str, entries_max: usize) -> PaginatedListOptions {
-    PaginatedListOptions {
-        offset: (!after.is_empty()).then(|| format!("{prefix}{after}")),
-        max_keys: Some(entries_max.min(PAGE)),
-        ..PaginatedListOptions::default()
+/// How many names to ask for where this many entries are wanted. Those that are taken together here may be many.
+pub(super) fn asks(query: &Query, wanted: usize) -> usize {
+    match query.delimiter.as_str() {
+        "" | "/" => wanted.clamp(1, PAGE),
+        _ => PAGE,
     }
 }
 
@@ -168,6 +157,17 @@ pub(super) fn group<'a>(name: &'a str, query: &Query) -> Option<&'a str> {
     }
     let at = name.strip_prefix(&query.prefix)?.find(&query.delimiter)?;
     name.get(..query.prefix.len() + at + query.delimiter.len())
+}
+
+/// A text behind this name and the others that are taken together with it, here and not by the store.
+fn passed(name: &str, query: &Query) -> Option<String> {
+    let beginning = group(name, query).filter(|_| query.delimiter != "/")?;
+    Some(last_of(beginning)).filter(|last| name < last.as_str())
+}
+
+/// A text behind all that begin so, but for what no client writes.
+pub(super) fn last_of(beginning: &str) -> String {
+    format!("{beginning}\u{10ffff}")
 }
 
 pub(super) fn text(entry: &ListedEntry) -> &str {

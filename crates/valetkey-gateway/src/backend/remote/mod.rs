@@ -14,11 +14,13 @@
 
 mod answer;
 mod attributes;
+mod bounded;
 mod copy;
 mod error;
 mod folders;
 mod list;
 mod name;
+mod pages;
 mod parts;
 mod publish;
 mod read;

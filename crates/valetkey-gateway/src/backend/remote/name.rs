@@ -8,6 +8,9 @@ use crate::backend::StoreError;
 /// How long a name may be in any of the stores, in bytes, with the prefix.
 const NAME_BYTES_MAX: usize = 1024;
 
+/// How long a segment of it may be where the store has folders, in bytes.
+pub(super) const FILE_NAME_BYTES_MAX: usize = 255;
+
 impl Remote {
     /// The store's name of an object.
     ///
@@ -16,6 +19,10 @@ impl Remote {
     pub(super) fn path(&self, name: &str) -> Result<Path, StoreError> {
         let whole = format!("{}{name}", self.prefix);
         if whole.len() > NAME_BYTES_MAX || !self.service.kind.holds(&whole) {
+            return Err(StoreError::BadName);
+        }
+        // It refuses some calls for such a name, begins uploads that it cannot complete, and may cut it.
+        if self.service.lists_by_folder() && whole.split('/').any(|name| name.len() > FILE_NAME_BYTES_MAX) {
             return Err(StoreError::BadName);
         }
         let path = Path::parse(&whole).map_err(|_| StoreError::BadName)?;

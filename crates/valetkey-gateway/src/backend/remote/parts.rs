@@ -10,12 +10,13 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
+use http::header::ETAG;
 use http::{HeaderMap, Method};
 use object_store::PutMultipartOptions;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
+use super::publish::Expects;
 use super::streamed::Streamed;
 use super::write::{Finished, Rest, Target};
 use super::{Kind, Remote, Service, answer, attributes, error};
@@ -200,10 +201,10 @@ impl Completion {
     /// # Errors
     /// With nothing changed: [`StoreError::AlreadyExists`], [`StoreError::Io`] for an answer that refuses. With no
     /// promise either way: [`StoreError::Unsettled`].
-    pub(super) async fn commit(self, to: &Target, is_create: bool) -> Result<Option<String>, StoreError> {
+    pub(super) async fn commit(self, to: &Target, expects: &Expects) -> Result<Option<String>, StoreError> {
         let tag = match to.service().kind {
-            Kind::Azure => commit_blocks(to, &self.tags, is_create).await?,
-            Kind::S3 | Kind::Gcs => complete(to, &self.id, &self.tags).await?,
+            Kind::Azure => commit_blocks(to, &self.tags, expects).await?,
+            Kind::S3 | Kind::Gcs => complete(to, &self.id, &self.tags, expects).await?,
         };
         if let Some(mut own) = self.own {
             own.id = None;
@@ -216,7 +217,12 @@ impl Completion {
 /// Google has too. Ours and not `object_store`'s, which counts the parts instead of asking for their numbers.
 ///
 /// The answer's entity tag is left to a look at what stands there then.
-async fn complete(to: &Target, id: &str, tags: &[(u32, String)]) -> Result<Option<String>, StoreError> {
+async fn complete(
+    to: &Target,
+    id: &str,
+    tags: &[(u32, String)],
+    expects: &Expects,
+) -> Result<Option<String>, StoreError> {
     let mut list = String::from("<CompleteMultipartUpload>");
     for (number, tag) in tags {
         let tag = tag.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
@@ -226,7 +232,8 @@ async fn complete(to: &Target, id: &str, tags: &[(u32, String)]) -> Result<Optio
     list.push_str("</CompleteMultipartUpload>");
     let service = to.service();
     let query = [("uploadId", id.to_owned())];
-    let asked = service.send(Method::POST, &to.path, &query, HeaderMap::new(), list.into());
+    let headers = expects.header(service.kind)?.into_iter().collect();
+    let asked = service.send(Method::POST, &to.path, &query, headers, list.into());
     let root = "<CompleteMultipartUploadResult";
     answer::document(service, "complete an upload in parts", service.stall, root, asked).await.map(|_| None)
 }
@@ -235,7 +242,7 @@ async fn complete(to: &Target, id: &str, tags: &[(u32, String)]) -> Result<Optio
 async fn commit_blocks(
     to: &Target,
     tags: &[(u32, String)],
-    is_create: bool,
+    expects: &Expects,
 ) -> Result<Option<String>, StoreError> {
     let mut list = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>");
     for (_, tag) in tags {
@@ -244,21 +251,11 @@ async fn commit_blocks(
     }
     list.push_str("</BlockList>");
     let mut headers = attributes::headers(Kind::Azure, &to.stored(None)?)?;
-    if is_create {
-        headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
-    }
-    let query = [("comp", "blocklist".to_owned())];
-    let unsettled = |source| StoreError::Unsettled { attempt: "complete an upload in parts", source };
-    let answer = match to.service().send(Method::PUT, &to.path, &query, headers, list.into()).await {
-        Ok(answer) => answer,
-        Err(StoreError::Io { source, .. }) => return Err(unsettled(source)),
-        Err(error) => return Err(error),
-    };
-    match answer.status().as_u16() {
-        200..=299 => Ok(tag_of(answer.headers())),
-        status if error::refuses(status) => Err(error::refused("complete an upload in parts", status)),
-        status => Err(unsettled(std::io::Error::other(format!("the store answered {status}")))),
-    }
+    headers.extend(expects.header(Kind::Azure)?);
+    let (service, query) = (to.service(), [("comp", "blocklist".to_owned())]);
+    let asked = service.send(Method::PUT, &to.path, &query, headers, list.into());
+    let answer = answer::to_change("complete an upload in parts", service.stall, asked).await?;
+    Ok(tag_of(answer.headers()))
 }
 
 /// The entity tag in an answer.

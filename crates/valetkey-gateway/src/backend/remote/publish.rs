@@ -1,9 +1,9 @@
 //! Changes that show: an object takes its name, or goes.
 
+use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
-use object_store::path::Path;
-use object_store::{PutMode, PutOptions, PutPayload, UpdateVersion};
+use http::header::{HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 
 use super::read::Found;
 use super::streamed::Streamed;
@@ -25,50 +25,36 @@ impl Remote {
             Rule::Create if is_judged_there => None,
             Rule::Create | Rule::Replace(Some(_)) => self.look(&to.path).await?,
         };
-        let mode = match rule {
+        let expects = match rule {
             Rule::Create if there.is_some() => return Err(StoreError::AlreadyExists),
-            Rule::Create => PutMode::Create,
-            Rule::Replace(None) => PutMode::Overwrite,
+            Rule::Create => Expects::Nothing,
+            Rule::Replace(None) => Expects::Anything,
             Rule::Replace(Some(guard)) => {
                 if !guard(there.as_ref().map(|found| &found.metadata)) {
                     return Err(StoreError::PreconditionFailed);
                 }
                 match there {
-                    Some(Found { version, .. }) => {
-                        PutMode::Update(UpdateVersion { e_tag: version, version: None })
-                    }
-                    None => PutMode::Create,
+                    Some(Found { version: Some(version), .. }) => Expects::Version(version),
+                    Some(_) => Expects::Anything,
+                    None => Expects::Nothing,
                 }
             }
         };
-        let is_create = mode == PutMode::Create;
         let committed = match rest {
-            // The emulator that Google's store is tested with takes an object by a signed URL alone.
-            Rest::All { pieces, _memory } if self.service.kind == Kind::Gcs => {
-                Streamed::whole(&to, pieces, size_bytes, is_create, digest).await
-            }
-            Rest::All { pieces, _memory } => {
-                let options = PutOptions { mode, attributes: to.stored(digest)?, ..PutOptions::default() };
-                let put =
-                    self.service.objects.put_opts(&to.path, PutPayload::from_iter(pieces), options).await;
-                put.map(|put| put.e_tag).map_err(|error| match error::sorted("send an object", &error) {
-                    StoreError::Io { attempt, source } if !error::is_refusal(&error) => {
-                        StoreError::Unsettled { attempt, source }
-                    }
-                    error => error,
-                })
-            }
+            Rest::All { pieces, _memory } => Streamed::whole(&to, pieces, size_bytes, &expects, digest).await,
             Rest::LastPiece(streamed) => streamed.commit(&self.service).await,
-            Rest::Completion(completion) => completion.commit(&to, is_create).await,
-            Rest::Copy(from) => copy::commit(&to, &from, is_create, digest).await,
+            Rest::Completion(completion) => completion.commit(&to, &expects).await,
+            Rest::Copy(from) => copy::commit(&to, &from, &expects, digest).await,
         };
         let tag = match committed {
-            Ok(tag) => tag,
-            Err(error) => return self.settled(&to, error, is_create).await,
-        };
-        let Some(tag) = tag else {
-            let found = self.look(&to.path).await?;
-            return found.map(|found| found.metadata).ok_or(StoreError::NotFound);
+            Ok(Some(tag)) => tag,
+            // It is done, whatever a look can tell.
+            Ok(None) => {
+                let source = io::Error::other("the store did not say what it made");
+                let error = StoreError::Unsettled { attempt: "send an object", source };
+                return self.settled(&to, error, &expects).await;
+            }
+            Err(error) => return self.settled(&to, error, &expects).await,
         };
         let secs = u64::try_from(crate::clock::now().unix()).unwrap_or_default();
         Ok(Metadata {
@@ -80,21 +66,27 @@ impl Remote {
         })
     }
 
-    /// Looks what became of a change that failed: an answer that was lost, or one to a request that was tried again,
-    /// says nothing of the object.
-    async fn settled(&self, to: &Target, error: StoreError, is_create: bool) -> Result<Metadata, StoreError> {
-        let is_refusal = matches!(error, StoreError::AlreadyExists | StoreError::PreconditionFailed);
-        let is_fault = matches!(error, StoreError::Io { .. } | StoreError::Unsettled { .. });
-        if !is_refusal && !is_fault {
-            return Err(error);
-        }
-        let found = self.look(&to.path).await;
-        match found {
-            Ok(Some(found)) if found.upload.as_deref() == Some(&to.upload) => Ok(found.metadata),
-            // The store refuses the name itself, as one that has no place for an object beside a folder.
-            Ok(None) if matches!(error, StoreError::AlreadyExists) => Err(StoreError::NameConflict),
-            Ok(_) if is_refusal && is_create => Err(StoreError::AlreadyExists),
-            Ok(_) | Err(_) => Err(error),
+    /// Looks what became of a change that failed: an answer that was lost says nothing of the object. What is still
+    /// open after the look stays so, whatever stands there: the store may be at it yet.
+    async fn settled(
+        &self,
+        to: &Target,
+        error: StoreError,
+        expects: &Expects,
+    ) -> Result<Metadata, StoreError> {
+        match error {
+            StoreError::Unsettled { .. } => match self.look(&to.path).await {
+                Ok(Some(found)) if found.upload.as_deref() == Some(&to.upload) => Ok(found.metadata),
+                _ => Err(error),
+            },
+            StoreError::AlreadyExists => match (self.look(&to.path).await, expects) {
+                // The store refuses the name itself, as one that has no place for an object beside a folder.
+                (Ok(None), _) => Err(StoreError::NameConflict),
+                (_, Expects::Nothing) => Err(StoreError::AlreadyExists),
+                (_, Expects::Version(_)) => Err(StoreError::PreconditionFailed),
+                (_, Expects::Anything) => Err(error::status("send an object", 412)),
+            },
+            error => Err(error),
         }
     }
 
@@ -114,21 +106,42 @@ impl Remote {
         match self.service.delete(&path).await {
             Ok(()) => Ok(Removed::Yes),
             Err(StoreError::NotFound) => Ok(Removed::NothingThere),
-            Err(StoreError::Io { attempt, source }) => self.is_gone(&path, attempt, source).await,
+            // What stands there still may be gone in a moment.
+            Err(error @ StoreError::Unsettled { .. }) => match self.look(&path).await {
+                Ok(None) => Ok(Removed::Yes),
+                Ok(Some(_)) | Err(_) => Err(error),
+            },
             Err(error) => Err(error),
         }
     }
+}
 
-    async fn is_gone(
-        &self,
-        path: &Path,
-        attempt: &'static str,
-        source: std::io::Error,
-    ) -> Result<Removed, StoreError> {
-        match self.look(path).await {
-            Ok(None) => Ok(Removed::Yes),
-            Ok(Some(_)) => Err(StoreError::Io { attempt, source }),
-            Err(_) => Err(StoreError::Unsettled { attempt, source }),
-        }
+/// What a request that changes something expects to stand under the name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Expects {
+    Anything,
+    Nothing,
+    /// The version with the store's own entity tag.
+    Version(String),
+}
+
+impl Expects {
+    /// How it is said to the store, where that knows the condition.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] for an entity tag that is none.
+    pub(super) fn header(&self, kind: Kind) -> Result<Option<(HeaderName, HeaderValue)>, StoreError> {
+        Ok(match (self, kind) {
+            // Google knows versions by their generations alone.
+            (Self::Anything, _) | (Self::Version(_), Kind::Gcs) => None,
+            (Self::Nothing, Kind::Gcs) => {
+                Some((HeaderName::from_static("x-goog-if-generation-match"), HeaderValue::from_static("0")))
+            }
+            (Self::Nothing, Kind::S3 | Kind::Azure) => Some((IF_NONE_MATCH, HeaderValue::from_static("*"))),
+            (Self::Version(tag), Kind::S3 | Kind::Azure) => {
+                let value = HeaderValue::from_str(tag);
+                Some((IF_MATCH, value.map_err(|_| error::status("tell an entity tag", 200))?))
+            }
+        })
     }
 }

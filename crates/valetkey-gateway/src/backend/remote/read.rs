@@ -14,6 +14,7 @@ use object_store::path::Path;
 use object_store::signer::SignedUrlOptions;
 use object_store::{GetOptions, GetRange};
 
+use super::bounded::Expected;
 use super::{Remote, error};
 use crate::backend::{Metadata, StoreError};
 
@@ -72,7 +73,11 @@ impl Remote {
             Range { start, end: u64::MAX } => Some(GetRange::Offset(start)),
             range => Some(GetRange::Bounded(range)),
         };
-        let options = GetOptions { range: range.clone(), ..GetOptions::default() };
+        let options = GetOptions {
+            range: range.clone(),
+            extensions: Expected::Content.extensions(),
+            ..GetOptions::default()
+        };
         let got = match self.service.objects.get_opts(&path, options).await {
             Ok(got) => got,
             // It may have none of these bytes, which each store says in its own way.
@@ -129,11 +134,14 @@ impl Object {
         let options = GetOptions {
             if_match: self.version.clone(),
             range: (!is_whole).then(|| GetRange::Bounded(offset..offset.saturating_add(bytes))),
+            extensions: Expected::Content.extensions(),
             ..GetOptions::default()
         };
         let got = self.remote.service.objects.get_opts(&self.path, options).await;
         let got = got.map_err(|error| error::sorted("read an object", &error))?;
-        if got.range.end.saturating_sub(got.range.start) != bytes {
+        // There are stores that do not know the condition.
+        let is_another = self.version.is_some() && got.meta.e_tag != self.version;
+        if is_another || got.range != (offset..offset.saturating_add(bytes)) {
             return Err(StoreError::PreconditionFailed);
         }
         Ok(Stream(got.into_stream()))

@@ -5,14 +5,11 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, SERVER};
-use http::{HeaderMap, Method};
-use http_body::{Body, Frame, SizeHint};
-use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use http::header::{CONTENT_LENGTH, HeaderValue, SERVER};
+use http::{HeaderMap, Method, StatusCode};
+use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
@@ -23,17 +20,15 @@ use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer, Url};
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::error;
+use super::bounded::{Bounded, Expected};
 use super::sas::Sas;
 use super::turns::Turns;
+use super::{answer, error};
 use crate::backend::StoreError;
 use crate::settings::{self, AzureSettings, Endpoint, GcsSettings, S3Settings};
-
-/// How much memory the gathered parts of all uploads to one store may take, in KiB.
-pub(super) const GATHERED_KIB_MAX: u32 = 64 << 10;
 
 /// How many listings ask one store at once, each of which may ask it often; further ones wait.
 const LISTINGS_MAX: usize = 8;
@@ -66,7 +61,8 @@ pub(crate) struct Service {
     pub(super) turns: Turns,
     /// How many more listings may be under way.
     pub(super) listings: Semaphore,
-    /// How much more may be gathered in memory, in KiB.
+    /// How much the gathered parts of all uploads may take in memory, in KiB, and how much more they may.
+    pub(super) gathered_kib_max: u32,
     pub(super) gathered: Arc<Semaphore>,
     pub(super) stall: Duration,
     /// The bucket, as copies within it name it; only of S3.
@@ -123,9 +119,6 @@ impl Service {
             .with_access_key_id(settings.access_key_id.reveal())
             .with_secret_access_key(settings.secret_access_key.reveal())
             .with_virtual_hosted_style_request(settings.virtual_hosted)
-            .with_conditional_put(S3ConditionalPut::ETagMatch)
-            // One object is deleted by a request for it alone, which every service offers.
-            .with_disable_bulk_delete(true)
             // What is sent to AWS goes over TLS; elsewhere it is the operator's choice.
             .with_unsigned_payload(true)
             .with_retry(retry)
@@ -203,7 +196,10 @@ impl Service {
             http,
             turns: Turns::default(),
             listings: Semaphore::new(LISTINGS_MAX),
-            gathered: Arc::new(Semaphore::new(GATHERED_KIB_MAX.try_into().unwrap_or(Semaphore::MAX_PERMITS))),
+            gathered_kib_max: remote.upload_memory_kib,
+            gathered: Arc::new(Semaphore::new(
+                usize::try_from(remote.upload_memory_kib).unwrap_or(Semaphore::MAX_PERMITS),
+            )),
             stall: remote.stall_timeout,
             bucket: None,
             answers: AtomicBool::new(true),
@@ -276,29 +272,26 @@ impl Service {
     /// Deletes an object by a request for it alone.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], [`StoreError::Io`].
+    /// With nothing changed: [`StoreError::NotFound`], [`StoreError::Io`]. With no promise either way:
+    /// [`StoreError::Unsettled`].
     pub(super) async fn delete(&self, path: &Path) -> Result<(), StoreError> {
-        if self.kind != Kind::Gcs {
-            let deleted = self.objects.delete(path).await;
-            return deleted.map_err(|error| error::sorted("delete an object", &error));
+        const ATTEMPT: &str = "delete an object";
+        let mut headers = HeaderMap::new();
+        if self.kind == Kind::Azure {
+            headers.insert("x-ms-delete-snapshots", HeaderValue::from_static("include"));
         }
-        // The library asks Google for a batch of one, which its emulator does not know.
-        let url = self.url(Method::DELETE, path, URL_LIFETIME, SignedUrlOptions::new()).await?;
-        let _request = self.http.turn().await.map_err(|_| error::stalled("wait for a connection"))?;
-        let unreachable = |error| error::unreachable("delete an object", &error);
-        let answer = self.http.clients().map_err(unreachable)?.asks.delete(url).send().await;
-        let answer = answer.map_err(unreachable)?;
-        match answer.status().as_u16() {
-            200..=299 => Ok(()),
-            404 => Err(StoreError::NotFound),
-            status => Err(error::status("delete an object", status)),
-        }
+        let asked = async {
+            let answer = self.send(Method::DELETE, path, &[], headers, reqwest::Body::default()).await?;
+            if answer.status() == StatusCode::NOT_FOUND { Err(StoreError::NotFound) } else { Ok(answer) }
+        };
+        answer::to_change(ATTEMPT, self.stall, asked).await.map(drop)
     }
 
-    /// Sends an object, a part of one, whose bytes are still to come, or asks for a copy, or for parts to be made one.
+    /// Sends a request that changes something, once: an object or a part of one, whose bytes may be still to come, or
+    /// what asks for a copy, a delete, or for parts to be made one.
     ///
     /// # Errors
-    /// [`StoreError::Io`]: nothing is known of what the store did.
+    /// [`StoreError::Io`] where it did not reach the store, else [`StoreError::Unsettled`].
     pub(super) async fn send(
         &self,
         method: Method,
@@ -431,37 +424,14 @@ impl HttpService for Http {
         Box::pin(async move {
             let permit = self.turn().await?;
             let clients = self.clients().map_err(|error| HttpError::new(HttpErrorKind::Connect, error))?;
+            let expected = request.extensions().get::<Expected>().copied();
             let (parts, body) = clients.asks.call(request).await?.into_parts();
             if parts.headers.get(SERVER).is_some_and(|server| server.as_bytes().starts_with(BY_FOLDER)) {
                 self.by_folder.store(true, Ordering::Relaxed);
             }
-            Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(Counted { body, _permit: permit })))
+            // Its request is under way as long as it is read.
+            let body = Bounded::new(body, parts.status, expected, self.patience, permit);
+            Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body)))
         })
-    }
-}
-
-/// The body of an answer, whose request is under way as long as it is read.
-struct Counted {
-    body: HttpResponseBody,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Body for Counted {
-    type Data = Bytes;
-    type Error = HttpError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

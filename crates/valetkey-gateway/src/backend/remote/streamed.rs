@@ -1,12 +1,14 @@
 //! One request whose bytes come as the upload's do, and whose last piece is held back until the object may appear.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::Method;
-use http::header::{HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use object_store::path::Path;
 use tokio::sync::mpsc;
@@ -14,8 +16,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::parts::{self, PartName};
+use super::publish::Expects;
 use super::write::Target;
-use super::{Kind, Remote, Service, attributes, error};
+use super::{Kind, Remote, Service, answer, attributes, error};
 use crate::backend::StoreError;
 use crate::transfer::body::as_u64;
 
@@ -25,6 +28,8 @@ pub(super) struct Streamed {
     pieces: mpsc::Sender<Bytes>,
     held_back: Bytes,
     request: UnderWay,
+    /// Whether nothing is left to be handed to the connection.
+    all_taken: Arc<AtomicBool>,
 }
 
 /// A request under way. Dropped, it is given up: nothing else would end one that the store keeps waiting.
@@ -41,7 +46,7 @@ impl Streamed {
     pub(super) fn begin(
         to: &Target,
         bytes: u64,
-        only_create: bool,
+        expects: &Expects,
         digest: Option<[u8; 32]>,
     ) -> Result<Self, StoreError> {
         let kind = to.remote.service.kind;
@@ -49,13 +54,7 @@ impl Streamed {
         if kind == Kind::Azure {
             headers.insert(HeaderName::from_static("x-ms-blob-type"), HeaderValue::from_static("BlockBlob"));
         }
-        if only_create {
-            let (name, value) = match kind {
-                Kind::Gcs => (HeaderName::from_static("x-goog-if-generation-match"), "0"),
-                Kind::S3 | Kind::Azure => (IF_NONE_MATCH, "*"),
-            };
-            headers.insert(name, HeaderValue::from_static(value));
-        }
+        headers.extend(expects.header(kind)?);
         Ok(Self::request(&to.remote, &to.path, Vec::new(), headers, bytes))
     }
 
@@ -67,10 +66,10 @@ impl Streamed {
         to: &Target,
         pieces: Vec<Bytes>,
         bytes: u64,
-        only_create: bool,
+        expects: &Expects,
         digest: Option<[u8; 32]>,
     ) -> Result<Option<String>, StoreError> {
-        let mut streamed = Self::begin(to, bytes, only_create, digest)?;
+        let mut streamed = Self::begin(to, bytes, expects, digest)?;
         for piece in pieces {
             streamed.push(piece, to.service()).await?;
         }
@@ -91,11 +90,17 @@ impl Streamed {
         bytes: u64,
     ) -> Self {
         let (pieces, receiver) = mpsc::channel(1);
-        let body = reqwest::Body::wrap(Pieces { receiver, bytes_left: bytes });
+        let all_taken = Arc::new(AtomicBool::new(bytes == 0));
+        let body = match bytes {
+            0 => reqwest::Body::default(),
+            bytes_left => {
+                reqwest::Body::wrap(Pieces { receiver, bytes_left, all_taken: Arc::clone(&all_taken) })
+            }
+        };
         let (service, path) = (Arc::clone(&remote.service), path.clone());
         let request =
             tokio::spawn(async move { service.send(Method::PUT, &path, &query, headers, body).await });
-        Self { pieces, held_back: Bytes::new(), request: UnderWay(request) }
+        Self { pieces, held_back: Bytes::new(), request: UnderWay(request), all_taken }
     }
 
     pub(super) async fn push(&mut self, piece: Bytes, service: &Service) -> Result<(), StoreError> {
@@ -125,7 +130,8 @@ impl Streamed {
     async fn ended_early(&mut self, service: &Service) -> StoreError {
         match timeout(service.stall, &mut self.request.0).await {
             Ok(Ok(Ok(answer))) => error::refused("send an object", answer.status().as_u16()),
-            Ok(Ok(Err(error))) => error,
+            // It was not sent to its end, so that it is none.
+            Ok(Ok(Err(error))) => parts::of_no_object(error),
             Ok(Err(_)) | Err(_) => error::stalled("send an object"),
         }
     }
@@ -136,28 +142,25 @@ impl Streamed {
     /// With nothing changed: [`StoreError::AlreadyExists`], [`StoreError::Io`] for an answer that refuses. With no
     /// promise either way: [`StoreError::Unsettled`].
     pub(super) async fn commit(mut self, service: &Service) -> Result<Option<String>, StoreError> {
+        const ATTEMPT: &str = "send an object";
+        let unsettled = |source| StoreError::Unsettled { attempt: ATTEMPT, source };
         let last = std::mem::take(&mut self.held_back);
-        if timeout(service.stall, self.pieces.send(last)).await.is_err() {
-            return Err(error::stalled("send an object"));
+        // Where it is not taken, the request has ended already, and its answer says why.
+        if !last.is_empty() && timeout(service.stall, self.pieces.send(last)).await.is_err() {
+            return Err(error::stalled(ATTEMPT));
         }
         drop(self.pieces);
-        let unsettled = |source| StoreError::Unsettled { attempt: "send an object", source };
-        let answer = match timeout(service.stall, &mut self.request.0).await {
-            Ok(Ok(Ok(answer))) => answer,
-            Ok(Ok(Err(StoreError::Io { source, .. }))) => return Err(unsettled(source)),
-            Ok(Ok(Err(error))) => return Err(error),
-            Ok(Err(error)) => return Err(unsettled(std::io::Error::other(error))),
-            Err(_) => return Err(unsettled(std::io::ErrorKind::TimedOut.into())),
-        };
-        match answer.status() {
-            status if status.is_success() => Ok(parts::tag_of(answer.headers())),
-            status if error::refuses(status.as_u16()) => {
-                Err(error::refused("send an object", status.as_u16()))
+        let asked =
+            async { (&mut self.request.0).await.map_err(|error| unsettled(io::Error::other(error)))? };
+        let answer = answer::to_change(ATTEMPT, service.stall, asked).await;
+        match (answer, self.all_taken.load(Ordering::Relaxed)) {
+            (Ok(answer), true) => Ok(parts::tag_of(answer.headers())),
+            (Ok(_), false) => {
+                Err(unsettled(io::Error::other("the store answered before the end of what it was sent")))
             }
-            // A fault of the store may come after it took the object.
-            status => {
-                Err(unsettled(std::io::Error::other(format!("the store answered {}", status.as_u16()))))
-            }
+            (Err(error), true) => Err(error),
+            // Of what was not sent to its end, a store makes nothing.
+            (Err(error), false) => Err(parts::of_no_object(error)),
         }
     }
 }
@@ -166,6 +169,7 @@ impl Streamed {
 struct Pieces {
     receiver: mpsc::Receiver<Bytes>,
     bytes_left: u64,
+    all_taken: Arc<AtomicBool>,
 }
 
 impl Body for Pieces {
@@ -182,6 +186,7 @@ impl Body for Pieces {
         match ready!(self.receiver.poll_recv(cx)) {
             Some(piece) => {
                 self.bytes_left = self.bytes_left.saturating_sub(as_u64(piece.len()));
+                self.all_taken.store(self.bytes_left == 0, Ordering::Relaxed);
                 Poll::Ready(Some(Ok(Frame::data(piece))))
             }
             None => Poll::Ready(Some(Err(std::io::Error::other("the upload was given up")))),

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::attributes::{self, Marks};
 use super::parts::{Completion, OwnUpload, PartName};
+use super::publish::Expects;
 use super::streamed::Streamed;
 use super::{Object, Remote, Service, error};
 use crate::backend::{Attributes, StoreError};
@@ -24,8 +25,8 @@ const SMALL_BYTES_MAX: usize = 256 << 10;
 /// How large an object the stores take in one request, in bytes; Azure's limit is the least of them.
 const SINGLE_BYTES_MAX: u64 = 5000 << 20;
 
-/// How large the first parts are, in bytes: S3 takes no smaller ones.
-const PART_BYTES_MIN: usize = 5 << 20;
+/// How large the first parts are, in KiB: S3 takes no smaller ones.
+const PART_KIB_MIN: u32 = 5 << 10;
 
 /// After so many parts they grow, so that the ten thousand that S3 takes are enough for its largest object.
 const PARTS_OF_ONE_SIZE: usize = 1000;
@@ -34,7 +35,7 @@ const PARTS_OF_ONE_SIZE: usize = 1000;
 pub(crate) struct Writing {
     to: Target,
     declared_bytes: Option<u64>,
-    only_create: bool,
+    expects: Expects,
     size_bytes: u64,
     hasher: blake3::Hasher,
     way: Way,
@@ -94,7 +95,8 @@ impl Remote {
     ) -> Result<Writing, StoreError> {
         let to = self.target(name, attributes)?;
         let way = Way::Gathered(Vec::new());
-        Ok(Writing { to, declared_bytes, only_create, size_bytes: 0, hasher: blake3::Hasher::new(), way })
+        let expects = if only_create { Expects::Nothing } else { Expects::Anything };
+        Ok(Writing { to, declared_bytes, expects, size_bytes: 0, hasher: blake3::Hasher::new(), way })
     }
 }
 
@@ -172,7 +174,7 @@ impl Writing {
     async fn leave_memory(&mut self, pieces: Vec<Bytes>) -> Result<(), StoreError> {
         match self.declared_bytes {
             Some(bytes) if bytes <= SINGLE_BYTES_MAX => {
-                let mut streamed = Streamed::begin(&self.to, bytes, self.only_create, None)?;
+                let mut streamed = Streamed::begin(&self.to, bytes, &self.expects, None)?;
                 for piece in pieces {
                     streamed.push(piece, self.to.service()).await?;
                 }
@@ -215,31 +217,38 @@ struct InParts {
 }
 
 impl InParts {
-    fn part_bytes(&self) -> usize {
+    /// How large the next part becomes: no larger than all of them may be together.
+    fn part_kib(&self, service: &Service) -> u32 {
         let doublings = u32::try_from(self.done.len() / PARTS_OF_ONE_SIZE).unwrap_or(u32::MAX);
-        PART_BYTES_MIN.saturating_mul(1_usize.checked_shl(doublings).unwrap_or(usize::MAX))
+        let grown = PART_KIB_MIN.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX));
+        grown.min(service.gathered_kib_max)
     }
 
     async fn push(&mut self, mut piece: Bytes, to: &Target) -> Result<(), StoreError> {
         while !piece.is_empty() {
-            if self.gathered_bytes == self.part_bytes() {
+            if self.room(to) == 0 {
                 self.send(to).await?;
             }
             if self.memory.is_none() {
-                self.memory = Some(self.room(to).await?);
+                self.memory = Some(self.memory(to.service()).await?);
             }
-            let room = self.part_bytes() - self.gathered_bytes;
-            let taken = piece.split_to(room.min(piece.len()));
+            let taken = piece.split_to(self.room(to).min(piece.len()));
             self.gathered_bytes += taken.len();
             self.gathered.push(taken);
         }
         Ok(())
     }
 
-    async fn room(&self, to: &Target) -> Result<OwnedSemaphorePermit, StoreError> {
-        let service = to.service();
-        let wanted = u32::try_from(self.part_bytes() >> 10).unwrap_or(u32::MAX);
-        let wanted = wanted.min(super::service::GATHERED_KIB_MAX);
+    /// How much more the part takes, in bytes.
+    fn room(&self, to: &Target) -> usize {
+        let part_bytes =
+            usize::try_from(self.part_kib(to.service())).unwrap_or(usize::MAX).saturating_mul(1 << 10);
+        part_bytes.saturating_sub(self.gathered_bytes)
+    }
+
+    /// For a whole part at once: uploads that each had a piece of one might all wait for the rest.
+    async fn memory(&self, service: &Service) -> Result<OwnedSemaphorePermit, StoreError> {
+        let wanted = self.part_kib(service);
         let memory = timeout(service.stall, Arc::clone(&service.gathered).acquire_many_owned(wanted)).await;
         memory.ok().and_then(Result::ok).ok_or_else(|| error::stalled("wait for memory"))
     }

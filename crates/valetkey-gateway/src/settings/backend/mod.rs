@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::errors::Findings;
+use super::measure::{SIZE_RULE, parse_size};
 use super::read::{Reader, check_name};
 use super::secret::SecretText;
 use super::section::{Placed, Section};
@@ -24,6 +25,9 @@ pub use self::s3::S3Settings;
 
 /// How long a credential of a store may be, in bytes: the store chose it, so a short one is not ours to refuse.
 const CREDENTIAL_BYTES: RangeInclusive<usize> = 1..=8192;
+
+/// How much memory uploads may be given: at least one part of the size that S3 takes.
+const UPLOAD_MEMORY_BYTES: RangeInclusive<u64> = 5 << 20..=1 << 40;
 
 /// Where bytes live.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +58,8 @@ pub struct Remote {
     pub retry_timeout: Duration,
     /// How many requests are under way at once; further ones wait.
     pub connections_max: NonZeroUsize,
+    /// How much memory the parts of uploads that do not say their length may take together, in KiB.
+    pub upload_memory_kib: u32,
 }
 
 impl Backend {
@@ -127,12 +133,17 @@ pub(super) fn read(
 fn remote(section: &mut Section<'_>, findings: &mut Findings) -> Remote {
     const RETRIES: u32 = 2;
     const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+    const UPLOAD_MEMORY_KIB: u32 = 64 << 10;
     let secs = Duration::from_secs;
     let connect = ceiling::duration(section, "connect_timeout", secs(1)..=secs(300), findings);
     let stall = ceiling::duration(section, "stall_timeout", secs(1)..=secs(3600), findings);
     let retries = section.number("retries", 0..=10, findings);
     let retry = ceiling::duration(section, "retry_timeout", secs(1)..=secs(300), findings);
     let connections = section.number("connections_max", 1..=65_536, findings);
+    let memory = section.number_or("upload_memory", SIZE_RULE, findings, parse_size);
+    if let Some(memory) = memory.filter(|memory| !UPLOAD_MEMORY_BYTES.contains(&memory.value)) {
+        findings.fault(memory.at, "upload_memory must be from 5MiB to 1TiB".to_owned());
+    }
     Remote {
         connect_timeout: connect.unwrap_or(secs(5)),
         stall_timeout: stall.unwrap_or(secs(30)),
@@ -142,6 +153,9 @@ fn remote(section: &mut Section<'_>, findings: &mut Findings) -> Remote {
             .and_then(|connections| usize::try_from(connections.value).ok())
             .and_then(NonZeroUsize::new)
             .unwrap_or(CONNECTIONS),
+        upload_memory_kib: memory
+            .and_then(|memory| u32::try_from(memory.value >> 10).ok())
+            .unwrap_or(UPLOAD_MEMORY_KIB),
     }
 }
 

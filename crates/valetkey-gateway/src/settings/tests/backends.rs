@@ -69,9 +69,11 @@ fn a_bucket_of_aws_needs_no_endpoint() {
     assert_eq!(settings.bucket, "backing");
     assert!(settings.virtual_hosted && settings.session_token.is_none());
     assert!(settings.access_key_id.is(KEY.as_bytes()) && settings.secret_access_key.is(KEY.as_bytes()));
-    let Remote { connect_timeout, stall_timeout, retries, retry_timeout, connections_max } = settings.remote;
+    let Remote { connect_timeout, stall_timeout, retries, retry_timeout, connections_max, upload_memory_kib } =
+        settings.remote;
     let timeouts = [connect_timeout, stall_timeout, retry_timeout].map(|timeout| timeout.as_secs());
     assert_eq!((timeouts, retries, connections_max.get()), ([5, 30, 10], 2, 256));
+    assert_eq!(upload_memory_kib, 64 << 10);
     let dotted = far(&S3.replace("\"backing\"", "\"backing.example\""));
     assert!(matches!(dotted, Backend::S3(S3Settings { virtual_hosted: false, .. })));
     refused(
@@ -84,10 +86,11 @@ fn a_bucket_of_aws_needs_no_endpoint() {
 fn a_service_of_ones_own_has_an_endpoint() {
     let settings = s3("endpoint = \"http://127.0.0.1:8333/\"\nsession_token_file = \"store.secret\"\n\
                        connect_timeout = \"1s\"\nstall_timeout = \"2s\"\nretries = 0\nretry_timeout = \"3s\"\n\
-                       connections_max = 4");
+                       connections_max = 4\nupload_memory = \"5MiB\"");
     assert_eq!(settings.endpoint.as_ref().unwrap().to_string(), "http://127.0.0.1:8333");
     assert!(!settings.virtual_hosted && settings.session_token.is_some());
     assert_eq!((settings.remote.retries, settings.remote.connections_max.get()), (0, 4));
+    assert_eq!(settings.remote.upload_memory_kib, 5 << 10);
     assert_eq!(settings.remote.stall_timeout, Duration::from_secs(2));
     assert!(s3("endpoint = \"https://s3.example.com\"\nvirtual_hosted = true").virtual_hosted);
     let without_region = S3.replace("region = \"eu-west-1\"", "endpoint = \"http://127.0.0.1:8333\"");
@@ -198,6 +201,11 @@ fn a_value_that_no_store_takes_is_a_fault() {
     refused_after(S3, "retries = 11", "retries must be a whole number from 0 to 10");
     refused_after(S3, "stall_timeout = \"0s\"", "stall_timeout \"0s\" must be from 1s to 1h");
     refused_after(S3, "connections_max = 0", "connections_max must be a whole number from 1");
+    for memory in ["5242879", "\"2TiB\""] {
+        let line = format!("upload_memory = {memory}");
+        refused_after(S3, &line, "upload_memory must be from 5MiB to 1TiB");
+    }
+    refused_after(S3, "upload_memory = \"much\"", "upload_memory \"much\" must be a whole number of bytes");
     refused_after(S3, "root = \"objects\"", "unknown name \"root\" in backends.far");
     refused_after(AZURE, "region = \"x\"", "unknown name \"region\" in backends.far");
     for bucket in ["a/b", "ab", "", "..", "-ab", "a..b", "a b"] {

@@ -13,13 +13,13 @@ use crate::backend::remote::PartName;
 use crate::gateway::Gateway;
 use crate::running::End;
 use crate::settle::Recorder;
+use crate::transfer::arriving::{Pace, next_piece};
 use crate::transfer::body::as_u64;
 use crate::transfer::first_bytes::FirstBytes;
 use crate::transfer::integrity::Integrity;
 use crate::transfer::rate::Throttle;
 use crate::transfer::receiving::Receiving;
 use crate::transfer::source::Source;
-use crate::transfer::upload::{Pace, next_piece};
 
 /// How much more is reserved at once for a part of unknown length.
 const STEP_BYTES: u64 = 8 << 20;
