@@ -19,11 +19,11 @@ use valetkey_tests::process::memory_bytes;
 pub(super) struct Page {
     pub(super) names: Vec<String>,
     prefixes: Vec<String>,
-    next: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 impl Page {
-    fn of(answer: &Answer) -> Self {
+    pub(super) fn of(answer: &Answer) -> Self {
         accepted(answer, 200);
         assert_eq!(answer.header("content-type"), Some("application/xml"));
         let text = answer.text();

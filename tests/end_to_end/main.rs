@@ -52,6 +52,7 @@ mod size;
 mod store_copies;
 mod store_faults;
 mod store_kills;
+mod store_lies;
 mod store_stalls;
 mod stores;
 mod time;

@@ -5,6 +5,7 @@
 
 mod azurite;
 mod fake_gcs;
+mod lying;
 mod process;
 mod seaweedfs;
 
@@ -15,6 +16,7 @@ use anyhow::Result;
 
 pub use self::azurite::Azurite;
 pub use self::fake_gcs::FakeGcs;
+pub use self::lying::{Asked, LyingStore, answer, page};
 pub use self::process::StoreProcess;
 pub use self::seaweedfs::SeaweedFs;
 

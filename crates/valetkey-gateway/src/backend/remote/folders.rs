@@ -13,16 +13,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
 use super::Remote;
-use super::list::{asks, group, last_of, text};
+use super::list::{asks, cut, group, last_of, text};
 use super::name::FILE_NAME_BYTES_MAX;
 use super::pages::{PAGE, Pages};
 use crate::backend::{ListedEntry, Query, StoreError};
 
 /// How many names are asked for where few are likely to be used.
 const FEW: usize = 8;
-
-/// How much of the text to go on after is looked at: no name is longer.
-const NAME_BYTES_MAX: usize = 1024;
 
 /// What follows a name in the last text that sorts before the name with a slash.
 const LAST_BELOW_SLASH: &str = ".\u{10ffff}";
@@ -179,7 +176,7 @@ fn levels(query: &Query) -> Vec<Level> {
     if !after.starts_with(prefix) {
         return Vec::new();
     }
-    let after = sound(&after[..after.floor_char_boundary(NAME_BYTES_MAX)]);
+    let after = sound(cut(after));
     let mut levels = Vec::new();
     loop {
         let mut level = Level { path: path.to_owned(), asks: PAGE, ..Level::default() };
@@ -256,6 +253,7 @@ fn astray() -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::remote::name::NAME_BYTES_MAX;
 
     /// Each level as where it goes on, `>` being the last text below a slash, and what is looked for behind.
     fn check(prefix: &str, delimiter: &str, after: &str, expected: &[(&str, &[&str])]) {

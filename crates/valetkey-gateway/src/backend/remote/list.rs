@@ -9,6 +9,7 @@ use object_store::list::PaginatedListOptions;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::folders::Walk;
+use super::name::NAME_BYTES_MAX;
 use super::pages::{PAGE, Pages};
 use super::{Kind, Remote, error};
 use crate::backend::{Listed, ListedEntry, Metadata, Query, StoreError};
@@ -62,7 +63,8 @@ impl Remote {
             listed.entries.extend(entry);
         }
         let mut pages = Pages::new(self);
-        let mut after = passed(&query.after, query).unwrap_or_else(|| query.after.clone());
+        let begin = cut(&query.after);
+        let mut after = passed(begin, query).unwrap_or_else(|| begin.to_owned());
         let mut token = None;
         loop {
             let options = PaginatedListOptions {
@@ -157,6 +159,11 @@ pub(super) fn group<'a>(name: &'a str, query: &Query) -> Option<&'a str> {
     }
     let at = name.strip_prefix(&query.prefix)?.find(&query.delimiter)?;
     name.get(..query.prefix.len() + at + query.delimiter.len())
+}
+
+/// As much of a text to go on after as the store is told: no name is longer, and a URL has bounds.
+pub(super) fn cut(after: &str) -> &str {
+    &after[..after.floor_char_boundary(NAME_BYTES_MAX)]
 }
 
 /// A text behind this name and the others that are taken together with it, here and not by the store.

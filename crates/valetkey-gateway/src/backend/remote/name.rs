@@ -6,7 +6,7 @@ use super::{Kind, Remote};
 use crate::backend::StoreError;
 
 /// How long a name may be in any of the stores, in bytes, with the prefix.
-const NAME_BYTES_MAX: usize = 1024;
+pub(super) const NAME_BYTES_MAX: usize = 1024;
 
 /// How long a segment of it may be where the store has folders, in bytes.
 pub(super) const FILE_NAME_BYTES_MAX: usize = 255;
@@ -21,7 +21,7 @@ impl Remote {
         if whole.len() > NAME_BYTES_MAX || !self.service.kind.holds(&whole) {
             return Err(StoreError::BadName);
         }
-        // It refuses some calls for such a name, begins uploads that it cannot complete, and may cut it.
+        // It takes no object of such a name, but it does begin an upload of one in parts.
         if self.service.lists_by_folder() && whole.split('/').any(|name| name.len() > FILE_NAME_BYTES_MAX) {
             return Err(StoreError::BadName);
         }

@@ -23,12 +23,15 @@ const ENOUGH: usize = 100;
 /// each of them.
 const PAGES_MAX: usize = 1100;
 
+/// How long the store's token of the next page may be, in bytes: it goes back in a URL.
+const TOKEN_BYTES_MAX: usize = 8 << 10;
+
 /// The pages of one listing.
 pub(super) struct Pages<'a> {
     remote: &'a Remote,
     asked: usize,
-    /// The tokens of all pages so far, hashed: a store chooses how long they are.
-    tokens: HashSet<blake3::Hash>,
+    /// The tokens of all pages so far.
+    tokens: HashSet<String>,
 }
 
 impl<'a> Pages<'a> {
@@ -88,10 +91,14 @@ impl<'a> Pages<'a> {
         let page = remote.service.pages.list_paginated(Some(&prefix), options).await;
         let page = page.map_err(|error| error::sorted("list objects", &error))?;
         let token = page.page_token.filter(|token| !token.is_empty());
-        let is_known = token.as_ref().is_some_and(|token| !self.tokens.insert(blake3::hash(token.as_bytes())));
-        // What is asked for a second time by its name is told a second time.
-        if is_known && follows {
-            return Err(endless());
+        if let Some(token) = &token {
+            if token.len() > TOKEN_BYTES_MAX {
+                return Err(fault("the token of the store's next page is too long"));
+            }
+            // What is asked for a second time by its name is told a second time.
+            if !self.tokens.insert(token.clone()) && follows {
+                return Err(endless());
+            }
         }
         let objects = page.result.objects.iter().filter_map(|meta| {
             Some(ListedEntry::Object {
@@ -109,5 +116,9 @@ impl<'a> Pages<'a> {
 }
 
 fn endless() -> StoreError {
-    StoreError::Io { attempt: "list objects", source: io::Error::other("the store's listing does not end") }
+    fault("the store's listing does not end")
+}
+
+fn fault(what: &'static str) -> StoreError {
+    StoreError::Io { attempt: "list objects", source: io::Error::other(what) }
 }

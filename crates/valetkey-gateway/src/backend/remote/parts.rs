@@ -136,6 +136,12 @@ impl PartWriting {
     }
 }
 
+/// How long the store's name of an upload may be, in bytes: it goes back in URLs.
+const ID_BYTES_MAX: usize = 4 << 10;
+
+/// How long an entity tag may be, in bytes: that of each part is kept.
+const TAG_BYTES_MAX: usize = 1 << 10;
+
 /// The store's name of an upload in parts that ends with what it is for; aborted when it is dropped.
 #[derive(Debug)]
 pub(super) struct OwnUpload {
@@ -154,7 +160,12 @@ impl OwnUpload {
                 let attributes = to.stored(None)?;
                 let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
                 let begun = service.parts.create_multipart_opts(&to.path, options).await;
-                begun.map_err(|error| error::sorted("begin an upload in parts", &error))?
+                let id = begun.map_err(|error| error::sorted("begin an upload in parts", &error))?;
+                if id.len() > ID_BYTES_MAX {
+                    let source = std::io::Error::other("the store's name of the upload is too long");
+                    return Err(StoreError::Io { attempt: "begin an upload in parts", source });
+                }
+                id
             }
         };
         Ok(Self { service, path: to.path.clone(), id: Some(id) })
@@ -260,7 +271,8 @@ async fn commit_blocks(
 
 /// The entity tag in an answer.
 pub(super) fn tag_of(headers: &HeaderMap) -> Option<String> {
-    headers.get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned)
+    let tag = headers.get(ETAG).and_then(|tag| tag.to_str().ok());
+    tag.filter(|tag| tag.len() <= TAG_BYTES_MAX).map(str::to_owned)
 }
 
 /// What tells a part from all others of its upload, those of its own number too: Azure asks nobody which of several

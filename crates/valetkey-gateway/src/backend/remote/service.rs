@@ -235,7 +235,9 @@ impl Service {
     /// # Errors
     /// [`StoreError::Io`], [`StoreError::NotFound`] where the bucket is not there.
     pub(crate) async fn check(&self) -> Result<(), StoreError> {
-        let options = PaginatedListOptions { max_keys: Some(1), ..PaginatedListOptions::default() };
+        let extensions = Expected::Page.extensions();
+        let options =
+            PaginatedListOptions { max_keys: Some(1), extensions, ..PaginatedListOptions::default() };
         let asked = self.pages.list_paginated(None, options).await;
         asked.map(drop).map_err(|error| error::sorted("ask the store", &error))
     }

@@ -28,7 +28,7 @@ const SINGLE_BYTES_MAX: u64 = 5000 << 20;
 /// How large the first parts are, in KiB: S3 takes no smaller ones.
 const PART_KIB_MIN: u32 = 5 << 10;
 
-/// After so many parts they grow, so that the ten thousand that S3 takes are enough for its largest object.
+/// After so many parts they grow, as far as there may be memory, for S3 takes ten thousand.
 const PARTS_OF_ONE_SIZE: usize = 1000;
 
 /// An upload that is being received.
