@@ -186,6 +186,7 @@ macro_rules! holds_for {
             listings::listings_tell_what_is_there,
             listings::pages_follow_each_other,
             listings::pages_follow_each_other_past_folders,
+            listings::pages_miss_no_sibling_of_a_folder,
             listings::a_folder_without_objects_is_not_listed,
             refusals::what_is_too_large_leaves_nothing,
             refusals::what_hashes_to_something_else_leaves_nothing,

@@ -82,6 +82,22 @@ pub(super) fn pages_follow_each_other_past_folders(place: &Place) {
     check_pages(place, &[("delimiter", "/")], &entries);
 }
 
+/// More names than a page beside a folder, on both sides of its own name.
+pub(super) fn pages_miss_no_sibling_of_a_folder(place: &Place) {
+    let mut names: Vec<String> = (0..20).map(|number| format!("a--{number:02}")).collect();
+    names.extend((1..8).map(|number| format!("a-{number}")));
+    names.extend(["a-b".to_owned(), "a-b-x/y".to_owned()]);
+    names.extend((0..50).map(|number| format!("a-b-x.{number:02}")));
+    names.sort_unstable();
+    for name in &names {
+        place.put(name, b"x");
+    }
+    for size in ["7", "20", "78"] {
+        let pages = list_all(&place.gateway, &[("max-keys", size)]);
+        assert_eq!(pages.concat(), names, "{size}");
+    }
+}
+
 pub(super) fn a_folder_without_objects_is_not_listed(place: &Place) {
     for name in ["a/b/c", "a/d", "e/f"] {
         place.put(name, b"x");
