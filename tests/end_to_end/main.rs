@@ -53,6 +53,7 @@ mod store_copies;
 mod store_faults;
 mod store_kills;
 mod store_lies;
+mod store_stalls;
 mod stores;
 mod time;
 mod tls;

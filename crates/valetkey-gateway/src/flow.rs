@@ -153,14 +153,18 @@ async fn resource(
         Action::Stat => {
             let left = left::of(gateway, &permit);
             Ok(left
-                .tell(download::stat(snapshot, permit, head, &Wanted::default(), recorder, now).await?)
+                .tell(
+                    download::stat(gateway, snapshot, permit, head, &Wanted::default(), recorder, now)
+                        .await?,
+                )
                 .await)
         }
         Action::Read => {
-            let found = match download::find(snapshot, &permit, head, &Wanted::default(), now).await? {
-                download::Found::Object(found) => found,
-                download::Found::Nothing(answer) => return Ok(recorder.answered(answer)),
-            };
+            let found =
+                match download::find(gateway, snapshot, &permit, head, &Wanted::default(), now).await? {
+                    download::Found::Object(found) => found,
+                    download::Found::Nothing(answer) => return Ok(recorder.answered(answer)),
+                };
             let held = admit::hold(gateway, permit, found.purpose(head, connection.client.address)).await?;
             let left = left::of(gateway, &held.permit);
             Ok(left.tell(download::send(held, *found, connection, recorder).await?).await)

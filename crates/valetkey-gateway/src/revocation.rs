@@ -1,8 +1,12 @@
 //! What was revoked: compared with every request, told to all that runs, and recorded.
 
+mod gate;
+
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+use futures_util::FutureExt as _;
+use tokio::sync::watch;
 use valetkey::{Denial, Fingerprint, Grant, Identity, Permit, ResourcePath};
 use valetkey_ledger::{NewRevocation, Reading, Revocable, Revocation, RevocationView, Target, UnixSeconds};
 
@@ -10,6 +14,8 @@ use crate::admit::seconds;
 use crate::gateway::Gateway;
 use crate::notify::Receipt;
 use crate::settings::Settings;
+
+pub(crate) use gate::Gate;
 
 /// Refuses what is revoked, and what ended so long ago that its revocation may be forgotten.
 ///
@@ -71,36 +77,43 @@ fn is_revoked(
         })
 }
 
-/// The way through which every change of what can be seen goes, and which a revocation waits to find empty.
-#[derive(Clone, Default)]
-pub(crate) struct Gate(Arc<RwLock<()>>);
-
-impl Gate {
-    /// Lets a change through, unless what it rests on was revoked. As long as the pass lives, no revocation is
-    /// answered.
-    ///
-    /// # Errors
-    /// As [`check_again`].
-    pub(crate) async fn pass(&self, revoked: &RevocationView, permit: &Permit) -> Result<Pass, Denial> {
-        let pass = Arc::clone(&self.0).read_owned().await;
-        check_again(revoked, permit)?;
-        Ok(Pass { _within: pass })
+/// Does what may have to be waited for, unless what it rests on is revoked meanwhile. What is there at once costs
+/// nothing more.
+///
+/// # Errors
+/// As [`check_again`]; the work is dropped.
+pub(crate) async fn until_revoked<T>(
+    revoked: &RevocationView,
+    permit: &Permit,
+    work: impl Future<Output = T>,
+) -> Result<T, Denial> {
+    let mut work = pin!(work);
+    if let Some(done) = work.as_mut().now_or_never() {
+        return Ok(done);
     }
-
-    /// Waits until everything is through that went in before.
-    async fn emptied(&self) {
-        drop(self.0.write().await);
-    }
+    let changes = revoked.changes();
+    check_again(revoked, permit)?;
+    heeding(changes, work, || check_again(revoked, permit)).await
 }
 
-/// A change on its way.
-pub(crate) struct Pass {
-    _within: OwnedRwLockReadGuard<()>,
+/// Works as long as `check` agrees, which is asked at each of the `changes`.
+async fn heeding<F: Future>(
+    mut changes: watch::Receiver<u64>,
+    mut work: Pin<&mut F>,
+    mut check: impl FnMut() -> Result<(), Denial>,
+) -> Result<F::Output, Denial> {
+    loop {
+        tokio::select! {
+            done = &mut work => return Ok(done),
+            Ok(()) = changes.changed() => check()?,
+        }
+    }
 }
 
 impl Gateway {
-    /// Revokes. When it returns, the revocation is durable and recorded, nothing new opens, and nothing appears
-    /// any more; what is being sent ends within a second. Dropping the future does not take it back.
+    /// Revokes. When it returns, the revocation is durable and recorded, nothing new opens, and nothing that rests on
+    /// what is revoked appears any more; what is being sent ends within a second. A remote store may still make
+    /// appear what it was sent in whole before. Dropping the future does not take it back.
     ///
     /// `receipt` says who asked; what is revoked is noted in it where it says nothing of the kind.
     ///

@@ -17,6 +17,7 @@ pub(crate) mod reload;
 mod start;
 mod stream;
 mod streams;
+mod unresolved;
 pub(crate) mod wire;
 
 use std::net::SocketAddr;
@@ -68,7 +69,8 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
     let listeners = listener::bind(settings.server.listen, start::workers(&settings))?;
     let address = listener::address(&listeners)?;
     let mut backends = Backends::default();
-    let gateway = Arc::new(runtime.block_on(start::gateway(settings, &mut backends))?);
+    let (gateway, left) = runtime.block_on(start::gateway(settings, &mut backends))?;
+    let gateway = Arc::new(gateway);
     let reload = reload::start(Arc::clone(&gateway), backends, watch)?;
     let admin = listen_to_operators(&gateway, &reload)?;
     let (drain, draining) = watch::channel(false);
@@ -82,6 +84,7 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
     }
     let sweeping = runtime.spawn(session::sweep(Arc::clone(&gateway)));
     let watching = runtime.spawn(backends::watch(Arc::clone(&gateway)));
+    let resolving = runtime.spawn(unresolved::resolve_in_stores(Arc::clone(&gateway), left));
     let noting = runtime.spawn(note_audit_head(Arc::clone(&gateway)));
     ready(address);
     runtime.block_on(until_told_to_stop(&gateway, signals, reload));
@@ -98,6 +101,7 @@ pub fn run(settings: Settings, watch: Watch, ready: impl FnOnce(SocketAddr)) -> 
         admin.stop();
     }
     noting.abort();
+    resolving.abort();
     watching.abort();
     sweeping.abort();
     runtime.block_on(close(&gateway));

@@ -4,16 +4,18 @@ mod hold;
 mod recorder;
 mod witness;
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use http::header;
 use http::{Response, StatusCode};
-use valetkey::Denial;
+use valetkey::{Denial, Permit};
 
 use crate::admit::Held;
-use crate::backend::{Guard, Metadata, Removed, Rule, StoreError};
+use crate::backend::{Guard, Metadata, Removed, Rule, Space, StoreError, Turn};
 use crate::gateway::Gateway;
 use crate::left::Left;
 use crate::running::End;
@@ -21,11 +23,15 @@ use crate::transfer::body::Body;
 use crate::transfer::condition::{Conditions, State, Verdict};
 use crate::transfer::integrity::Confirmed;
 use crate::transfer::{delete, upload};
-use crate::{left, respond};
+use crate::{left, respond, revocation};
 
 pub(crate) use hold::{Hold, SessionHold};
 pub(crate) use recorder::Recorder;
 pub(crate) use witness::Witness;
+
+/// How long a revocation waits for what it reaches and a remote store was asked for. Nothing more of it is sent then;
+/// what the store has in whole may still show.
+const REVOKED_PATIENCE: Duration = Duration::from_secs(1);
 
 /// An upload that can be seen, and is recorded.
 pub(crate) struct Published {
@@ -79,21 +85,20 @@ pub(crate) async fn publish(
     let recorder = recorder.clone();
     let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
+    let upload::Received { space, name, finished, conditions, only_create, confirmed } = received;
+    let turn = turn(gateway, &permit, &space, &name).await?;
     let at = Arc::clone(gateway);
     detached(gateway, async move {
         hold.publish().await?;
-        let pass = match at.gate.pass(&at.revoked, &permit).await {
-            Ok(pass) => pass,
+        let (size_bytes, digest) = (finished.size_bytes(), finished.digest());
+        let rule = if only_create { Rule::Create } else { Rule::Replace(guard(conditions)) };
+        let published = match change(&at, &permit, &space, space.publish(turn, finished, &name, rule)).await {
+            Ok(published) => published,
             Err(denial) => {
                 hold.release();
                 return Err(denial);
             }
         };
-        let upload::Received { space, name, finished, conditions, only_create, confirmed } = received;
-        let (size_bytes, digest) = (finished.size_bytes(), finished.digest());
-        let rule = if only_create { Rule::Create } else { Rule::Replace(guard(conditions)) };
-        let published = space.publish(finished, &name, rule).await;
-        drop(pass);
         let metadata = match published {
             Ok(metadata) => metadata,
             Err(StoreError::Unsettled { attempt, source }) => {
@@ -124,18 +129,18 @@ pub(crate) async fn delete(
     let recorder = recorder.clone();
     let Held { permit, mut hold, end: _end, throttle: _ } = held;
     let left = left::of(gateway, &permit);
+    let turn = turn(gateway, &permit, &plan.space, &plan.name).await?;
     let at = Arc::clone(gateway);
     detached(gateway, async move {
         hold.publish().await?;
-        let pass = match at.gate.pass(&at.revoked, &permit).await {
-            Ok(pass) => pass,
+        let deleting = plan.space.delete(turn, &plan.name, guard(plan.conditions));
+        let removed = match change(&at, &permit, &plan.space, deleting).await {
+            Ok(removed) => removed,
             Err(denial) => {
                 hold.release();
                 return Err(denial);
             }
         };
-        let removed = plan.space.delete(&plan.name, guard(plan.conditions)).await;
-        drop(pass);
         match removed {
             Ok(Removed::Yes) => hold.settle_recorded(0, recorder.deleted().await)?,
             Ok(Removed::NothingThere) => {
@@ -156,8 +161,40 @@ pub(crate) async fn delete(
     .await
 }
 
+/// Waits for the name's turn, before anything is marked or passes the gate: so no revocation waits for those who wait.
+/// Whoever is revoked meanwhile, or goes away, waits no longer.
+///
+/// # Errors
+/// [`Denial::Revoked`], [`Denial::BackendUnavailable`].
+async fn turn(gateway: &Gateway, permit: &Permit, space: &Space, name: &str) -> Result<Turn, Denial> {
+    let turn = revocation::until_revoked(&gateway.revoked, permit, space.turn(name)).await?;
+    turn.map_err(|error| upload::refused(error, permit))
+}
+
+/// Makes a change, unless what it rests on was revoked.
+///
+/// # Errors
+/// [`Denial::Revoked`]; then nothing has begun.
+async fn change<T>(
+    gateway: &Gateway,
+    permit: &Permit,
+    space: &Space,
+    change: impl Future<Output = Result<T, StoreError>>,
+) -> Result<Result<T, StoreError>, Denial> {
+    let patience = match space {
+        Space::Disk(_) => None,
+        Space::Remote(_) => Some(REVOKED_PATIENCE),
+    };
+    let passed = gateway.gate.pass(&gateway.revoked, permit, patience, change).await?;
+    let given_up = || StoreError::Unsettled {
+        attempt: "wait for the store with what is revoked",
+        source: io::ErrorKind::TimedOut.into(),
+    };
+    Ok(passed.unwrap_or_else(|| Err(given_up())))
+}
+
 /// A change that can be seen and that the disk did not confirm: neither acknowledged nor counted as undone.
-fn unconfirmed(attempt: &'static str, source: &std::io::Error) -> Denial {
+fn unconfirmed(attempt: &'static str, source: &io::Error) -> Denial {
     tracing::error!(attempt, %source, "the store did not confirm a change");
     Denial::ChangeUnconfirmed
 }

@@ -8,4 +8,4 @@ pub mod remote;
 mod space;
 
 pub use disk::{Attributes, Kept, Listed, ListedEntry, Metadata, Query, Removed, StoreError, StoredPart};
-pub(crate) use space::{Content, Finished, Guard, Opened, Parked, Reading, Rule, Space};
+pub(crate) use space::{Content, Finished, Guard, Opened, Parked, Reading, Rule, Space, Turn};

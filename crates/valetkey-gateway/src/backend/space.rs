@@ -75,6 +75,11 @@ pub(crate) enum Finished {
 /// last is what is changed.
 pub(crate) type Guard = Box<dyn Fn(Option<&Metadata>) -> bool + Send>;
 
+/// The right to change what stands under one name, for as long as it lives.
+pub(crate) struct Turn {
+    _store: Option<remote::Turn>,
+}
+
 /// Under what condition an object takes its name.
 pub(crate) enum Rule {
     /// Only where nothing stands.
@@ -147,7 +152,21 @@ impl Space {
         }
     }
 
-    /// Gives an object its name, durably. Once begun it runs to its end, whoever stops waiting.
+    /// Waits until no other change under this name is on its way to a remote store, where each takes some requests,
+    /// for as long as the store may stall. On disk a change waits for others as a part of itself.
+    ///
+    /// # Errors
+    /// [`StoreError::BadName`], [`StoreError::Io`].
+    pub(crate) async fn turn(&self, name: &str) -> Result<Turn, StoreError> {
+        let store = match self {
+            Self::Disk(_) => None,
+            Self::Remote(remote) => Some(remote.turn(name).await?),
+        };
+        Ok(Turn { _store: store })
+    }
+
+    /// Gives an object its name, durably, in the name's turn. On disk it runs to its end once it has begun, whoever
+    /// stops waiting; to a remote store nothing more is sent then.
     ///
     /// # Errors
     /// With nothing changed: [`StoreError::AlreadyExists`] of a create, [`StoreError::PreconditionFailed`] where the
@@ -155,6 +174,7 @@ impl Space {
     /// [`StoreError::NoSpace`], [`StoreError::Io`]. With no promise either way: [`StoreError::Unsettled`].
     pub(crate) async fn publish(
         &self,
+        _turn: Turn,
         finished: Finished,
         name: &str,
         rule: Rule,
@@ -178,13 +198,18 @@ impl Space {
         }
     }
 
-    /// Removes an object if the guard agrees to what is there, durably. Once begun it runs to its end, whoever
-    /// stops waiting.
+    /// Removes an object if the guard agrees to what is there, durably, in the name's turn. Dropped, it is as
+    /// [`Space::publish`].
     ///
     /// # Errors
     /// With nothing changed: [`StoreError::PreconditionFailed`], [`StoreError::NotFound`] where a link is part of
     /// the name, [`StoreError::BadName`], [`StoreError::Io`]. With no promise either way: [`StoreError::Unsettled`].
-    pub(crate) async fn delete(&self, name: &str, guard: Option<Guard>) -> Result<Removed, StoreError> {
+    pub(crate) async fn delete(
+        &self,
+        _turn: Turn,
+        name: &str,
+        guard: Option<Guard>,
+    ) -> Result<Removed, StoreError> {
         match self {
             Self::Disk(folder) => {
                 let (folder, name) = (folder.clone(), name.to_owned());

@@ -31,7 +31,7 @@ pub(crate) async fn object(
     }
     let readable = asker.permit(Action::Read, &source.path, "", None)?;
     check_bucket(at, &readable)?;
-    let opened = download::open_under(at.snapshot, &readable, &source.conditions).await?;
+    let opened = download::open_under(at.gateway, at.snapshot, &readable, &source.conditions).await?;
 
     let described = described(asker, directive, &opened.metadata)?;
     let checksums = described.checksums.clone();

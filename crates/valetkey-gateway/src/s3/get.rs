@@ -23,7 +23,7 @@ pub(crate) async fn body(
 ) -> Result<Response<Body>, Refusal> {
     let &At { gateway, snapshot, connection, head, recorder, now, .. } = at;
     let wanted = wanted(at, call, part)?;
-    let found = match download::find(snapshot, &permit, head, &wanted, now).await? {
+    let found = match download::find(gateway, snapshot, &permit, head, &wanted, now).await? {
         download::Found::Object(found) => found,
         download::Found::Nothing(answer) => return Ok(recorder.answered(in_words(at, answer, part))),
     };
@@ -45,7 +45,7 @@ pub(crate) async fn head(
     let &At { gateway, snapshot, head, recorder, now, .. } = at;
     let wanted = wanted(at, call, part)?;
     let left = left::of(gateway, &permit);
-    Ok(left.tell(download::stat(snapshot, permit, head, &wanted, recorder, now).await?).await)
+    Ok(left.tell(download::stat(gateway, snapshot, permit, head, &wanted, recorder, now).await?).await)
 }
 
 /// Which part is asked for, and what the signature says of the answer.

@@ -174,7 +174,7 @@ fn sums_of(open: &Open, marks: &[Marks]) -> Option<(ChecksumAlgorithm, Vec<Strin
 
 /// The answer to a completion that is asked for again, while its object stands.
 async fn completed_before(at: &At<'_>, permit: &Permit, mark: &str) -> Option<Response<Body>> {
-    let metadata = download::open_under(at.snapshot, permit, &[]).await.ok()?.metadata;
+    let metadata = download::open_under(at.gateway, at.snapshot, permit, &[]).await.ok()?.metadata;
     let headers = &metadata.attributes.headers;
     headers.iter().find(|(name, value)| name == UPLOAD && value == mark)?;
     at.recorder.does("part");

@@ -21,7 +21,7 @@ pub(crate) async fn attributes(
     permit: &Permit,
     asked: &ObjectAttributes,
 ) -> Result<Response<Body>, Refusal> {
-    let metadata = download::open_under(at.snapshot, permit, &[]).await?.metadata;
+    let metadata = download::open_under(at.gateway, at.snapshot, permit, &[]).await?.metadata;
     let parts = Parts::of(&metadata);
     let reply = AttributesReply {
         etag: &metadata.etag,
@@ -42,7 +42,7 @@ pub(crate) async fn attributes(
 /// # Errors
 /// As [`download::open_under`].
 pub(crate) async fn acl(at: &At<'_>, permit: &Permit) -> Result<Response<Body>, Refusal> {
-    download::open_under(at.snapshot, permit, &[]).await?;
+    download::open_under(at.gateway, at.snapshot, permit, &[]).await?;
     Ok(at.recorder.answered(respond::document(access_control(&permit.bearer.signer), at.parts)))
 }
 
@@ -51,6 +51,6 @@ pub(crate) async fn acl(at: &At<'_>, permit: &Permit) -> Result<Response<Body>, 
 /// # Errors
 /// As [`download::open_under`].
 pub(crate) async fn tagging(at: &At<'_>, permit: &Permit) -> Result<Response<Body>, Refusal> {
-    download::open_under(at.snapshot, permit, &[]).await?;
+    download::open_under(at.gateway, at.snapshot, permit, &[]).await?;
     Ok(at.recorder.answered(respond::document(object_tagging(), at.parts)))
 }

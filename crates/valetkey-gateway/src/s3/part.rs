@@ -71,7 +71,7 @@ pub(crate) async fn copy(
     let at = asker.at;
     let readable = asker.permit(Action::Read, &source.path, "", None)?;
     check_bucket(at, &readable)?;
-    let opened = download::open_under(at.snapshot, &readable, &source.conditions).await?;
+    let opened = download::open_under(at.gateway, at.snapshot, &readable, &source.conditions).await?;
     let (offset, bytes) = match range {
         None => (0, opened.metadata.size_bytes),
         Some(range) if range.last < opened.metadata.size_bytes => (range.first, range.bytes()),

@@ -1,28 +1,24 @@
 //! What a gateway needs before its first connection.
 
-use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit};
 use tokio::runtime::{Builder, Runtime};
-use valetkey::{ResourcePath, Timestamp};
-use valetkey_ledger::{
-    Action, AuditHead, Ledger, LedgerError, MemoryLedger, Settlement, SqliteLedger, UnixSeconds, Unresolved,
-};
+use valetkey::Timestamp;
+use valetkey_ledger::{AuditHead, Ledger, LedgerError, MemoryLedger, SqliteLedger, UnixSeconds};
 
 use super::backends::{Backends, Opened};
+use super::unresolved::{self, InStores};
 use crate::admin::ListenError;
 use crate::admit::seconds;
-use crate::backend::Space;
 use crate::backend::disk::OpenError;
 use crate::backend::remote;
 use crate::clock::{self, Clock};
 use crate::gateway::{Gateway, Snapshot};
-use crate::notify::{self, Audit, AuditError, ChainKey, Head, LineHash, Receipt};
+use crate::notify::{self, Audit, AuditError, ChainKey, Head, LineHash};
 use crate::settings::{self, Settings};
-use crate::settle::Witness;
 use crate::transfer::session;
 
 /// How many threads of each worker may wait for the disk at once.
@@ -96,8 +92,11 @@ pub(super) fn raise_descriptor_limit() {
     }
 }
 
-/// Opens everything that the settings name.
-pub(super) async fn gateway(settings: Settings, backends: &mut Backends) -> Result<Gateway, StartError> {
+/// Opens everything that the settings name. What a crash left in remote stores is still to be looked for.
+pub(super) async fn gateway(
+    settings: Settings,
+    backends: &mut Backends,
+) -> Result<(Gateway, InStores), StartError> {
     let ledger: Arc<dyn Ledger> = match &settings.ledger {
         settings::Ledger::Sqlite { path } => Arc::new(SqliteLedger::open(path)?),
         settings::Ledger::Memory => Arc::new(MemoryLedger::open()?),
@@ -137,11 +136,12 @@ pub(super) async fn gateway(settings: Settings, backends: &mut Backends) -> Resu
     }
     let mark = ledger.observe(seconds(clock::now())).await?;
     let Opened { buckets, stores } = backends.buckets(&settings)?;
-    resolve(ledger.as_ref(), &buckets, &opened.audit, &settings.audit).await?;
+    let left = unresolved::resolve(ledger.as_ref(), &buckets, &opened.audit, &settings.audit).await?;
     session::clear(ledger.as_ref(), &buckets).await?;
     let start = getrandom::u64().map_err(StartError::Random)?;
     let clock = Clock::starting_at(timestamp(mark));
-    Ok(Gateway::new(Snapshot { settings, buckets, stores }, ledger, opened.audit, clock, start))
+    let snapshot = Snapshot { settings, buckets, stores };
+    Ok((Gateway::new(snapshot, ledger, opened.audit, clock, start), left))
 }
 
 /// When the newest record of the log was made; `None` where there is none, or it cannot be read, which opening the log
@@ -163,61 +163,4 @@ fn head(kept: AuditHead) -> Head {
 
 pub(crate) fn timestamp(seconds: UnixSeconds) -> Timestamp {
     i64::try_from(seconds.0).map_or(Timestamp::MAX, Timestamp::from_unix)
-}
-
-/// How far back in the log a request's record is looked for: further than any crash can have left a hold open.
-const LOOK_BACK_LINES_MAX: usize = 1_000_000;
-
-/// Settles what a crash left between its mark and its end, and records it unless it is recorded already. It
-/// counts as spent, whether it is found or not.
-async fn resolve(
-    ledger: &dyn Ledger,
-    buckets: &HashMap<String, Space>,
-    audit: &Audit,
-    log: &settings::Audit,
-) -> Result<(), StartError> {
-    let unresolved: Vec<(Unresolved, Witness)> = ledger
-        .unresolved()
-        .await?
-        .into_iter()
-        .map(|unresolved| {
-            let witness = Witness::from_words(&unresolved.object);
-            (unresolved, witness)
-        })
-        .collect();
-    let ids: Vec<String> =
-        unresolved.iter().filter_map(|(_, witness)| witness.receipt.as_ref()?.request_id.clone()).collect();
-    let recorded = match ChainKey::load(&log.key_file).map_err(AuditError::from)? {
-        Some(key) if !ids.is_empty() => notify::requests_among(log, &key, &ids, LOOK_BACK_LINES_MAX)
-            .map_err(|source| AuditError::Io {
-                doing: "read",
-                path: log.path.clone(),
-                source: source.into(),
-            })?,
-        _ => HashSet::new(),
-    };
-    for (Unresolved { hold, action, .. }, Witness { path, receipt }) in unresolved {
-        let upload = matches!(action, Action::Upload);
-        let found = upload && stands(buckets, &path, &hold.to_string()).await;
-        tracing::warn!(%hold, %path, upload, found, "a transfer was under way when the gateway stopped");
-        if let Some(receipt) = receipt
-            && !receipt.request_id.as_ref().is_some_and(|id| recorded.contains(id))
-        {
-            let reason = match (upload, found) {
-                (true, true) => "the gateway stopped before it was answered; the object is there",
-                (true, false) => "the gateway stopped before it was answered; the object is not there",
-                (false, _) => "the gateway stopped before it was answered; the object may be gone",
-            };
-            audit.record_durably(Receipt { reason: Some(reason.into()), ..receipt }).await?;
-        }
-        ledger.settle(hold, Settlement::Done { bytes: 0 }, seconds(clock::now())).await?;
-    }
-    Ok(())
-}
-
-/// Whether the object at `path` is the one that was uploaded under `hold`.
-async fn stands(buckets: &HashMap<String, Space>, path: &str, hold: &str) -> bool {
-    let Ok(path) = ResourcePath::from_text(path) else { return false };
-    let Some(space) = buckets.get(path.bucket()) else { return false };
-    space.find_hold(path.name(), hold).await.unwrap_or(false)
 }

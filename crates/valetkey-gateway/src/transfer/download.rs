@@ -21,10 +21,10 @@ use super::range::Asked;
 use crate::admit::Held;
 use crate::backend::{Content, Metadata, Opened, Space, StoreError};
 use crate::flow::Connection;
-use crate::gateway::Snapshot;
-use crate::respond;
+use crate::gateway::{Gateway, Snapshot};
 use crate::settings::Delivery;
 use crate::settle::{Recorder, Settling};
+use crate::{respond, revocation};
 
 /// How long the URL of a redirected download is good.
 const REDIRECT_LIFETIME: Duration = Duration::from_secs(30);
@@ -83,8 +83,10 @@ impl FoundObject {
 /// Opens the object and decides which part of it is to be sent.
 ///
 /// # Errors
-/// [`Denial::NotFound`], [`Denial::PreconditionFailed`], [`Denial::BackendUnavailable`].
+/// [`Denial::NotFound`], [`Denial::PreconditionFailed`], [`Denial::BackendUnavailable`]; [`Denial::Revoked`] while the
+/// store is waited for.
 pub(crate) async fn find(
+    gateway: &Gateway,
     snapshot: &Snapshot,
     permit: &Permit,
     head: &RequestHead<'_>,
@@ -92,10 +94,13 @@ pub(crate) async fn find(
     now: Now,
 ) -> Result<Found, Denial> {
     let space = of_object(snapshot, permit)?;
-    let opened = match ahead(snapshot, permit, head, wanted) {
-        Some(range) => space.open_ahead(permit.path.name(), range).await.map_err(unreadable)?,
-        None => open(space, permit.path.name()).await?,
+    let opening = async {
+        match ahead(snapshot, permit, head, wanted) {
+            Some(range) => space.open_ahead(permit.path.name(), range).await,
+            None => space.open(permit.path.name()).await,
+        }
     };
+    let opened = until_revoked(gateway, permit, opening).await?;
     let chosen = match choose(&opened.metadata, permit, head, wanted, now)? {
         Chosen::Body { offset, bytes, answer } => (offset, bytes, answer),
         Chosen::Nothing(answer) => return Ok(Found::Nothing(answer)),
@@ -175,14 +180,19 @@ fn is_redirected(
 /// Sends what was found. The transfer settles when the transport took the last of it, or gave up.
 ///
 /// # Errors
-/// [`Denial::NotFound`] where it was deleted meanwhile, [`Denial::BackendUnavailable`].
+/// [`Denial::NotFound`] where it was deleted meanwhile, [`Denial::BackendUnavailable`]; [`Denial::Revoked`] while the
+/// store is waited for.
 pub(crate) async fn send(
     held: Held,
     found: FoundObject,
     connection: &Connection,
     recorder: &Recorder,
 ) -> Result<Response<Body>, Denial> {
-    let reading = found.opened.read(found.offset, found.bytes).await.map_err(unreadable)?;
+    let reading = tokio::select! {
+        biased;
+        reading = found.opened.read(found.offset, found.bytes) => reading.map_err(unreadable)?,
+        () = held.end.told() => return Err(Denial::Revoked),
+    };
     let status = found.answer.status();
     // From here on it ends with its connection.
     connection.end.take_over(&held.end);
@@ -199,6 +209,7 @@ pub(crate) async fn send(
 /// # Errors
 /// As [`find`].
 pub(crate) async fn stat(
+    gateway: &Gateway,
     snapshot: &Snapshot,
     permit: Permit,
     head: &RequestHead<'_>,
@@ -207,7 +218,7 @@ pub(crate) async fn stat(
     now: Now,
 ) -> Result<Response<Body>, Denial> {
     let space = snapshot.space(&permit.path).ok_or(Denial::NotFound)?;
-    let metadata = open(space, permit.path.name()).await?.metadata;
+    let metadata = until_revoked(gateway, &permit, space.open(permit.path.name())).await?.metadata;
     let answer = match choose(&metadata, &permit, head, wanted, now)? {
         Chosen::Body { bytes, mut answer, .. } => {
             answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
@@ -309,12 +320,13 @@ fn of_object<'a>(snapshot: &'a Snapshot, permit: &Permit) -> Result<&'a Space, D
 /// # Errors
 /// As [`find`].
 pub(crate) async fn open_under(
+    gateway: &Gateway,
     snapshot: &Snapshot,
     permit: &Permit,
     conditions: &[(&'static str, String)],
 ) -> Result<Opened, Denial> {
     let space = of_object(snapshot, permit)?;
-    let opened = open(space, permit.path.name()).await?;
+    let opened = until_revoked(gateway, permit, space.open(permit.path.name())).await?;
     let headers: Vec<_> = conditions.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
     let head = RequestHead { method: "GET", path: permit.path.as_str(), query: "", headers: &headers };
     let state = State::of(&opened.metadata);
@@ -324,8 +336,12 @@ pub(crate) async fn open_under(
     }
 }
 
-async fn open(space: &Space, name: &str) -> Result<Opened, Denial> {
-    space.open(name).await.map_err(unreadable)
+async fn until_revoked(
+    gateway: &Gateway,
+    permit: &Permit,
+    opening: impl Future<Output = Result<Opened, StoreError>>,
+) -> Result<Opened, Denial> {
+    revocation::until_revoked(&gateway.revoked, permit, opening).await?.map_err(unreadable)
 }
 
 fn unreadable(error: StoreError) -> Denial {

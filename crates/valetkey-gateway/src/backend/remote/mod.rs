@@ -36,6 +36,7 @@ pub(crate) use parts::{PartName, PartWriting, StoreUpload};
 pub(crate) use read::{Ahead, Object, Stream};
 pub use service::OpenError;
 pub(crate) use service::{Kind, Service};
+pub(crate) use turns::Turn;
 pub(crate) use write::{Finished, Writing};
 
 /// The space of one bucket in a store. Clones are the same space.

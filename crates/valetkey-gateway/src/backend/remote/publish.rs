@@ -18,7 +18,6 @@ impl Remote {
     /// As [`Space::publish`](crate::backend::Space::publish).
     pub(crate) async fn publish(&self, finished: Finished, rule: Rule) -> Result<Metadata, StoreError> {
         let Finished { to, size_bytes, digest, rest } = finished;
-        let _turn = self.service.turns.take(to.path.as_ref()).await;
         // Not every store that speaks S3 knows the condition of a create; of the others it was asked with the first byte.
         let is_judged_there = self.service.kind != Kind::S3 && matches!(rest, Rest::LastPiece(_));
         let there = match &rule {
@@ -97,7 +96,6 @@ impl Remote {
     /// As [`Space::delete`](crate::backend::Space::delete).
     pub(crate) async fn delete(&self, name: &str, guard: Option<Guard>) -> Result<Removed, StoreError> {
         let path = self.path(name)?;
-        let _turn = self.service.turns.take(path.as_ref()).await;
         let there = self.look(&path).await?;
         if guard.is_some_and(|guard| !guard(there.as_ref().map(|found| &found.metadata))) {
             return Err(StoreError::PreconditionFailed);

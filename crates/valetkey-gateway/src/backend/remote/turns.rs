@@ -4,6 +4,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout;
+
+use super::{Remote, error};
+use crate::backend::StoreError;
 
 /// Names share one lock for each value of a byte: the more there are, the rarer one waits for another's turn, which
 /// lasts some requests to the store.
@@ -16,6 +20,24 @@ pub(super) struct Turns {
     hashes: RandomState,
 }
 
+/// The turn of a name, which lasts as long as this.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _shard: OwnedMutexGuard<()>,
+}
+
+impl Remote {
+    /// Waits for the name's turn, as long as the store may stall.
+    ///
+    /// # Errors
+    /// [`StoreError::BadName`], [`StoreError::Io`].
+    pub(crate) async fn turn(&self, name: &str) -> Result<Turn, StoreError> {
+        let path = self.path(name)?;
+        let turn = timeout(self.service.stall, self.service.turns.take(path.as_ref())).await;
+        turn.map_err(|_| error::stalled("wait for other changes of an object"))
+    }
+}
+
 impl Default for Turns {
     fn default() -> Self {
         Self { shards: (0..SHARDS).map(|_| Arc::default()).collect(), hashes: RandomState::new() }
@@ -23,9 +45,8 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits for the name's turn, which lasts as long as the guard.
-    pub(super) async fn take(&self, name: &str) -> OwnedMutexGuard<()> {
+    async fn take(&self, name: &str) -> Turn {
         let [shard, ..] = self.hashes.hash_one(name).to_le_bytes();
-        Arc::clone(&self.shards[usize::from(shard)]).lock_owned().await
+        Turn { _shard: Arc::clone(&self.shards[usize::from(shard)]).lock_owned().await }
     }
 }

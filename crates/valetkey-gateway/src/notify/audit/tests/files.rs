@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::AtomicI64;
+use std::time::Duration;
 
 use super::*;
 use crate::notify::{Fault, Verified, newest, requests_among, verify_file, verify_log};
