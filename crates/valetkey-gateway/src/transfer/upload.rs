@@ -226,8 +226,10 @@ async fn receive_all(
         Some(copy) => {
             first_bytes.take(&copy.beginning(first_bytes.wanted_bytes()).await?)?;
             first_bytes.judge()?;
-            recorder.received(copy.bytes);
-            copy.object(&plan.name, attributes).await?
+            let bytes = copy.bytes;
+            let finished = copy.object(&plan.name, attributes).await?;
+            recorder.received(bytes);
+            finished
         }
         None => {
             let known = (plan.declared_bytes, plan.only_create);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::service::Answer;
 use super::{Service, error};
 use crate::backend::StoreError;
 
@@ -24,8 +25,8 @@ const LASTS_MAX: Duration = Duration::from_secs(600);
 pub(super) async fn to_change(
     attempt: &'static str,
     patience: Duration,
-    asked: impl Future<Output = Result<reqwest::Response, StoreError>>,
-) -> Result<reqwest::Response, StoreError> {
+    asked: impl Future<Output = Result<Answer, StoreError>>,
+) -> Result<Answer, StoreError> {
     match timeout(patience, asked).await {
         Ok(answer) => judged(attempt, answer?),
         Err(_) => Err(StoreError::Unsettled { attempt, source: io::ErrorKind::TimedOut.into() }),
@@ -36,11 +37,8 @@ pub(super) async fn to_change(
 ///
 /// # Errors
 /// As [`to_change`].
-pub(super) fn judged(
-    attempt: &'static str,
-    answer: reqwest::Response,
-) -> Result<reqwest::Response, StoreError> {
-    match answer.status() {
+fn judged(attempt: &'static str, answer: Answer) -> Result<Answer, StoreError> {
+    match answer.response.status() {
         status if status.is_success() => Ok(answer),
         status if error::refuses(status.as_u16()) => Err(error::refused(attempt, status.as_u16())),
         // A fault of the store may come after it did it.
@@ -61,14 +59,14 @@ pub(super) async fn document(
     attempt: &'static str,
     patience: Duration,
     root: &str,
-    asked: impl Future<Output = Result<reqwest::Response, StoreError>>,
+    asked: impl Future<Output = Result<Answer, StoreError>>,
 ) -> Result<String, StoreError> {
     let unsettled = |source| StoreError::Unsettled { attempt, source };
     let mut answer = to_change(attempt, patience, asked).await?;
     let end = Instant::now() + LASTS_MAX;
     let mut said = Vec::new();
     while said.len() < BYTES_MAX {
-        match timeout_at(end.min(Instant::now() + service.stall), answer.chunk()).await {
+        match timeout_at(end.min(Instant::now() + service.stall), answer.response.chunk()).await {
             Ok(Ok(Some(piece))) => said.extend_from_slice(&piece),
             Ok(Ok(None)) => break,
             Ok(Err(_)) | Err(_) => return Err(unsettled(io::ErrorKind::BrokenPipe.into())),
@@ -78,6 +76,15 @@ pub(super) async fn document(
     match said.contains(root) {
         true => Ok(said.into_owned()),
         false => Err(unsettled(io::Error::other("the store answered with an error"))),
+    }
+}
+
+/// An error of a request of which nothing can show, whatever the store did: one for a part, or one that was not sent to
+/// its end.
+pub(super) fn nothing_shows(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unsettled { attempt, source } => StoreError::Io { attempt, source },
+        error => error,
     }
 }
 

@@ -19,7 +19,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::parts::{self, Completion, OwnUpload, PartName, StoreUpload};
 use super::publish::Expects;
-use super::service::URL_LIFETIME;
 use super::write::{Finished, Rest, Target};
 use super::{Kind, Object, Remote, Service, answer, attributes};
 use crate::backend::{Attributes, StoreError};
@@ -36,6 +35,9 @@ const PARTS_MAX: u64 = 10_000;
 
 /// How much a store copies in a second at the least, in bytes: so much longer it is waited for.
 const PACE_BYTES: u64 = 4 << 20;
+
+/// How long Azure may read the source of a copy: longer than any copy is waited for.
+const READ_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// What is tried, in the words of an error.
 const ATTEMPT: &str = "copy an object";
@@ -117,7 +119,8 @@ pub(super) async fn commit(
     let directive = HeaderName::from_static("x-amz-metadata-directive");
     headers.insert(directive, HeaderValue::from_static("REPLACE"));
     headers.extend(expects.header(service.kind)?);
-    let asked = service.send(Method::PUT, &to.path, &[], headers, reqwest::Body::default());
+    let request = service.request(Method::PUT, &to.path, &[], headers, reqwest::Body::default()).await?;
+    let asked = request.send(ATTEMPT);
     match answer::document(service, ATTEMPT, patience, "<CopyObjectResult", asked).await {
         Ok(_) => Ok(None),
         // Which of the two conditions did not hold, it does not say.
@@ -154,14 +157,17 @@ async fn copy_part(
     (offset, bytes): (u64, u64),
 ) -> Result<String, StoreError> {
     let patience = patience(service, bytes);
-    let headers = source(service, from, Some((offset, bytes))).await?;
+    // Of small objects AWS copies no range.
+    let range = (bytes < from.size_bytes).then_some((offset, bytes));
+    let headers = source(service, from, range).await?;
     let query = parts::query_of_part(service.kind, id, part);
     let root = if service.kind == Kind::S3 { "<CopyPartResult" } else { "" };
-    let asked = service.send(Method::PUT, path, &query, headers, reqwest::Body::default());
+    let request = service.request(Method::PUT, path, &query, headers, reqwest::Body::default()).await?;
+    let asked = request.send(ATTEMPT);
     let said = answer::document(service, ATTEMPT, patience, root, asked).await;
     let said = said.map_err(|error| match error {
         StoreError::AlreadyExists => replaced(),
-        error => parts::of_no_object(error),
+        error => answer::nothing_shows(error),
     })?;
     parts::name_of_part(service.kind, id, part, answer::text_of(&said, "ETag"))
 }
@@ -181,7 +187,7 @@ async fn source(
         // It reads as whoever has a URL.
         (Kind::Azure, _) => (
             ["x-ms-copy-source", "x-ms-source-if-match", "x-ms-source-range"],
-            service.url(Method::GET, &from.path, URL_LIFETIME, SignedUrlOptions::new()).await?.into(),
+            service.url(Method::GET, &from.path, READ_LIFETIME, SignedUrlOptions::new()).await?.into(),
         ),
         (Kind::S3 | Kind::Gcs, _) => return Err(StoreError::NotFound),
     };

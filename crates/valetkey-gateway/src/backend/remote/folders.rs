@@ -86,7 +86,11 @@ impl<'a> Walk<'a> {
                 (Some(entry), folder) if folder.is_none_or(|folder| text(entry) < folder.as_str()) => {
                     return Ok(level.ready.pop_front());
                 }
-                (ready, Some(folder)) if ready.is_some() || level.whole || *folder <= level.from => {
+                (ready, Some(folder))
+                    if ready.is_some()
+                        || level.whole
+                        || folder.as_str() < level.from.trim_end_matches('/') =>
+                {
                     let Some(folder) = level.folders.pop_first() else { continue };
                     if self.query.delimiter != "/" {
                         self.enter(folder);

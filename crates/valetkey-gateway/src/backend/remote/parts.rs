@@ -23,6 +23,9 @@ use super::{Kind, Remote, Service, answer, attributes, error};
 use crate::backend::{Attributes, StoreError};
 use crate::transfer::body::as_u64;
 
+/// What is tried, in the words of an error.
+const COMPLETE: &str = "complete an upload in parts";
+
 /// The store's upload in parts behind an upload session, in the words in which the ledger keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoreUpload {
@@ -212,9 +215,14 @@ impl Completion {
     /// # Errors
     /// With nothing changed: [`StoreError::AlreadyExists`], [`StoreError::Io`] for an answer that refuses. With no
     /// promise either way: [`StoreError::Unsettled`].
-    pub(super) async fn commit(self, to: &Target, expects: &Expects) -> Result<Option<String>, StoreError> {
+    pub(super) async fn commit(
+        self,
+        to: &Target,
+        expects: &Expects,
+        digest: Option<[u8; 32]>,
+    ) -> Result<Option<String>, StoreError> {
         let tag = match to.service().kind {
-            Kind::Azure => commit_blocks(to, &self.tags, expects).await?,
+            Kind::Azure => commit_blocks(to, &self.tags, expects, digest).await?,
             Kind::S3 | Kind::Gcs => complete(to, &self.id, &self.tags, expects).await?,
         };
         if let Some(mut own) = self.own {
@@ -244,9 +252,9 @@ async fn complete(
     let service = to.service();
     let query = [("uploadId", id.to_owned())];
     let headers = expects.header(service.kind)?.into_iter().collect();
-    let asked = service.send(Method::POST, &to.path, &query, headers, list.into());
+    let request = service.request(Method::POST, &to.path, &query, headers, list.into()).await?;
     let root = "<CompleteMultipartUploadResult";
-    answer::document(service, "complete an upload in parts", service.stall, root, asked).await.map(|_| None)
+    answer::document(service, COMPLETE, service.stall, root, request.send(COMPLETE)).await.map(|_| None)
 }
 
 /// [Put Block List](https://learn.microsoft.com/rest/api/storageservices/put-block-list).
@@ -254,6 +262,7 @@ async fn commit_blocks(
     to: &Target,
     tags: &[(u32, String)],
     expects: &Expects,
+    digest: Option<[u8; 32]>,
 ) -> Result<Option<String>, StoreError> {
     let mut list = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>");
     for (_, tag) in tags {
@@ -261,12 +270,12 @@ async fn commit_blocks(
         let _ = write!(list, "<Uncommitted>{}</Uncommitted>", STANDARD.encode(tag));
     }
     list.push_str("</BlockList>");
-    let mut headers = attributes::headers(Kind::Azure, &to.stored(None)?)?;
+    let mut headers = attributes::headers(Kind::Azure, &to.stored(digest)?)?;
     headers.extend(expects.header(Kind::Azure)?);
     let (service, query) = (to.service(), [("comp", "blocklist".to_owned())]);
-    let asked = service.send(Method::PUT, &to.path, &query, headers, list.into());
-    let answer = answer::to_change("complete an upload in parts", service.stall, asked).await?;
-    Ok(tag_of(answer.headers()))
+    let request = service.request(Method::PUT, &to.path, &query, headers, list.into()).await?;
+    let answer = answer::to_change(COMPLETE, service.stall, request.send(COMPLETE)).await?;
+    Ok(tag_of(answer.response.headers()))
 }
 
 /// The entity tag in an answer.
@@ -291,14 +300,6 @@ pub(super) fn query_of_part(kind: Kind, id: &str, part: PartName) -> Vec<(&'stat
         Kind::S3 | Kind::Gcs => {
             vec![("partNumber", part.number.to_string()), ("uploadId", id.to_owned())]
         }
-    }
-}
-
-/// An error of a request for a part: one that may be there is not part of anything.
-pub(super) fn of_no_object(error: StoreError) -> StoreError {
-    match error {
-        StoreError::Unsettled { attempt, source } => StoreError::Io { attempt, source },
-        error => error,
     }
 }
 

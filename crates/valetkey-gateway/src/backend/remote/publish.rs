@@ -43,7 +43,7 @@ impl Remote {
         let committed = match rest {
             Rest::All { pieces, _memory } => Streamed::whole(&to, pieces, size_bytes, &expects, digest).await,
             Rest::LastPiece(streamed) => streamed.commit(&self.service).await,
-            Rest::Completion(completion) => completion.commit(&to, &expects).await,
+            Rest::Completion(completion) => completion.commit(&to, &expects, digest).await,
             Rest::Copy(from) => copy::commit(&to, &from, &expects, digest).await,
         };
         let tag = match committed {
@@ -75,7 +75,8 @@ impl Remote {
         expects: &Expects,
     ) -> Result<Metadata, StoreError> {
         match error {
-            StoreError::Unsettled { .. } => match self.look(&to.path).await {
+            // There are proxies that refuse what they have handed on already.
+            StoreError::Unsettled { .. } | StoreError::Io { .. } => match self.look(&to.path).await {
                 Ok(Some(found)) if found.upload.as_deref() == Some(&to.upload) => Ok(found.metadata),
                 _ => Err(error),
             },
@@ -107,10 +108,12 @@ impl Remote {
             Ok(()) => Ok(Removed::Yes),
             Err(StoreError::NotFound) => Ok(Removed::NothingThere),
             // What stands there still may be gone in a moment.
-            Err(error @ StoreError::Unsettled { .. }) => match self.look(&path).await {
-                Ok(None) => Ok(Removed::Yes),
-                Ok(Some(_)) | Err(_) => Err(error),
-            },
+            Err(error @ (StoreError::Unsettled { .. } | StoreError::Io { .. })) => {
+                match self.look(&path).await {
+                    Ok(None) => Ok(Removed::Yes),
+                    Ok(Some(_)) | Err(_) => Err(error),
+                }
+            }
             Err(error) => Err(error),
         }
     }

@@ -282,26 +282,32 @@ impl Service {
         if self.kind == Kind::Azure {
             headers.insert("x-ms-delete-snapshots", HeaderValue::from_static("include"));
         }
+        let request = self.request(Method::DELETE, path, &[], headers, reqwest::Body::default()).await?;
         let asked = async {
-            let answer = self.send(Method::DELETE, path, &[], headers, reqwest::Body::default()).await?;
-            if answer.status() == StatusCode::NOT_FOUND { Err(StoreError::NotFound) } else { Ok(answer) }
+            let answer = request.send(ATTEMPT).await?;
+            let is_gone = answer.response.status() == StatusCode::NOT_FOUND;
+            if is_gone { Err(StoreError::NotFound) } else { Ok(answer) }
         };
-        answer::to_change(ATTEMPT, self.stall, asked).await.map(drop)
+        match answer::to_change(ATTEMPT, self.stall, asked).await {
+            // What holds it there, a lease or a rule of the store, is none of its conditions.
+            Err(StoreError::AlreadyExists) => Err(error::status(ATTEMPT, 412)),
+            deleted => deleted.map(drop),
+        }
     }
 
-    /// Sends a request that changes something, once: an object or a part of one, whose bytes may be still to come, or
-    /// what asks for a copy, a delete, or for parts to be made one.
+    /// A request that changes something: an object or a part of one, whose bytes may be still to come, or what asks for
+    /// a copy, a delete, or for parts to be made one. It waits until another may be under way.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where it did not reach the store, else [`StoreError::Unsettled`].
-    pub(super) async fn send(
+    /// [`StoreError::Io`].
+    pub(super) async fn request(
         &self,
         method: Method,
         path: &Path,
         query: &[(&'static str, String)],
         headers: HeaderMap,
         body: reqwest::Body,
-    ) -> Result<reqwest::Response, StoreError> {
+    ) -> Result<Request, StoreError> {
         let mut options = SignedUrlOptions::new().with_query(query.iter().cloned());
         options.signed_headers = headers.clone();
         let mut url = self.url(method.clone(), path, URL_LIFETIME, options).await?;
@@ -311,15 +317,39 @@ impl Service {
                 url.query_pairs_mut().extend_pairs(said);
             }
         }
-        let _request = self.http.turn().await.map_err(|_| error::stalled("wait for a connection"))?;
-        let unreachable = |error| error::unreachable("send an object", &error);
-        let clients = self.http.clients().map_err(unreachable)?;
+        let under_way = self.http.turn().await.map_err(|_| error::stalled("wait for a connection"))?;
+        let clients = self.http.clients().map_err(|_| error::stalled("make a connection"))?;
         let mut request = clients.uploads.request(method, url).headers(headers);
         // Nothing would be said of the length of nothing, which stores want to hear.
         if body.as_bytes().is_some_and(<[u8]>::is_empty) {
             request = request.header(CONTENT_LENGTH, 0);
         }
-        request.body(body).send().await.map_err(unreachable)
+        Ok(Request { request: request.body(body), under_way })
+    }
+}
+
+/// A request to a store that changes something, which has its place among those under way.
+pub(super) struct Request {
+    request: reqwest::RequestBuilder,
+    under_way: OwnedSemaphorePermit,
+}
+
+/// What a store answers to it, which is under way as long as its body is read.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) response: reqwest::Response,
+    _under_way: OwnedSemaphorePermit,
+}
+
+impl Request {
+    /// Sends it, once.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where it did not reach the store, else [`StoreError::Unsettled`].
+    pub(super) async fn send(self, attempt: &'static str) -> Result<Answer, StoreError> {
+        let answer = self.request.send().await;
+        let response = answer.map_err(|error| error::unreachable(attempt, &error))?;
+        Ok(Answer { response, _under_way: self.under_way })
     }
 }
 

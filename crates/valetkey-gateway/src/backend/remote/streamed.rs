@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -17,10 +17,19 @@ use tokio::time::timeout;
 
 use super::parts::{self, PartName};
 use super::publish::Expects;
+use super::service::Answer;
 use super::write::Target;
 use super::{Kind, Remote, Service, answer, attributes, error};
 use crate::backend::StoreError;
 use crate::transfer::body::as_u64;
+
+/// What is tried, in the words of an error.
+const ATTEMPT: &str = "send an object";
+
+/// What became of the last piece: it is decided once whether the connection takes it or the request is given up.
+const OPEN: u8 = 0;
+const TAKEN: u8 = 1;
+const GIVEN_UP: u8 = 2;
 
 /// One request, under way. Dropped, it breaks off before its end.
 #[derive(Debug)]
@@ -28,13 +37,12 @@ pub(super) struct Streamed {
     pieces: mpsc::Sender<Bytes>,
     held_back: Bytes,
     request: UnderWay,
-    /// Whether nothing is left to be handed to the connection.
-    all_taken: Arc<AtomicBool>,
+    end: Arc<AtomicU8>,
 }
 
 /// A request under way. Dropped, it is given up: nothing else would end one that the store keeps waiting.
 #[derive(Debug)]
-struct UnderWay(JoinHandle<Result<reqwest::Response, StoreError>>);
+struct UnderWay(JoinHandle<Result<Answer, StoreError>>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
@@ -90,17 +98,17 @@ impl Streamed {
         bytes: u64,
     ) -> Self {
         let (pieces, receiver) = mpsc::channel(1);
-        let all_taken = Arc::new(AtomicBool::new(bytes == 0));
+        let end = Arc::new(AtomicU8::new(if bytes == 0 { TAKEN } else { OPEN }));
         let body = match bytes {
             0 => reqwest::Body::default(),
-            bytes_left => {
-                reqwest::Body::wrap(Pieces { receiver, bytes_left, all_taken: Arc::clone(&all_taken) })
-            }
+            bytes_left => reqwest::Body::wrap(Pieces { receiver, bytes_left, end: Arc::clone(&end) }),
         };
         let (service, path) = (Arc::clone(&remote.service), path.clone());
-        let request =
-            tokio::spawn(async move { service.send(Method::PUT, &path, &query, headers, body).await });
-        Self { pieces, held_back: Bytes::new(), request: UnderWay(request), all_taken }
+        let request = tokio::spawn(async move {
+            let request = service.request(Method::PUT, &path, &query, headers, body).await?;
+            request.send(ATTEMPT).await
+        });
+        Self { pieces, held_back: Bytes::new(), request: UnderWay(request), end }
     }
 
     pub(super) async fn push(&mut self, piece: Bytes, service: &Service) -> Result<(), StoreError> {
@@ -111,7 +119,7 @@ impl Streamed {
         match timeout(service.stall, self.pieces.send(before)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(self.ended_early(service).await),
-            Err(_) => Err(error::stalled("send an object")),
+            Err(_) => Err(error::stalled(ATTEMPT)),
         }
     }
 
@@ -122,17 +130,17 @@ impl Streamed {
         id: &str,
         part: PartName,
     ) -> Result<String, StoreError> {
-        let tag = self.commit(service).await.map_err(parts::of_no_object)?;
+        let tag = self.commit(service).await.map_err(answer::nothing_shows)?;
         parts::name_of_part(service.kind, id, part, tag)
     }
 
     /// Why the request took no more.
     async fn ended_early(&mut self, service: &Service) -> StoreError {
         match timeout(service.stall, &mut self.request.0).await {
-            Ok(Ok(Ok(answer))) => error::refused("send an object", answer.status().as_u16()),
+            Ok(Ok(Ok(answer))) => error::refused(ATTEMPT, answer.response.status().as_u16()),
             // It was not sent to its end, so that it is none.
-            Ok(Ok(Err(error))) => parts::of_no_object(error),
-            Ok(Err(_)) | Err(_) => error::stalled("send an object"),
+            Ok(Ok(Err(error))) => answer::nothing_shows(error),
+            Ok(Err(_)) | Err(_) => error::stalled(ATTEMPT),
         }
     }
 
@@ -142,7 +150,6 @@ impl Streamed {
     /// With nothing changed: [`StoreError::AlreadyExists`], [`StoreError::Io`] for an answer that refuses. With no
     /// promise either way: [`StoreError::Unsettled`].
     pub(super) async fn commit(mut self, service: &Service) -> Result<Option<String>, StoreError> {
-        const ATTEMPT: &str = "send an object";
         let unsettled = |source| StoreError::Unsettled { attempt: ATTEMPT, source };
         let last = std::mem::take(&mut self.held_back);
         // Where it is not taken, the request has ended already, and its answer says why.
@@ -153,43 +160,53 @@ impl Streamed {
         let asked =
             async { (&mut self.request.0).await.map_err(|error| unsettled(io::Error::other(error)))? };
         let answer = answer::to_change(ATTEMPT, service.stall, asked).await;
-        match (answer, self.all_taken.load(Ordering::Relaxed)) {
-            (Ok(answer), true) => Ok(parts::tag_of(answer.headers())),
+        let is_whole =
+            self.end.compare_exchange(OPEN, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_err();
+        match (answer, is_whole) {
+            (Ok(answer), true) => Ok(parts::tag_of(answer.response.headers())),
             (Ok(_), false) => {
                 Err(unsettled(io::Error::other("the store answered before the end of what it was sent")))
             }
             (Err(error), true) => Err(error),
-            // Of what was not sent to its end, a store makes nothing.
-            (Err(error), false) => Err(parts::of_no_object(error)),
+            // Of what is not sent to its end, a store makes nothing.
+            (Err(error), false) => Err(answer::nothing_shows(error)),
         }
     }
+}
+
+fn given_up() -> io::Error {
+    io::Error::other("the upload was given up")
 }
 
 /// The body of a request whose pieces come one by one. Where they end too early, so does the connection.
 struct Pieces {
     receiver: mpsc::Receiver<Bytes>,
     bytes_left: u64,
-    all_taken: Arc<AtomicBool>,
+    end: Arc<AtomicU8>,
 }
 
 impl Body for Pieces {
     type Data = Bytes;
-    type Error = std::io::Error;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if self.bytes_left == 0 {
             return Poll::Ready(None);
         }
         match ready!(self.receiver.poll_recv(cx)) {
             Some(piece) => {
                 self.bytes_left = self.bytes_left.saturating_sub(as_u64(piece.len()));
-                self.all_taken.store(self.bytes_left == 0, Ordering::Relaxed);
+                let is_last = self.bytes_left == 0;
+                let take = || self.end.compare_exchange(OPEN, TAKEN, Ordering::AcqRel, Ordering::Acquire);
+                if is_last && take().is_err() {
+                    return Poll::Ready(Some(Err(given_up())));
+                }
                 Poll::Ready(Some(Ok(Frame::data(piece))))
             }
-            None => Poll::Ready(Some(Err(std::io::Error::other("the upload was given up")))),
+            None => Poll::Ready(Some(Err(given_up()))),
         }
     }
 

@@ -136,7 +136,15 @@ impl Writing {
                 }
                 Ok(())
             }
-            Way::Streamed(streamed) => streamed.push(piece, self.to.service()).await,
+            Way::Streamed(streamed) => {
+                let pushed = streamed.push(piece, self.to.service()).await;
+                pushed.map_err(|error| match error {
+                    StoreError::AlreadyExists if self.expects == Expects::Anything => {
+                        error::status("send an object", 412)
+                    }
+                    error => error,
+                })
+            }
             Way::InParts(parts) => parts.push(piece, &self.to).await,
         }
     }

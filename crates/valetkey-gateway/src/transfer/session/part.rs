@@ -109,9 +109,9 @@ async fn receive_all(
         let beginning = copy.beginning(wanted.into_iter().max().unwrap_or_default()).await?;
         let mut bounds = first_bytes.iter_mut();
         let belies_type = bounds.any(|bound| bound.take(&beginning).and_then(|()| bound.judge()).is_err());
-        recorder.received(copy.bytes);
         let name = PartName { number, attempt: held.id.attempt };
         let kept = copy.part(open.path.name(), upload, name).await?;
+        recorder.received(kept.size_bytes);
         let details = Marks::of(&kept, &named, belies_type).to_words()?;
         return held.finish(gateway, open, permit, kept.size_bytes, details).await;
     }
