@@ -88,6 +88,21 @@ fn an_edited_backend_is_in_force_for_the_next_request_or_not_at_all() {
     refused(&gateway.get(Key::new("/files/none", "read").url()), 404, "not_found");
 }
 
+#[test]
+fn a_segment_that_seaweedfs_has_no_file_for_is_refused() {
+    let store = SeaweedFs::shared();
+    let gateway = Gateway::builder().remote(store, store.address(), &store.bucket()).start();
+    let longest = format!("/files/a/{}", "l".repeat(255));
+    accepted(&gateway.send(&Request::put(Key::new(&longest, "write").url(), "x")), 200);
+    assert_eq!(gateway.get(Key::new(&longest, "read").url()).body, b"x");
+    for path in [format!("{longest}l"), format!("{longest}l/b")] {
+        let key = Key::new(&path, "read,write");
+        refused(&gateway.send(&Request::put(key.url(), "x")), 400, "bad_request");
+        refused(&gateway.send(&Request::new("POST", format!("{}&uploads=", key.url()))), 400, "bad_request");
+        refused(&gateway.get(key.url()), 400, "bad_request");
+    }
+}
+
 const SECRET: &str = "a secret of the signer of the bucket that redirects";
 
 fn key_for(object: &str, allow: &str) -> Key {

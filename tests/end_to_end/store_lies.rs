@@ -106,6 +106,28 @@ fn a_listing_of_many_short_pages_ends_with_what_there_is() {
 }
 
 #[test]
+fn a_listing_by_folders_of_many_short_pages_ends_with_what_there_is() {
+    let place = Place::new(|asked, stream| {
+        let after = asked.parameter("start-after").max(asked.parameter("continuation-token"));
+        let number = after.trim_start_matches("far/").trim_end_matches('/').parse().unwrap_or(0) + 1;
+        let name = format!("far/{number:06}");
+        let page = match asked.target.contains("prefix=far") {
+            true => page([name.as_str()], Some(&name)),
+            false => page([], None),
+        };
+        let head = "HTTP/1.1 200 OK\r\nServer: SeaweedFS S3\r\nConnection: close\r\n";
+        write!(stream, "{head}Content-Length: {}\r\n\r\n{page}", page.len())
+    });
+    // What store it is, its first answer tells.
+    Page::of(&place.list("max-keys=1"));
+    let before = place.pages();
+    let first = Page::of(&place.list(""));
+    let pages = place.pages() - before;
+    assert!((2..=101).contains(&pages), "{pages}");
+    assert!(first.names.len() > 90 && first.names.is_sorted() && first.next.is_some(), "{first:?}");
+}
+
+#[test]
 fn a_listing_of_slow_pages_ends_with_what_there_is() {
     let place = Place::listed(|asked| {
         let next = next(asked);

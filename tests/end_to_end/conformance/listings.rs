@@ -75,11 +75,16 @@ pub(super) fn pages_follow_each_other_past_folders(place: &Place) {
     for (at, after) in names.iter().enumerate() {
         assert_eq!(list(&place.gateway, &[("start-after", after)]).names, names[at + 1..], "{after}");
     }
-    let mut entries: Vec<_> =
-        names.iter().map(|name| &name[..name.find('/').map_or(name.len(), |at| at + 1)]).collect();
-    entries.sort_unstable();
-    entries.dedup();
-    check_pages(place, &[("delimiter", "/")], &entries);
+    for delimiter in ["/", "-", ".", "b", "/b"] {
+        let together = |name: &&'static str| {
+            let end = name.find(delimiter).map_or(name.len(), |at| at + delimiter.len());
+            &name[..end]
+        };
+        let mut entries: Vec<_> = names.iter().map(together).collect();
+        entries.sort_unstable();
+        entries.dedup();
+        check_pages(place, &[("delimiter", delimiter)], &entries);
+    }
 }
 
 /// More names than a page beside a folder, on both sides of its own name.

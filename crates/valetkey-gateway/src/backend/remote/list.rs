@@ -48,7 +48,6 @@ impl Remote {
     async fn fill(&self, listed: &mut Listed, query: &Query) -> Result<(), StoreError> {
         if !self.service.lists_by_folder() {
             self.fill_by_bytes(listed, query).await?;
-            // What store it is, its first answer may have told.
             if !self.service.lists_by_folder() {
                 return Ok(());
             }
@@ -73,6 +72,10 @@ impl Remote {
                 ..pages.options(&after, asks(query, query.entries_max + 2))
             };
             let (mut entries, next) = pages.next(&query.prefix, options).await?;
+            // What store it is, its first answer may have told; its order is not that of a page then.
+            if self.service.lists_by_folder() {
+                return Ok(());
+            }
             entries.sort_by(|one, other| text(one).cmp(text(other)));
             let passed = entries.last().and_then(|last| passed(text(last), query));
             for entry in entries {

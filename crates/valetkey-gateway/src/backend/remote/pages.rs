@@ -30,7 +30,7 @@ const TOKEN_BYTES_MAX: usize = 8 << 10;
 pub(super) struct Pages<'a> {
     remote: &'a Remote,
     asked: usize,
-    /// The tokens of all pages so far.
+    /// The tokens that were followed so far.
     tokens: HashSet<String>,
 }
 
@@ -80,25 +80,19 @@ impl<'a> Pages<'a> {
         mut options: PaginatedListOptions,
     ) -> Result<(Vec<ListedEntry>, Option<String>), StoreError> {
         let remote = self.remote;
-        if self.asked == PAGES_MAX {
+        let is_followed = |token: &String| !self.tokens.insert(token.clone());
+        if self.asked == PAGES_MAX || options.page_token.as_ref().is_some_and(is_followed) {
             return Err(endless());
         }
         self.asked += 1;
         let prefix = format!("{}{prefix}", remote.prefix);
         let has_prefixes = options.delimiter.is_some();
         options.extensions = Expected::Page.extensions();
-        let follows = options.page_token.is_some();
         let page = remote.service.pages.list_paginated(Some(&prefix), options).await;
         let page = page.map_err(|error| error::sorted("list objects", &error))?;
         let token = page.page_token.filter(|token| !token.is_empty());
-        if let Some(token) = &token {
-            if token.len() > TOKEN_BYTES_MAX {
-                return Err(fault("the token of the store's next page is too long"));
-            }
-            // What is asked for a second time by its name is told a second time.
-            if !self.tokens.insert(token.clone()) && follows {
-                return Err(endless());
-            }
+        if token.as_ref().is_some_and(|token| token.len() > TOKEN_BYTES_MAX) {
+            return Err(fault("the token of the store's next page is too long"));
         }
         let objects = page.result.objects.iter().filter_map(|meta| {
             Some(ListedEntry::Object {
