@@ -15,6 +15,7 @@
 mod answer;
 mod attributes;
 mod bounded;
+mod connections;
 mod copy;
 mod error;
 mod folders;
