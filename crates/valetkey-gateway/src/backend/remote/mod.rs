@@ -4,13 +4,14 @@
 //! - An upload appears whole or not at all. What is gathered in memory is sent in one request; of what is streamed the
 //!   last piece is held back until the object may appear, and a request that lacks it is given up, which no store
 //!   takes for an object; parts are made one object by a request of their own.
-//! - A condition on what is there is judged and acted on as one step for all callers of one service. For
-//!   several gateways it is as good as the store's own conditional requests.
+//! - A condition on what is there is judged and acted on as one step for all callers of one service. For several
+//!   gateways it is as good as the store's own conditional requests, where those are made (docs/BACKENDS.md).
+//! - What makes something appear or go is sent once, and what may have been done counts as done.
 //! - Bytes stream: no more than a small window of an object is in memory.
 //! - The store's own words end in no answer and in no log: they may quote credentials.
 //!
-//! It speaks through `object_store`; only the requests that that crate does not offer, as of a streamed upload or of a
-//! copy under a condition, are made here, by a URL that its `Signer` signs.
+//! It reads through `object_store`, which tries again; what changes something, and is sent once, are requests of our own
+//! by URLs that its `Signer` signs.
 
 mod answer;
 mod attributes;
