@@ -182,7 +182,7 @@ async fn resource(
                 return Ok(recorder.answered(respond::status(StatusCode::NO_CONTENT)));
             };
             let held = admit::hold(gateway, permit, recorder.witness(plan.purpose())).await?;
-            settle::delete(gateway, held, plan, recorder).await
+            Box::pin(settle::delete(gateway, held, plan, recorder)).await
         }
         Action::List => {
             let listing = Listing::of(head.query, &permit.path, &permit.prefix)?;
