@@ -40,20 +40,14 @@ pub(super) fn refused(attempt: &'static str, status: u16) -> StoreError {
 
 /// A fault of the way to the store: a request that was on its way may have reached it.
 pub(super) fn unreachable(attempt: &'static str, error: &reqwest::Error) -> StoreError {
-    let told = io::Error::new;
+    let broke_off = |kind, text| StoreError::Unsettled { attempt, source: io::Error::new(kind, text) };
     match () {
         () if error.is_connect() => {
-            let source = told(io::ErrorKind::NotConnected, "the store cannot be reached");
+            let source = io::Error::new(io::ErrorKind::NotConnected, "the store cannot be reached");
             StoreError::Io { attempt, source }
         }
-        () if error.is_timeout() => {
-            let source = told(io::ErrorKind::TimedOut, "the store took too long");
-            StoreError::Unsettled { attempt, source }
-        }
-        () => {
-            let source = told(io::ErrorKind::BrokenPipe, "the request to the store broke off");
-            StoreError::Unsettled { attempt, source }
-        }
+        () if error.is_timeout() => broke_off(io::ErrorKind::TimedOut, "the store took too long"),
+        () => broke_off(io::ErrorKind::BrokenPipe, "the request to the store broke off"),
     }
 }
 

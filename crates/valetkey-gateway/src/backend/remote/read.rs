@@ -146,9 +146,7 @@ impl Object {
         }
         Ok(Stream(got.into_stream()))
     }
-}
 
-impl Object {
     /// A URL by which whoever has it may read the object for so long.
     ///
     /// # Errors

@@ -98,9 +98,7 @@ impl Remote {
         let expects = if only_create { Expects::Nothing } else { Expects::Anything };
         Ok(Writing { to, declared_bytes, expects, size_bytes: 0, hasher: blake3::Hasher::new(), way })
     }
-}
 
-impl Remote {
     /// What an upload is to become, under a random name of its own.
     ///
     /// # Errors
