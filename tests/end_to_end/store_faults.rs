@@ -239,8 +239,8 @@ impl Case {
             Verb::Delete if self.undone => {
                 is_unavailable();
                 assert!(place.stored(&self.name).is_some(), "{what}");
-                // What the store may have read it may do later. A connection that another case broke can end the look
-                // before, and then nothing was sent.
+                // What the store may have read it may do later. Nothing was sent where the turn of another name with the
+                // same lock did not end in time.
                 let is_it = |request: &String| request.starts_with("DELETE") && request.contains(&self.name);
                 match self.is_refusal() || !place.proxy.requests().iter().any(is_it) {
                     true => place.use_comes_back(key, what),

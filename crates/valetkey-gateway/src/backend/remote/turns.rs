@@ -9,9 +9,9 @@ use tokio::time::timeout;
 use super::{Remote, error};
 use crate::backend::StoreError;
 
-/// Names share one lock for each value of a byte: the more there are, the rarer one waits for another's turn, which
-/// lasts some requests to the store.
-const SHARDS: usize = 256;
+/// How many locks the names share: the more there are, the rarer one waits for another's turn, which lasts some requests
+/// to the store.
+const SHARDS: u64 = 4096;
 
 #[derive(Debug)]
 pub(super) struct Turns {
@@ -46,7 +46,7 @@ impl Default for Turns {
 
 impl Turns {
     async fn take(&self, name: &str) -> Turn {
-        let [shard, ..] = self.hashes.hash_one(name).to_le_bytes();
-        Turn { _shard: Arc::clone(&self.shards[usize::from(shard)]).lock_owned().await }
+        let shard = usize::try_from(self.hashes.hash_one(name) % SHARDS).unwrap_or_default();
+        Turn { _shard: Arc::clone(&self.shards[shard]).lock_owned().await }
     }
 }
